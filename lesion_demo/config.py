@@ -1,0 +1,189 @@
+"""What a run is made of, as frozen dataclasses that read from and write to JSON; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from lesion_demo.errors import LesionDemoError
+
+CLASSES = ("benign", "malignant")
+"""Class order of every label and every output column: 0 is benign, 1 is malignant."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+T = TypeVar("T")
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON types (tuples become lists)."""
+    result: dict[str, Any] = _plain(dataclasses.asdict(value))
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """The dataclass `cls` from what `to_dict` made.
+
+    Raises:
+        LesionDemoError: a key is unknown or a required one is missing.
+    """
+    hints = get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise LesionDemoError(f"{cls.__name__} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    try:
+        return cls(**{name: _typed(hints[name], value) for name, value in values.items()})
+    except TypeError as error:
+        raise LesionDemoError(f"{cls.__name__} could not be read: {error}.") from error
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """`value`, from JSON, as the type `hint` asks for: nested dataclasses and tuples are rebuilt."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(hint, value)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple and isinstance(value, list):
+        items = get_args(hint)
+        item = items[0] if len(items) == 2 and items[1] is Ellipsis else None
+        return tuple(_typed(item or items[i], v) for i, v in enumerate(value))
+    return value
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How any picture becomes the network's input; saved in the checkpoint, used wherever the network is used.
+
+    Attributes:
+        image_size: side of the square input, pixels.
+        crop_field_of_view: cut a dermatoscope's dark ring away first.
+        mean, std: per channel, for values in 0–1.
+    """
+
+    image_size: int = 300
+    crop_field_of_view: bool = True
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Training augmentation: a probability for each step, 0 switches it off. Ranges are of the step itself.
+
+    Attributes:
+        ring: draws a dermatoscope's ring on the raw picture, before the lit field is cropped, on either class, so
+            that neither the ring nor the enlargement that cropping leaves says anything about the class.
+        crop_scale, crop_ratio: area share and aspect ratio (width / height) of the random resized crop; `crop` is its
+            probability. The wide ratio range hides which data set squashed its pictures and which cropped them.
+        rotation_degrees: the rotation is uniform in ± this.
+        softness: blurs, loses resolution or compresses (JPEG), one of the three.
+        lighting: gamma and a smooth brightness gradient across the picture.
+        auto_augment: ImageNet AutoAugment (Cubuk et al. 2019, arXiv 1805.09501).
+    """
+
+    ring: float = 0.3
+    crop: float = 1.0
+    crop_scale: tuple[float, float] = (0.6, 1.0)
+    crop_ratio: tuple[float, float] = (0.72, 1.39)
+    horizontal_flip: float = 0.5
+    vertical_flip: float = 0.5
+    rotation: float = 0.5
+    rotation_degrees: float = 45.0
+    perspective: float = 0.2
+    colour_jitter: float = 0.8
+    lighting: float = 0.3
+    softness: float = 0.2
+    auto_augment: float = 0.5
+    erasing: float = 0.2
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stretch of training with the same layers, rates and picture size.
+
+    Attributes:
+        name: `head` and `all` are the usual two; any word will do.
+        epochs: at most this many.
+        train_backbone: False freezes every layer but the head, batch-norm statistics included.
+        frozen_blocks: with `train_backbone`, how many leading feature blocks stay frozen all the same.
+        backbone_rate, head_rate: peak learning rates.
+        schedule: `constant`, `cosine` (from the peak to zero) or `one_cycle` (up over the first quarter, then cosine).
+        image_size: side of the training crops, pixels.
+        batch_size: pictures per optimiser step, over all processes.
+        epoch_pictures: pictures drawn per epoch; None draws as many as the training split holds.
+        patience: stop when validation ROC-AUC has not improved by `min_improvement` for this many epochs; None never.
+    """
+
+    name: str
+    epochs: int
+    train_backbone: bool = True
+    frozen_blocks: int = 0
+    backbone_rate: float = 1e-4
+    head_rate: float = 5e-4
+    schedule: str = "cosine"
+    image_size: int = 300
+    batch_size: int = 256
+    epoch_pictures: int | None = None
+    patience: int | None = None
+    min_improvement: float = 1e-4
+
+
+HEAD_STAGE = StageConfig("head", epochs=3, train_backbone=False, schedule="constant")
+FINE_TUNE_STAGE = StageConfig("all", epochs=50, patience=5)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run's outcome, beside the pictures themselves.
+
+    Attributes:
+        init: `imagenet`, `lite2`, `none`, or the folder of a checkpoint to start from.
+        val_fraction: share of the training pictures that becomes validation where a data set has none.
+        source_balance: exponent a; a data set of n pictures is drawn in proportion to n**a. 1 draws every data set by
+            its size, 0 all alike. Within each data set the classes are drawn alike.
+        micro_batch: pictures per forward pass and process; gradients accumulate to a stage's batch size.
+            None picks it from the device's memory.
+        precision: `no`, `fp16`, `bf16`, or `auto` for the best that the device has.
+        clip_norm: gradient norm limit; 0 leaves gradients alone.
+        ema_decay: averages the weights over optimiser steps (0.999, say) and evaluates the average; 0 does not.
+    """
+
+    init: str = "imagenet"
+    backbone: str = "efficientnet_b3"
+    stages: tuple[StageConfig, ...] = (HEAD_STAGE, FINE_TUNE_STAGE)
+    preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    weight_decay: float = 5e-5
+    label_smoothing: float = 0.0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    dropout: float = 0.3
+    val_fraction: float = 0.1
+    source_balance: float = 1.0
+    micro_batch: int | None = None
+    precision: str = "auto"
+    workers: int = 2
+    cache: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the calibrated probability of malignancy, chosen on validation pictures.
+
+    Attributes:
+        name: `accuracy`, `f1`, `balanced` or `sensitive`.
+        threshold: a picture whose probability is at or above it (0–1) is called malignant.
+    """
+
+    name: str
+    threshold: float

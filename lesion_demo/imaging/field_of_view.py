@@ -1,0 +1,107 @@
+"""Find the lit field inside a dermatoscope's dark ring, and cut the picture down to it.
+
+The ring is a shortcut: in public data it goes with the clinic, and the clinic with the diagnosis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+THUMBNAIL = 100
+"""Longer side, pixels, of the copy that is looked at."""
+LIT_FLOOR = 18.0
+LIT_SHARE = 0.12
+"""A pixel is lit above max(LIT_FLOOR, LIT_SHARE × the 95th percentile) of luminance (0–255)."""
+CORNER = 0.06
+"""Side of the square looked at in each corner, as a share of the picture's shorter side."""
+MIN_SIDE = 0.35
+"""A field narrower than this share of the picture is not believed: the picture is dark for another reason."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels; right and bottom are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+def find_field_of_view(image: NDArray[np.uint8]) -> Box:
+    """The largest upright box, near enough, inside the lit field of `image` (uint8 [H, W, 3]).
+
+    Where fewer than two corners are dark, or what is lit is too small to be a field, it is the whole picture.
+    """
+    height, width = image.shape[:2]
+    whole = Box(0, 0, width, height)
+    luminance = _thumbnail(image)
+    threshold = max(LIT_FLOOR, LIT_SHARE * float(np.percentile(luminance, 95)))
+    lit = luminance > threshold
+    if sum(_dark_corners(lit)) < 2:
+        return whole
+    box = _shrink_until_lit(lit)
+    rows, columns = lit.shape
+    if box is None or box.height < MIN_SIDE * rows or box.width < MIN_SIDE * columns:
+        return whole
+    return Box(
+        left=round(box.left * width / columns),
+        top=round(box.top * height / rows),
+        right=round(box.right * width / columns),
+        bottom=round(box.bottom * height / rows),
+    )
+
+
+def crop_to_field_of_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`image` (uint8 [H, W, 3]) cut to its lit field; a view, not a copy."""
+    box = find_field_of_view(image)
+    return image[box.top : box.bottom, box.left : box.right]
+
+
+def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luminance (0–255) float32 [h, w] of a copy whose longer side is THUMBNAIL pixels."""
+    height, width = image.shape[:2]
+    scale = THUMBNAIL / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("L")
+    return np.asarray(small, dtype=np.float32)
+
+
+def _dark_corners(lit: NDArray[np.bool_]) -> list[bool]:
+    """For the top left, top right, bottom left and bottom right corner of `lit` [h, w]: is most of it dark?"""
+    n = max(2, round(CORNER * min(lit.shape)))
+    corners = (lit[:n, :n], lit[:n, -n:], lit[-n:, :n], lit[-n:, -n:])
+    return [float(corner.mean()) < 0.5 for corner in corners]
+
+
+def _shrink_until_lit(lit: NDArray[np.bool_]) -> Box | None:
+    """The box of lit rows and columns, shrunk a step at a time on its darkest side until its corners are lit."""
+    rows = np.flatnonzero(lit.mean(axis=1) > 0.1)
+    columns = np.flatnonzero(lit.mean(axis=0) > 0.1)
+    if rows.size == 0 or columns.size == 0:
+        return None
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    while bottom - top > 8 and right - left > 8:
+        inside = lit[top:bottom, left:right]
+        top_left, top_right, bottom_left, bottom_right = _dark_corners(inside)
+        if not (top_left or top_right or bottom_left or bottom_right):
+            return Box(left, top, right, bottom)
+        # Each dark corner pulls in its two sides; a round field is approached evenly from all four.
+        new_top = top + (top_left or top_right)
+        new_bottom = bottom - (bottom_left or bottom_right)
+        new_left = left + (top_left or bottom_left)
+        new_right = right - (top_right or bottom_right)
+        top, bottom, left, right = new_top, new_bottom, new_left, new_right
+    return None

@@ -1,0 +1,146 @@
+"""From a picture to the network's input: the training augmentation, and THE transform for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from lesion_demo.config import AugmentConfig, PreprocessSpec
+from lesion_demo.imaging.artefacts import draw_random_ring
+from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
+
+Picture = NDArray[np.uint8]
+"""RGB uint8 [H, W, 3]."""
+Transform = Callable[[Picture], Tensor]
+"""A picture to the network's normalised input, float32 [3, S, S]."""
+
+
+def eval_transform(spec: PreprocessSpec, image_size: int | None = None) -> Transform:
+    """The one preprocessing of validation, test, app and explanation.
+
+    `image_size` overrides the spec's, for the smaller pictures of an early training stage.
+    """
+    side = image_size or spec.image_size
+    steps = v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side), *_normalise(spec)])
+
+    def transform(picture: Picture) -> Tensor:
+        output: Tensor = steps(_as_tensor(_crop(picture, spec)))
+        return output
+
+    return transform
+
+
+def visible_part(spec: PreprocessSpec, picture: Picture) -> tuple[int, int, int, int]:
+    """What of `picture` (uint8 [H, W, 3]) `eval_transform` shows the network: left, top, width, height in pixels.
+
+    A heat map from the network covers exactly this square.
+    """
+    height, width = picture.shape[:2]
+    box = find_field_of_view(picture) if spec.crop_field_of_view else Box(0, 0, width, height)
+    side = min(box.width, box.height)
+    return box.left + (box.width - side) // 2, box.top + (box.height - side) // 2, side, side
+
+
+def train_transform(spec: PreprocessSpec, augment: AugmentConfig, image_size: int | None = None) -> Transform:
+    """A random variant of a picture; every draw comes from torch's global generator, so a seed repeats it."""
+    side = image_size or spec.image_size
+    steps = v2.Compose(_augmentations(spec, augment, side))
+
+    def transform(picture: Picture) -> Tensor:
+        if augment.ring > 0 and torch.rand(()) < augment.ring:
+            picture = draw_random_ring(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
+        output: Tensor = steps(_as_tensor(_crop(picture, spec)))
+        return output
+
+    return transform
+
+
+def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> list[nn.Module]:
+    """The steps after the lit-field crop, for uint8 [3, H, W]; those switched off are left out."""
+    resized = [
+        v2.RandomResizedCrop(side, scale=augment.crop_scale, ratio=augment.crop_ratio, antialias=True)
+        if augment.crop > 0
+        else v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side)])
+    ]
+    optional: list[tuple[float, nn.Module]] = [
+        (augment.horizontal_flip, v2.RandomHorizontalFlip(1.0)),
+        (augment.vertical_flip, v2.RandomVerticalFlip(1.0)),
+        (augment.rotation, _Reflected(v2.RandomRotation(augment.rotation_degrees, v2.InterpolationMode.BILINEAR))),
+        (augment.perspective, _Reflected(v2.RandomPerspective(0.25, p=1.0))),
+        (augment.auto_augment, v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)),
+        (augment.colour_jitter, v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.04)),
+        (augment.lighting, SimulatedLighting()),
+        (augment.softness, v2.RandomChoice([v2.GaussianBlur(5, (0.3, 1.5)), LossOfResolution(), v2.JPEG((25, 90))])),
+    ]
+    erasing = [v2.RandomErasing(p=augment.erasing, scale=(0.02, 0.15))] if augment.erasing > 0 else []
+    chosen = [v2.RandomApply([step], p=p) for p, step in optional if p > 0]
+    return [*resized, *chosen, *_normalise(spec), *erasing]
+
+
+def _normalise(spec: PreprocessSpec) -> list[nn.Module]:
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(spec.mean), list(spec.std))]
+
+
+def _crop(picture: Picture, spec: PreprocessSpec) -> Picture:
+    return crop_to_field_of_view(picture) if spec.crop_field_of_view else picture
+
+
+def _as_tensor(picture: Picture) -> Tensor:
+    """uint8 [H, W, 3] → uint8 [3, H, W], its own memory."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+
+class _Reflected(nn.Module):
+    """Runs a geometric step on a mirrored margin, so that no black corners appear for the network to read."""
+
+    def __init__(self, step: nn.Module) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        height, width = picture.shape[-2:]
+        margin = int(0.22 * min(height, width))  # a square turned by 45° needs (√2 − 1) / 2
+        padded = v2.functional.pad(picture, [margin] * 4, padding_mode="reflect")
+        moved: Tensor = v2.functional.center_crop(self.step(padded), [height, width])
+        return moved
+
+
+class SimulatedLighting(nn.Module):
+    """A gamma, and a smooth brightness gradient in a random direction: a lamp from one side."""
+
+    def __init__(self, gamma: float = 0.4, gradient: float = 0.35) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.gradient = gradient
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        height, width = picture.shape[-2:]
+        angle, gamma, strength = (torch.rand(3) * 2 - 1).tolist()
+        y = torch.linspace(-1, 1, height)[:, None] * float(np.sin(np.pi * angle))
+        x = torch.linspace(-1, 1, width)[None, :] * float(np.cos(np.pi * angle))
+        lamp = 1 + self.gradient * strength * (x + y)
+        lit = (picture / 255) ** float(np.exp(self.gamma * gamma)) * lamp
+        return (lit.clamp(0, 1) * 255).to(torch.uint8)
+
+
+class LossOfResolution(nn.Module):
+    """Scales down and up again, as small pictures and enlarged crops do."""
+
+    def __init__(self, least: float = 0.35) -> None:
+        super().__init__()
+        self.least = least
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        size = list(picture.shape[-2:])
+        scale = self.least + (1 - self.least) * float(torch.rand(()))
+        small = v2.functional.resize(picture, [max(8, round(side * scale)) for side in size], antialias=True)
+        large: Tensor = v2.functional.resize(small, size, antialias=True)
+        return large

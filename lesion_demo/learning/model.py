@@ -195,7 +195,8 @@ def _conv_parts(model: nn.Module) -> tuple[nn.Sequential, nn.Module, nn.Module]:
     known = isinstance(features, nn.Sequential) and isinstance(pool, nn.Module) and isinstance(classifier, nn.Module)
     if not known:
         raise TrainingError(
-            f"Grad-CAM knows EfficientNet, ConvNeXt, MobileNetV3, VGG and ResNet layouts; {type(model).__name__} is none."
+            f"Grad-CAM does not know the layout of {type(model).__name__}; "
+            "it knows EfficientNet, ConvNeXt, MobileNetV3, VGG and ResNet."
         )
     assert isinstance(features, nn.Sequential)
     assert isinstance(pool, nn.Module)

@@ -15,8 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lesion_demo.errors import TrainingError
 from lesion_demo.learning.model import head_layer, head_name
 from lesion_demo.learning.warm_start_lite2 import carry_over_lite2, lite2_weights
+from lesion_demo.learning.weights import WEIGHTS_FILE, load_into
 
-HEAD_STD = 0.01
+HEAD_STD = 0.001
 """A head this small answers close to 0.5 for every picture, so that the first steps do not shake the backbone."""
 
 
@@ -49,7 +50,7 @@ def initialise(
 
 def _load_imagenet(model: nn.Module, backbone: str) -> None:
     """torchvision's best weights for `backbone` into everything but the head."""
-    weights = torchvision.models.get_model_weights(backbone).DEFAULT  # type: ignore[attr-defined]
+    weights = torchvision.models.get_model_weights(backbone).DEFAULT
     try:
         source = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, http.client.HTTPException, RuntimeError) as error:
@@ -131,9 +132,6 @@ def _collecting_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def _load_checkpoint(model: nn.Module, folder: Path, backbone: str) -> None:
-    # The checkpoint stands below this module in the order of rooms, and only this way of starting needs it.
-    from lesion_demo.checkpoint import load_weights
-
     if not folder.is_dir():
         raise TrainingError(f"--init {folder} is neither imagenet, lite2 nor none, nor the folder of a checkpoint.")
-    load_weights(model, folder, backbone=backbone)
+    load_into(model, folder / WEIGHTS_FILE, backbone=backbone)

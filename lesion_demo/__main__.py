@@ -1,0 +1,36 @@
+"""`python -m lesion_demo <command>`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from lesion_demo.errors import LesionDemoError
+
+COMMANDS = ("train", "evaluate", "score")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; errors a user can act on are printed in a line, and exit with 1."""
+    parser = argparse.ArgumentParser(prog="lesion_demo", description="Train, evaluate and use a lesion classifier.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"lesion_demo.cli.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        code: int = args.run(args)
+    except LesionDemoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The one place where training and serving meet: weights as safetensors, their meaning as JSON. Never a pickle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lesion_demo.config import CLASSES, OperatingPoint, PreprocessSpec, from_dict, to_dict
+from lesion_demo.errors import CheckpointError, LesionDemoError
+from lesion_demo.learning.model import build_model
+from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+META_FILE = "checkpoint.json"
+CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a set of weights means; the app hard-codes none of it.
+
+    Attributes:
+        temperature: logits are divided by it before the softmax.
+        prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
+        val_roc_auc: on the validation split, which chooses between checkpoints.
+        metrics: the evaluation report, as in `metrics.json`.
+        data: per data set, what went in (counts, a fingerprint of the split).
+        weights_sha256: of the weights file, hex.
+    """
+
+    backbone: str
+    preprocess: PreprocessSpec
+    temperature: float
+    operating_points: tuple[OperatingPoint, ...]
+    val_roc_auc: float
+    prevalence: float = 0.5
+    classes: tuple[str, ...] = CLASSES
+    trained_at: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    weights_sha256: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """The point called `name`.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        for point in self.operating_points:
+            if point.name == name:
+                return point
+        names = ", ".join(point.name for point in self.operating_points)
+        raise CheckpointError(f"The checkpoint has no operating point {name!r}; it has {names}.")
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A checkpoint with its network, in eval mode on the CPU, float32."""
+
+    folder: Path
+    meta: Checkpoint
+    model: nn.Module
+
+
+def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint) -> Checkpoint:
+    """Write `model` in half precision and `meta` into `folder`; the JSON goes last, so what has one is complete.
+
+    Raises:
+        CheckpointError: the disk refused; a checkpoint that was there before is still there.
+    """
+    write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
+    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
+    path = folder / META_FILE
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
+    return meta
+
+
+def read_meta(folder: Path) -> Checkpoint:
+    """The meaning of the checkpoint in `folder`, without its weights.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of a newer schema.
+    """
+    path = folder / META_FILE
+    if not path.is_file():
+        raise CheckpointError(f"No checkpoint in {folder}: train with 'python train.py --data DIR', or name another.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = int(values["schema_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
+    if found > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema {found}, newer than the {SCHEMA_VERSION} that this version reads: update lesion-demo."
+        )
+    try:
+        meta = from_dict(Checkpoint, values)
+    except LesionDemoError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if meta.classes != CLASSES:
+        raise CheckpointError(f"{path} has the classes {', '.join(meta.classes)}, not {', '.join(CLASSES)}.")
+    return meta
+
+
+def load_checkpoint(folder: Path) -> LoadedCheckpoint:
+    """The checkpoint in `folder`, its weights checked against their hash.
+
+    Raises:
+        CheckpointError: as `read_meta`, or the weights are missing, damaged, or of another backbone.
+    """
+    meta = read_meta(folder)
+    weights = folder / WEIGHTS_FILE
+    if weights.is_file() and sha256_of(weights) != meta.weights_sha256:
+        raise CheckpointError(
+            f"{weights} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
+        )
+    try:
+        model = build_model(meta.backbone)
+    except LesionDemoError as error:
+        raise CheckpointError(f"{folder / META_FILE}: {error}") from error
+    load_into(model, weights, backbone=meta.backbone)
+    return LoadedCheckpoint(folder, meta, model.eval())
+
+
+def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:
+    """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best complete one below `folder`.
+
+    The best has the highest validation ROC-AUC. Incomplete or unreadable ones are passed over, with a warning.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    named = chosen or os.environ.get(CHECKPOINT_VARIABLE)
+    if named:
+        return Path(named)
+    folder = folder or CHECKPOINTS
+    found: list[tuple[float, Path]] = []
+    for path in sorted(folder.glob(f"*/{META_FILE}")):
+        try:
+            meta = read_meta(path.parent)
+        except CheckpointError as error:
+            log.warning("Passed over: %s", error)
+            continue
+        if (path.parent / WEIGHTS_FILE).is_file():
+            found.append((meta.val_roc_auc, path.parent))
+    if not found:
+        raise CheckpointError(
+            f"No complete checkpoint in {folder}: train one with 'python train.py --data DIR', or set "
+            f"{CHECKPOINT_VARIABLE} to a checkpoint's folder."
+        )
+    return max(found)[1]
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the figures depend on; a package that is not installed is left out."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

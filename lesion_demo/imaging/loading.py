@@ -1,0 +1,193 @@
+"""Any picture file a person has → RGB uint8 [H, W, 3], upright and in sRGB, or an `ImageError` that says why not."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from lesion_demo.errors import ImageError
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif"}
+    | {".heic", ".heif", ".hif", ".jp2"}
+)
+"""File name endings, lower case, that a folder scan takes for pictures. `load_image` itself looks at the content."""
+
+MAX_PIXELS = 100_000_000
+"""Width × height beyond which a picture is refused unread: decoded, it would fill the memory."""
+MAX_BYTES = 1 << 30
+"""A larger file is refused unread (100 megapixels of 16-bit RGB are 0.6 GB)."""
+MIN_SIDE = 32
+"""Pixels; on a shorter side than this no lesion can be seen."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
+"""What Pillow may try. Its other formats (EPS runs Ghostscript, for one) are not for files of unknown origin."""
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+"""Pillow modes whose values exceed 8 bits and which its own conversion would clip."""
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, RuntimeError, ArithmeticError),
+    *(MemoryError, struct.error, zlib.error),
+)
+"""What Pillow and its plugins raise on damaged files, found by feeding them some."""
+
+
+def load_image(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8]:
+    """The picture in `source`, a path or a file's content, as uint8 [H, W, 3], RGB, 0–255.
+
+    EXIF orientation and an embedded colour profile are applied, transparency is laid over white, grey becomes RGB,
+    16-bit and float values are scaled to 8 bits. Of animations and multi-page files it is the first picture.
+
+    Raises:
+        ImageError: the file is missing, empty, no picture, damaged, too large or too small.
+    """
+    name = f"“{Path(source).name}”" if isinstance(source, str | Path) else "The file"
+    data = _read(source, name)
+    with _open(data, name) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(name, f"{width} × {height} pixels")
+        try:
+            image.load()
+            pixels = np.array(_to_rgb(_upright(image)))
+        except _DAMAGE as error:
+            raise ImageError(f"{name} is damaged or cut off; please copy or export it again.") from error
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise ImageError(
+            f"{name} is only {width} × {height} pixels; please use a picture of at least {MIN_SIDE} on each side."
+        )
+    return pixels
+
+
+def _read(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
+    """The content of `source`, known not to be empty."""
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, str | Path):
+        data = _read_path(Path(source), name)
+    else:
+        data = source.read()
+    if not data:
+        raise ImageError(f"{name} is empty; please copy or export it again.")
+    if len(data) > MAX_BYTES:
+        raise _too_large(name, f"{len(data) / 2**30:.1f} GB")
+    return data
+
+
+def _read_path(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder; please choose a picture file.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _too_large(name, f"{size / 2**30:.1f} GB")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist; please check the path {path}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ImageError(f"{name} could not be read from disk: {error}.") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """The picture with its header read and its pixels not yet decoded."""
+    formats = _readable_formats()
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, f"over {MAX_PIXELS // 10**6} megapixels") from error
+    except _DAMAGE as error:
+        if _starts_like_a_picture(data[:16], formats):
+            message = f"{name} is damaged or cut off; please copy or export it again."
+        else:
+            message = f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
+        raise ImageError(message) from error
+
+
+@functools.cache
+def _readable_formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this installation can read; adds HEIC to Pillow the first time it is called."""
+    import pillow_heif  # here, not above: 16 MB of codec that training never needs
+
+    pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
+    tests = [Image.OPEN[name][1] for name in formats]
+    return len(prefix) == 16 and any(test is not None and test(prefix) is True for test in tests)
+
+
+def _too_large(name: str, size: str) -> ImageError:
+    limit = MAX_PIXELS // 10**6
+    return ImageError(f"{name} is too large ({size}); please scale it down below {limit} megapixels.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """`image`, decoded, turned as its EXIF says; where the EXIF is damaged and the pixels are not, as it is stored."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGE:
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """`image` in any of Pillow's modes as mode RGB in sRGB."""
+    if image.mode in _DEEP_MODES:
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if image.mode == "LAB":
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        return _between_profiles(image, lab)
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    if profile:
+        image = _apply_profile(image, profile)
+    return image.convert("RGB")
+
+
+def _to_8_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Grey values [H, W] of any number type as uint8 [H, W].
+
+    White is taken to be the top of the smallest usual range that holds the largest value: 1 (floats only), then 8, 12
+    and 16 bits, then that value itself. Negative values are black.
+    """
+    grey = values.astype(np.float64)
+    peak = float(grey.max())
+    if not np.isfinite(peak):  # NaN too: it wins every maximum
+        raise ValueError("the picture holds values that are not numbers")
+    tops = (1.0, 255.0, 4095.0, 65535.0) if values.dtype.kind == "f" else (255.0, 4095.0, 65535.0)
+    top = next((top for top in tops if peak <= top), peak)
+    return np.round(np.clip(grey / top, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """`image` (RGB, CMYK or L) taken from its embedded ICC `profile` to sRGB: phones save in Display P3.
+
+    A profile that is damaged or made for other channels is disregarded, as browsers do.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        return _between_profiles(image, source)
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def _between_profiles(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    assert converted is not None  # it is None only for inPlace=True
+    return converted

@@ -1,0 +1,123 @@
+"""Pictures as a torch data set, drawn so that classes are balanced within each source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from tqdm import tqdm
+
+from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.transforms import Transform
+from lesion_demo.learning.folders import Picture
+
+Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+"""A change made to a picture (uint8 [H, W, 3]) before its transform, given its index."""
+Sample = tuple[Tensor, int, int]
+"""Input float32 [3, S, S], label, index into the pictures."""
+
+CACHE_SHARE = 0.4
+"""The decoded-in-memory cache is used where it takes at most this share of the memory that is free."""
+
+
+class PictureReader:
+    """Reads pictures as uint8 [H, W, 3], from memory where they were cached."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[str, NDArray[np.uint8]] = {}
+
+    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
+        found = self._decoded.get(str(picture.path))
+        return load_image(picture.path) if found is None else found
+
+    def cache(self, pictures: Sequence[Picture], *, workers: int = 2) -> bool:
+        """Decode `pictures` into memory if they fit (see CACHE_SHARE); says whether they did."""
+        if not pictures or _estimated_bytes(pictures) > CACHE_SHARE * free_memory():
+            return False
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            arrays = pool.map(lambda picture: load_image(picture.path), pictures)
+            for picture, array in tqdm(zip(pictures, arrays, strict=True), "decode", len(pictures), unit="picture"):
+                self._decoded[str(picture.path)] = array
+        return True
+
+
+def _estimated_bytes(pictures: Sequence[Picture]) -> float:
+    """Decoded size of all, extrapolated from a dozen spread over them."""
+    some = pictures[:: max(1, len(pictures) // 12)]
+    return float(np.mean([load_image(picture.path).nbytes for picture in some])) * len(pictures)
+
+
+def free_memory() -> float:
+    """Bytes of memory that can be had without swapping; Linux says, elsewhere 4 GB are assumed."""
+    try:
+        with open("/proc/meminfo") as lines:  # noqa: PTH123
+            fields = dict(line.split(":", 1) for line in lines)
+        return float(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return 4e9
+
+
+class LesionDataset(Dataset[Sample]):
+    """`pictures` through `transform`, after an optional `edit` of the raw picture."""
+
+    def __init__(
+        self, pictures: Sequence[Picture], transform: Transform, reader: PictureReader, edit: Edit | None = None
+    ) -> None:
+        self.pictures = pictures
+        self.transform = transform
+        self.reader = reader
+        self.edit = edit
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        image = self.reader(self.pictures[index])
+        if self.edit is not None:
+            image = self.edit(image, index)
+        return self.transform(image), self.pictures[index].label, index
+
+
+def balanced_weights(pictures: Sequence[Picture], source_balance: float = 1.0) -> NDArray[np.float64]:
+    """A weight [N] per picture, of sum 1: classes alike within each source, sources by (number of pictures)**balance.
+
+    Then the source says nothing about the class. The same weights make validation figures speak of that population,
+    whose prevalence is one half.
+    """
+    sources = Counter(picture.source for picture in pictures)
+    cells = Counter((picture.source, picture.label) for picture in pictures)
+    classes = Counter(source for source, _ in cells)
+    weights = np.array(
+        [
+            sources[p.source] ** source_balance / (classes[p.source] * cells[p.source, p.label])
+            for p in pictures
+        ]
+    )
+    return weights / weights.sum()
+
+
+def train_loader(
+    dataset: LesionDataset, weights: NDArray[np.float64], *, count: int, batch: int, workers: int, seed: int
+) -> DataLoader[Sample]:
+    """Draws `count` pictures by weight, with replacement; `seed` decides the draws and their augmentation."""
+    draws = torch.Generator().manual_seed(seed)
+    sampler = WeightedRandomSampler(weights.tolist(), count, replacement=True, generator=draws)
+    return DataLoader(
+        dataset,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed + 1),
+        drop_last=count >= batch,
+    )
+
+
+def eval_loader(dataset: LesionDataset, *, batch: int = 32, workers: int = 2) -> DataLoader[Sample]:
+    """Every picture once, in order."""
+    return DataLoader(dataset, batch_size=batch, shuffle=False, num_workers=workers)

@@ -1,0 +1,105 @@
+"""Choose temperature and operating points on validation; report on test, once, with intervals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import nn
+
+from lesion_demo.config import OperatingPoint, PreprocessSpec, to_dict
+from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
+from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.inference import Predictions, predict
+from lesion_demo.learning.metrics import choose_operating_points, fit_temperature, report, score
+from lesion_demo.learning.plots import plot_evaluation, plot_history, write_plots
+from lesion_demo.learning.run_state import HISTORY_FILE
+
+PREVALENCE = 0.5
+"""Of the population that `balanced_weights` makes out of the validation split."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the validation split decides, and the score that chooses between checkpoints."""
+
+    temperature: float
+    operating_points: tuple[OperatingPoint, ...]
+    val_roc_auc: float
+
+
+@dataclass(frozen=True)
+class EvaluatedSplit:
+    """A split's pictures with the calibrated probability of malignancy, float64 [N], of each."""
+
+    pictures: tuple[Picture, ...]
+    probabilities: NDArray[np.float64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return np.array([picture.label for picture in self.pictures], dtype=np.int64)
+
+    def where(self, keep: Sequence[bool]) -> EvaluatedSplit:
+        chosen = np.array(keep, dtype=bool)
+        pictures = tuple(picture for picture, kept in zip(self.pictures, keep, strict=True) if kept)
+        return EvaluatedSplit(pictures, self.probabilities[chosen])
+
+
+def run_model(
+    model: nn.Module, spec: PreprocessSpec, pictures: Sequence[Picture], *, title: str, reader: PictureReader | None = None
+) -> Predictions:
+    """What `model` says of `pictures`, in float32 as the app does, so that figures repeat."""
+    accelerator = Accelerator(mixed_precision="no")
+    dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader())
+    model.to(accelerator.device)
+    return predict(model, accelerator.prepare(eval_loader(dataset)), accelerator, title)
+
+
+def calibrate(predictions: Predictions, pictures: Sequence[Picture], source_balance: float) -> Calibration:
+    """Temperature, operating points and ROC-AUC on validation, weighted to a prevalence of one half in each source."""
+    weights = balanced_weights(pictures, source_balance)
+    temperature = fit_temperature(predictions.logits, predictions.labels, weights=weights)
+    probabilities = predictions.probabilities(temperature)
+    points = choose_operating_points(predictions.labels, probabilities, weights=weights)
+    return Calibration(temperature, points, score(predictions.labels, probabilities, weights=weights).roc_auc)
+
+
+def summarise(
+    test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]
+) -> dict[str, Any]:
+    """The report, ready for `metrics.json`: test in full and without near-duplicates of training pictures, then
+    validation by source, which is not independent of the choices made on it."""
+    metrics: dict[str, Any] = {}
+    if test is not None:
+        distinct = test.where([not picture.near_duplicate_of_train for picture in test.pictures])
+        metrics["test"] = _report(test, points)
+        metrics["test_without_near_duplicates"] = _report(distinct, points)
+    sources = sorted({picture.source for picture in val.pictures})
+    metrics["validation_by_source"] = {
+        source: _report(val.where([picture.source == source for picture in val.pictures]), points)
+        for source in sources
+    }
+    return metrics
+
+
+def _report(split: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:
+    return to_dict(report(split.labels, split.probabilities, points))
+
+
+def write_evaluation_plots(
+    folder: Path, split: EvaluatedSplit, points: Sequence[OperatingPoint], *, name: str, kept_epoch: int | None = None
+) -> None:
+    """Every plot of a run into `folder`/plots: those of the history, if there is one, and those of `split`."""
+    figures = plot_evaluation(split.labels, split.probabilities, points, name=name)
+    history = folder / HISTORY_FILE
+    if history.is_file():
+        with history.open(newline="", encoding="utf-8") as file:
+            figures |= plot_history(list(csv.DictReader(file)), kept_epoch=kept_epoch)
+    write_plots(folder / "plots", figures)

@@ -1,0 +1,143 @@
+"""A whole run: folders → splits → training → calibration and report → checkpoint."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from torch import nn
+
+from lesion_demo.checkpoint import Checkpoint, save_checkpoint
+from lesion_demo.config import CLASSES, TrainConfig
+from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.evaluation import (
+    PREVALENCE,
+    EvaluatedSplit,
+    calibrate,
+    run_model,
+    summarise,
+    write_evaluation_plots,
+)
+from lesion_demo.learning.run_state import write_json
+from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
+from lesion_demo.learning.training import FitResult, fit
+from lesion_demo.learning.weights import round_to_half
+
+log = logging.getLogger(__name__)
+
+SPLIT_FILE = "split.csv"
+METRICS_FILE = "metrics.json"
+
+
+def train(
+    config: TrainConfig,
+    roots: Sequence[Path],
+    folder: Path,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    skip_corrupt: bool = False,
+    resume: bool = False,
+) -> Checkpoint | None:
+    """Run `config` on the data sets at `roots` and leave a complete checkpoint in `folder`.
+
+    On several processes every one takes part in training; the first alone evaluates, saves and returns the checkpoint.
+
+    Raises:
+        DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
+    """
+    splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+    log.info("%s", splits.summary())
+    reader = PictureReader()
+    result = fit(config, splits.of("train"), splits.of("val"), folder, resume=resume, reader=reader)
+    if not PartialState().is_main_process:
+        return None
+    return finish(config, splits, result, folder, reader)
+
+
+def open_splits(
+    config: TrainConfig,
+    roots: Sequence[Path],
+    folder: Path,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    skip_corrupt: bool = False,
+) -> Splits:
+    """The run's splits: those written in `folder` before, or new ones, written there."""
+    path = folder / SPLIT_FILE
+    with PartialState().main_process_first():
+        if path.is_file():
+            return read_split(path, roots)
+        splits = prepare_splits(
+            roots,
+            class_map=class_map,
+            val_fraction=config.val_fraction,
+            seed=config.seed,
+            skip_corrupt=skip_corrupt,
+            workers=config.workers,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_split(path, splits)
+        return splits
+
+
+def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path, reader: PictureReader) -> Checkpoint:
+    """Calibrate, report and save what training made. All figures are those of the weights as saved."""
+    round_to_half(result.model)
+    val = tuple(splits.of("val"))
+    predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
+    calibration = calibrate(predictions, val, config.source_balance)
+    evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
+    test = _test_split(result.model, config, splits, calibration.temperature, reader)
+    metrics = summarise(test, evaluated, calibration.operating_points)
+    write_json(folder / METRICS_FILE, metrics)
+    write_evaluation_plots(
+        folder,
+        test or evaluated,
+        calibration.operating_points,
+        name="Test" if test else "Validation",
+        kept_epoch=result.progress.best_epoch,
+    )
+    meta = Checkpoint(
+        backbone=config.backbone,
+        preprocess=config.preprocess,
+        temperature=calibration.temperature,
+        operating_points=calibration.operating_points,
+        val_roc_auc=calibration.val_roc_auc,
+        prevalence=PREVALENCE,
+        trained_at=datetime.date.today().isoformat(),
+        metrics=metrics,
+        data=describe(splits),
+    )
+    return save_checkpoint(folder, result.model, meta)
+
+
+def _test_split(
+    model: nn.Module, config: TrainConfig, splits: Splits, temperature: float, reader: PictureReader
+) -> EvaluatedSplit | None:
+    pictures = tuple(splits.of("test"))
+    if not pictures:
+        log.warning("There is no test split: the report stands on validation alone, which flatters.")
+        return None
+    predictions = run_model(model, config.preprocess, pictures, title="test", reader=reader)
+    return EvaluatedSplit(pictures, predictions.probabilities(temperature))
+
+
+def describe(splits: Splits) -> dict[str, Any]:
+    """Per source: a fingerprint of its pictures and splits, and how many of each class stand in each split."""
+    described: dict[str, Any] = {}
+    for source in sorted({picture.source for picture in splits.pictures}):
+        pictures = [picture for picture in splits.pictures if picture.source == source]
+        counts = Counter(f"{picture.split}/{CLASSES[picture.label]}" for picture in pictures)
+        lines = sorted(f"{picture.content_hash} {picture.split}" for picture in pictures)
+        described[source] = {
+            "fingerprint": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+            "counts": dict(sorted(counts.items())),
+            "dropped": sum(picture.source == source for picture in splits.dropped),
+        }
+    return described

@@ -1,0 +1,35 @@
+"""Named training configurations."""
+
+from __future__ import annotations
+
+from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig
+
+CPU_STAGES = (
+    StageConfig(
+        "128px", epochs=4, image_size=128, batch_size=64, epoch_pictures=6000,
+        backbone_rate=1.2e-3, head_rate=1.2e-3, schedule="one_cycle",
+    ),
+    StageConfig(
+        "192px", epochs=3, image_size=192, batch_size=64, epoch_pictures=5000,
+        backbone_rate=5e-4, head_rate=5e-4, schedule="one_cycle",
+    ),
+    StageConfig(
+        "300px", epochs=2, image_size=300, batch_size=64, epoch_pictures=2500,
+        backbone_rate=2e-4, head_rate=2e-4, schedule="cosine", frozen_blocks=4,
+    ),
+)  # fmt: skip
+"""Progressive resolution: most of the learning happens on small pictures, which a CPU can afford. The first blocks,
+which see edges and colours, are left alone at full size: that saves most of the backward pass."""
+
+PRESETS = {
+    "default": TrainConfig(),
+    "cpu": TrainConfig(
+        init="lite2",
+        stages=CPU_STAGES,
+        # AutoAugment inverts and posterises colours; a run this short cannot afford to unlearn them.
+        augment=AugmentConfig(auto_augment=0.0, ring=0.4, erasing=0.1),
+        clip_norm=2.0,
+        source_balance=0.5,
+        micro_batch=32,
+    ),
+}

@@ -1,0 +1,13 @@
+"""Train on image folders: `python train.py --data DIR`; `--help` lists the rest.
+
+`accelerate launch train.py …` does the same on several GPUs or machines.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lesion_demo.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))

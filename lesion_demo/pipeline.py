@@ -13,8 +13,8 @@ from typing import Any
 from accelerate import PartialState
 from torch import nn
 
-from lesion_demo.checkpoint import Checkpoint, save_checkpoint
-from lesion_demo.config import CLASSES, TrainConfig
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
+from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
@@ -24,6 +24,7 @@ from lesion_demo.learning.evaluation import (
     summarise,
     write_evaluation_plots,
 )
+from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.run_state import write_json
 from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
 from lesion_demo.learning.training import FitResult, fit
@@ -93,7 +94,11 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
     calibration = calibrate(predictions, val, config.source_balance)
     evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
-    test = _test_split(result.model, config, splits, calibration.temperature, reader)
+    test = None
+    if splits.of("test"):
+        test = _evaluated(result.model, config.preprocess, splits.of("test"), calibration.temperature, reader, "test")
+    else:
+        log.warning("There is no test split: the report stands on validation alone, which flatters.")
     metrics = summarise(test, evaluated, calibration.operating_points)
     write_json(folder / METRICS_FILE, metrics)
     write_evaluation_plots(
@@ -117,15 +122,34 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     return save_checkpoint(folder, result.model, meta)
 
 
-def _test_split(
-    model: nn.Module, config: TrainConfig, splits: Splits, temperature: float, reader: PictureReader
-) -> EvaluatedSplit | None:
-    pictures = tuple(splits.of("test"))
-    if not pictures:
-        log.warning("There is no test split: the report stands on validation alone, which flatters.")
-        return None
-    predictions = run_model(model, config.preprocess, pictures, title="test", reader=reader)
-    return EvaluatedSplit(pictures, predictions.probabilities(temperature))
+def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> tuple[dict[str, Any], EvaluatedSplit]:
+    """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
+
+    Also returns the evaluated test split, or validation where there is no test.
+
+    Raises:
+        DataError: the data sets are not those of the checkpoint's `split.csv`.
+    """
+    splits = read_split(loaded.folder / SPLIT_FILE, roots)
+    reader = PictureReader()
+    temperature = loaded.meta.temperature
+    val = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("val"), temperature, reader, "validation")
+    test = None
+    if splits.of("test"):
+        test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test")
+    return summarise(test, val, loaded.meta.operating_points), test or val
+
+
+def _evaluated(
+    model: nn.Module,
+    spec: PreprocessSpec,
+    pictures: Sequence[Picture],
+    temperature: float,
+    reader: PictureReader,
+    title: str,
+) -> EvaluatedSplit:
+    predictions = run_model(model, spec, pictures, title=title, reader=reader)
+    return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature))
 
 
 def describe(splits: Splits) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torchvision
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lesion_demo.config import IMAGENET_MEAN, IMAGENET_STD
-from lesion_demo.errors import TrainingError
+from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.learning.warm_start import calibrate_batch_norms, initialise, load_backbone
 from lesion_demo.learning.warm_start_lite2 import (
@@ -25,6 +26,7 @@ from lesion_demo.learning.warm_start_lite2 import (
     lite2_input,
     lite2_weights,
 )
+from lesion_demo.learning.weights import WEIGHTS_FILE
 
 B3 = "efficientnet_b3"
 SIDE = 64
@@ -147,7 +149,7 @@ def test_another_seed_repeats_other_channels(lite2: dict[str, Tensor]) -> None:
     first, second = build_model(B3), build_model(B3)
     for seed, model in enumerate((first, second)):
         carry_over_lite2(model, lite2, generator=generator(seed), noise=0.0)
-    name = "features.3.1.block.0.0.weight"
+    name = "features.2.1.block.0.0.weight"  # 24 channels to 32
     assert not torch.equal(first.get_parameter(name), second.get_parameter(name))
 
 
@@ -233,3 +235,16 @@ def test_weights_of_another_network_are_refused() -> None:
 def test_unknown_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="imagenet, lite2 nor none"):
         initialise(build_model("resnet18"), str(tmp_path / "imagenet1k"), backbone="resnet18")
+
+
+def test_checkpoint_gives_every_weight(tmp_path: Path) -> None:
+    trained, model = build_model("resnet18"), build_model("resnet18")
+    save_file(trained.state_dict(), tmp_path / WEIGHTS_FILE)
+    initialise(model, str(tmp_path), backbone="resnet18")
+    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_checkpoint_of_another_backbone_is_refused(tmp_path: Path) -> None:
+    save_file(build_model("resnet18").state_dict(), tmp_path / WEIGHTS_FILE)
+    with pytest.raises(CheckpointError, match="mobilenet_v3_small"):
+        initialise(build_model("mobilenet_v3_small"), str(tmp_path), backbone="mobilenet_v3_small")

@@ -15,14 +15,35 @@ from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.presets import PRESETS
 
 HELP = "train on image folders and leave a tuned checkpoint"
-OVERRIDES = ("init", "backbone", "seed", "micro_batch", "precision", "workers", "clip_norm", "weight_decay", "ema_decay")
+OVERRIDES = (
+    "init",
+    "backbone",
+    "seed",
+    "micro_batch",
+    "precision",
+    "workers",
+    "clip_norm",
+    "weight_decay",
+    "ema_decay",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", action="append", required=True, type=Path, metavar="DIR",
-                        help="a data set: DIR/train|val|test/<class>/…, or with a manifest.csv; may be repeated")
-    parser.add_argument("--class-map", action="append", default=[], metavar="NAME=CLASS",
-                        help="map a class folder to benign or malignant; may be repeated")
+    parser.add_argument(
+        "--data",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="a data set: DIR/train|val|test/<class>/…, or with a manifest.csv; may be repeated",
+    )
+    parser.add_argument(
+        "--class-map",
+        action="append",
+        default=[],
+        metavar="NAME=CLASS",
+        help="map a class folder to benign or malignant; may be repeated",
+    )
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="named configuration")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
@@ -67,7 +88,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nStopped. Every finished epoch is saved: go on with --resume --run {name}.")
         return 130
     if checkpoint is not None:
-        print(f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}; 'python app.py' shows it.")
+        print(
+            f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}; 'python app.py' shows it."
+        )
     return 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -75,7 +77,7 @@ def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> l
         (augment.auto_augment, v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)),
         (augment.colour_jitter, v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.04)),
         (augment.lighting, SimulatedLighting()),
-        (augment.softness, v2.RandomChoice([v2.GaussianBlur(5, (0.3, 1.5)), LossOfResolution(), v2.JPEG((25, 90))])),
+        (augment.softness, v2.RandomChoice([v2.GaussianBlur(5, (0.3, 1.5)), LossOfResolution(), JpegArtefacts()])),
     ]
     erasing = [v2.RandomErasing(p=augment.erasing, scale=(0.02, 0.15))] if augment.erasing > 0 else []
     chosen = [v2.RandomApply([step], p=p) for p, step in optional if p > 0]
@@ -144,3 +146,19 @@ class LossOfResolution(nn.Module):
         small = v2.functional.resize(picture, [max(8, round(side * scale)) for side in size], antialias=True)
         large: Tensor = v2.functional.resize(small, size, antialias=True)
         return large
+
+
+class JpegArtefacts(nn.Module):
+    """Compresses and reads back, at a random quality."""
+
+    def __init__(self, lowest: int = 25, highest: int = 90) -> None:
+        super().__init__()
+        self.lowest = lowest
+        self.highest = highest
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        quality = int(torch.randint(self.lowest, self.highest + 1, ()))
+        file = io.BytesIO()
+        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file, "JPEG", quality=quality)
+        return _as_tensor(np.asarray(Image.open(file)))

@@ -94,10 +94,7 @@ def balanced_weights(pictures: Sequence[Picture], source_balance: float = 1.0) -
     cells = Counter((picture.source, picture.label) for picture in pictures)
     classes = Counter(source for source, _ in cells)
     weights = np.array(
-        [
-            sources[p.source] ** source_balance / (classes[p.source] * cells[p.source, p.label])
-            for p in pictures
-        ]
+        [sources[p.source] ** source_balance / (classes[p.source] * cells[p.source, p.label]) for p in pictures]
     )
     return weights / weights.sum()
 

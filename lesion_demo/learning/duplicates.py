@@ -12,10 +12,7 @@ Measured on melanoma10k, HAM10000 and PAD-UFES-20 (18,131 pictures): see DETAIL_
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,9 +20,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
+from lesion_demo.errors import ImageError
+from lesion_demo.imaging.loading import load_image
 from lesion_demo.learning.folders import Picture
 
 logger = logging.getLogger(__name__)
@@ -46,12 +45,6 @@ MAX_SHIFT = 3
 BLOCK = 1024
 FLAT = 2.0
 """Standard deviation of luminance (0–255) below which a thumbnail shows nothing to compare."""
-
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError, MemoryError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
-)
-"""What Pillow's decoders raise on damaged files."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +107,11 @@ def _read(picture: Picture) -> tuple[str, NDArray[np.uint8] | None, str]:
     try:
         content = picture.path.read_bytes()
         content_hash = hashlib.sha256(content).hexdigest()
-        return content_hash, _thumbnail(content), ""
-    except Image.UnidentifiedImageError:
-        return content_hash, None, "not a picture, or of a kind that Pillow does not know"
-    except UNREADABLE as error:
-        return content_hash, None, f"{type(error).__name__}: {error}"
-
-
-def _thumbnail(content: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content)) as image:
-        # For JPEG: skip the colour and the finest frequencies. All data is still read, so truncation shows.
-        image.draft("L", (2 * SIDE, 2 * SIDE))
-        image.load()
-        grey = ImageOps.exif_transpose(image).convert("L")
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0))
+        pixels = load_image(content)
+    except (OSError, ImageError) as error:
+        return content_hash, None, str(error)
+    grey = Image.fromarray(pixels).convert("L")
+    return content_hash, np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)), ""
 
 
 # --- pairs -----------------------------------------------------------------------------------------------------------
@@ -262,19 +246,39 @@ def _detail_likeness(
     """Correlation [M] of the detail of the first pictures and of the second's crops, at the best shift."""
     first = _detail(thumbnails[pairs[:, 0]], lit[pairs[:, 0]], (1.0, 1.0))
     second = _detail(thumbnails[pairs[:, 1]], lit[pairs[:, 1]], crop)
+    first_energy, second_energy = _cumulative_energy(first), _cumulative_energy(second)
     best = np.full(len(pairs), -1, np.float32)
     shifts = range(-MAX_SHIFT, MAX_SHIFT + 1)
     for down, right in ((down, right) for down in shifts for right in shifts):
-        a, b = _shifted(first, down, right), _shifted(second, -down, -right)
-        norms = np.einsum("nij,nij->n", a, a) * np.einsum("nij,nij->n", b, b)
-        best = np.maximum(best, np.einsum("nij,nij->n", a, b) / np.sqrt(norms + 1e-6))
+        window, opposite = _overlap(down, right), _overlap(-down, -right)
+        product = np.einsum("nij,nij->n", _cut(first, window), _cut(second, opposite))
+        energy = _energy(first_energy, window) * _energy(second_energy, opposite)
+        best = np.maximum(best, product / np.sqrt(energy + 1e-6))
     return best
 
 
-def _shifted(images: Floats, down: int, right: int) -> Floats:
-    """The part of `images` [N, H, W] that overlaps with an image shifted by (down, right)."""
-    height, width = images.shape[1:]
-    return images[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
+def _overlap(down: int, right: int) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the part of a detail view that one shifted by (down, right) overlaps."""
+    return max(down, 0), DETAIL_SIDE + min(down, 0), max(right, 0), DETAIL_SIDE + min(right, 0)
+
+
+def _cut(images: Floats, window: tuple[int, int, int, int]) -> Floats:
+    top, bottom, left, right = window
+    return images[:, top:bottom, left:right]
+
+
+def _cumulative_energy(images: Floats) -> Floats:
+    """[N, H + 1, W + 1]: sums of squares above and left of each corner, so that any window's is four look-ups."""
+    sums = (images**2).cumsum(axis=1).cumsum(axis=2)
+    return np.pad(sums, ((0, 0), (1, 0), (1, 0)))
+
+
+def _energy(cumulative: Floats, window: tuple[int, int, int, int]) -> Floats:
+    """Sum of squares [N] in `window`."""
+    top, bottom, left, right = window
+    above = cumulative[:, top, right] - cumulative[:, top, left]
+    # Never below zero, which rounding could make of a window without detail.
+    return np.asarray(np.maximum(cumulative[:, bottom, right] - cumulative[:, bottom, left] - above, 0))
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------

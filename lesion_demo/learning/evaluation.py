@@ -53,7 +53,12 @@ class EvaluatedSplit:
 
 
 def run_model(
-    model: nn.Module, spec: PreprocessSpec, pictures: Sequence[Picture], *, title: str, reader: PictureReader | None = None
+    model: nn.Module,
+    spec: PreprocessSpec,
+    pictures: Sequence[Picture],
+    *,
+    title: str,
+    reader: PictureReader | None = None,
 ) -> Predictions:
     """What `model` says of `pictures`, in float32 as the app does, so that figures repeat."""
     accelerator = Accelerator(mixed_precision="no")
@@ -71,9 +76,7 @@ def calibrate(predictions: Predictions, pictures: Sequence[Picture], source_bala
     return Calibration(temperature, points, score(predictions.labels, probabilities, weights=weights).roc_auc)
 
 
-def summarise(
-    test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]
-) -> dict[str, Any]:
+def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:
     """The report, ready for `metrics.json`: test in full and without near-duplicates of training pictures, then
     validation by source, which is not independent of the choices made on it."""
     metrics: dict[str, Any] = {}
@@ -83,8 +86,7 @@ def summarise(
         metrics["test_without_near_duplicates"] = _report(distinct, points)
     sources = sorted({picture.source for picture in val.pictures})
     metrics["validation_by_source"] = {
-        source: _report(val.where([picture.source == source for picture in val.pictures]), points)
-        for source in sources
+        source: _report(val.where([picture.source == source for picture in val.pictures]), points) for source in sources
     }
     return metrics
 

@@ -11,10 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"),
-)
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Folder name or manifest entry, in lower case → split."""
 MANIFEST = "manifest.csv"
@@ -141,7 +139,9 @@ def _check_splits(root: Path, pictures: Sequence[Picture]) -> None:
     for split, labels in labels_of.items():
         if len(labels) < len(CLASSES):
             missing = ", ".join(name for index, name in enumerate(CLASSES) if index not in labels)
-            raise DataError(f"The {split} split of {root} has no {missing} pictures; add some, or check the class names.")
+            raise DataError(
+                f"The {split} split of {root} has no {missing} pictures; add some, or check the class names."
+            )
 
 
 # --- class names -----------------------------------------------------------------------------------------------------
@@ -162,7 +162,8 @@ def _label_table(class_map: Mapping[str, str] | None) -> dict[str, int]:
     for name, target in (class_map or {}).items():
         if target.lower() not in CLASSES:
             raise DataError(
-                f"--class-map {name}={target}: {target!r} is not a class; use {name}={CLASSES[0]} or {name}={CLASSES[1]}."
+                f"--class-map {name}={target}: {target!r} is not a class; "
+                f"use {name}={CLASSES[0]} or {name}={CLASSES[1]}."
             )
         table[_plain_name(name)] = CLASSES.index(target.lower())
     return table
@@ -197,7 +198,9 @@ def _pictures_in(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _hidden(name)]
-        found += [Path(parent, name) for name in files if not _hidden(name) and Path(name).suffix.lower() in EXTENSIONS]
+        found += [
+            Path(parent, name) for name in files if not _hidden(name) and Path(name).suffix.lower() in PICTURE_SUFFIXES
+        ]
     return sorted(found)
 
 
@@ -212,7 +215,7 @@ def _from_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Pi
     for split, folder in class_folders:
         files = _pictures_in(folder)
         if not files:
-            kinds = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
+            kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
             raise DataError(f"{folder} holds no pictures ({kinds}); fill the folder or remove it.")
         label = labels[_plain_name(folder.name)]
         pictures += [Picture(path, path.relative_to(root).as_posix(), source, split, label) for path in files]

@@ -51,6 +51,4 @@ def predict(model: nn.Module, loader: DataLoader[Sample], accelerator: Accelerat
         for store, tensor in zip((logits, labels, order), gathered, strict=True):
             store.append(tensor.cpu())
     by_index = torch.cat(order).argsort()
-    return Predictions(
-        torch.cat(logits)[by_index].double().numpy(), torch.cat(labels)[by_index].long().numpy()
-    )
+    return Predictions(torch.cat(logits)[by_index].double().numpy(), torch.cat(labels)[by_index].long().numpy())

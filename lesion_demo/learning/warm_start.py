@@ -37,6 +37,7 @@ def initialise(
 
     Raises:
         TrainingError: the weights cannot be had, or do not fit.
+        CheckpointError: the checkpoint's weights are missing, damaged, or another backbone's.
     """
     if init == "none":
         return
@@ -132,6 +133,7 @@ def _collecting_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def _load_checkpoint(model: nn.Module, folder: Path, backbone: str) -> None:
+    """Every weight of a checkpoint, its head included."""
     if not folder.is_dir():
         raise TrainingError(f"--init {folder} is neither imagenet, lite2 nor none, nor the folder of a checkpoint.")
     load_into(model, folder / WEIGHTS_FILE, backbone=backbone)

@@ -69,7 +69,9 @@ def load_into(model: nn.Module, path: Path, *, backbone: str) -> None:
     try:
         model.load_state_dict(read_weights(path))
     except RuntimeError as error:
-        raise CheckpointError(f"The weights at {path} do not fit the backbone {backbone}: name the right one.") from error
+        raise CheckpointError(
+            f"The weights at {path} do not fit the backbone {backbone}: name the right one."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

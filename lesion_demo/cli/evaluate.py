@@ -1,0 +1,76 @@
+"""`evaluate`: a checkpoint's figures again, on the splits it was made with, and its worst mistakes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HELP = "report a checkpoint's figures on its test split"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    parser.add_argument(
+        "--data",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="the data sets the checkpoint was trained on; may be repeated",
+    )
+    parser.add_argument(
+        "--gallery",
+        type=Path,
+        metavar="DIR",
+        help="write the worst mistakes with their heat maps here; a folder outside the project",
+    )
+    parser.add_argument("--worst", type=int, default=24, help="pictures of either kind of mistake in the gallery")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the table, and return the exit code."""
+    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.gallery import write_gallery
+    from lesion_demo.learning.run_state import write_json
+    from lesion_demo.pipeline import evaluate
+
+    loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    metrics, split = evaluate(loaded, args.data)
+    print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
+    for title, report in flatten(metrics):
+        print_report(title, report)
+    if args.json is not None:
+        write_json(args.json, metrics)
+    if args.gallery is not None:
+        count = write_gallery(args.gallery, loaded, split, worst=args.worst)
+        print(f"{count} mistakes are in {args.gallery}.")
+    return 0
+
+
+def flatten(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The reports in `metrics`, with a title each."""
+    reports = [(name.replace("_", " "), metrics[name]) for name in metrics if name.startswith("test")]
+    by_source = metrics["validation_by_source"]
+    return reports + [(f"validation, {source}", by_source[source]) for source in by_source]
+
+
+def print_report(title: str, report: Mapping[str, Any]) -> None:
+    """One report as text, intervals in brackets."""
+    print(f"\n{title}: {report['n']} pictures, {report['n_malignant']} malignant")
+    print(
+        f"  ROC-AUC {interval(report['roc_auc'])}  PR-AUC {interval(report['pr_auc'])}  "
+        f"Brier {interval(report['brier'])}  calibration error {report['calibration_error']:.3f}"
+    )
+    names = ("accuracy", "sensitivity", "specificity", "precision", "f1")
+    for point in report["points"]:
+        scores = "  ".join(f"{name} {interval(point[name])}" for name in names)
+        cells = json.dumps(point["confusion"]).replace('"', "")
+        print(f"  {point['name']:>9} at {point['threshold']:.3f}: {scores}  {cells}")
+
+
+def interval(value: Mapping[str, float]) -> str:
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"

@@ -1,0 +1,61 @@
+"""`score`: files and folders of pictures to a CSV table, without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from lesion_demo.errors import LesionDemoError
+
+HELP = "write the probability and verdict of every picture to a CSV file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a picture, or a folder, searched with all below it")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the CSV file to write")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, write the table, print a line, and return the exit code: 1 where a row holds an error."""
+    check_out(args.out)
+
+    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, MALIGNANT
+    from lesion_demo.serving.predictor import Predictor
+    from lesion_demo.serving.report import write_csv
+    from lesion_demo.serving.scoring import score_files
+
+    loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
+    try:
+        rows = score_files(args.paths, Predictor(loaded), point)
+    except KeyboardInterrupt:
+        print(f"\nStopped; {args.out} was not written.")
+        return 130
+    write_csv(args.out, rows)
+    failed = sum(bool(row.error) for row in rows)
+    malignant = sum(row.verdict == MALIGNANT for row in rows)
+    print(
+        f"{len(rows) - failed} scored, {malignant} of them {MALIGNANT} at the operating point {point.name} "
+        f"(threshold {point.threshold:.3f}); {failed} failed{': see the error column' if failed else ''}. "
+        f"The table is {args.out}."
+    )
+    return 1 if failed else 0
+
+
+def check_out(out: Path) -> None:
+    """Find out before the work, rather than after it, that its result could not be written.
+
+    Raises:
+        LesionDemoError: `out` is a folder, or lies in one that is missing or may not be written to.
+    """
+    folder = out.parent
+    if out.is_dir():
+        raise LesionDemoError(f"--out {out} is a folder: name a file in it.")
+    if not folder.is_dir():
+        raise LesionDemoError(f"--out {out}: the folder {folder} does not exist; create it first.")
+    if not os.access(folder, os.W_OK):
+        raise LesionDemoError(f"--out {out}: the folder {folder} may not be written to; choose another.")

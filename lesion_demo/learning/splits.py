@@ -1,0 +1,320 @@
+"""Divide pictures into training, validation and test so that no picture, lesion or patient stands on two sides."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import tempfile
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lesion_demo.config import CLASSES
+from lesion_demo.errors import DataError
+from lesion_demo.learning.duplicates import fingerprint, group_pictures, hash_file, near_duplicate_pairs
+from lesion_demo.learning.folders import Picture, name_sources, scan
+
+logger = logging.getLogger(__name__)
+
+SPLIT_NAMES = ("train", "val", "test")
+DROPPED = "dropped"
+CORRUPT = "corrupt"
+KEPT_COLUMNS = ("dx", "lesion_id", "patient_id", "age", "sex", "site", "fitzpatrick")
+"""Manifest columns that a split file keeps, empty where a data set has none."""
+SPLIT_HEADER = ("source", "file", "content_hash", "split", "label", "group", "near_duplicate_of_train", *KEPT_COLUMNS)
+
+Stratum = tuple[str, int]
+"""Source and label: validation takes the same share of each."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Pictures with split, group, content hash and `near_duplicate_of_train` filled in.
+
+    Attributes:
+        pictures: those in use; `split` is `train`, `val` or `test`.
+        dropped: training (and `val` folder) pictures left out because their group has a test (or `val` folder)
+            picture; their `split` is `dropped`.
+        corrupt: pictures that could not be decoded, with the reason; left out too; their `split` is `corrupt`.
+    """
+
+    pictures: tuple[Picture, ...]
+    dropped: tuple[Picture, ...] = ()
+    corrupt: tuple[tuple[Picture, str], ...] = ()
+
+    def of(self, split: str) -> list[Picture]:
+        """The pictures of `train`, `val` or `test`."""
+        return [picture for picture in self.pictures if picture.split == split]
+
+    def summary(self) -> str:
+        """A table of sources, splits and class counts, with what was dropped and what repeats."""
+        sources = sorted({p.source for p in (*self.pictures, *self.dropped)})
+        counts = Counter((p.source, p.split, p.label) for p in (*self.pictures, *self.dropped))
+        width = max(len(name) for name in ("source", *sources))
+        lines = [f"{'source':<{width}}  {'split':<8}" + "".join(f"{name:>11}" for name in CLASSES)]
+        for source in sources:
+            for split in (*SPLIT_NAMES, DROPPED):
+                row = [counts[source, split, label] for label in range(len(CLASSES))]
+                if any(row):
+                    lines.append(f"{source:<{width}}  {split:<8}" + "".join(f"{count:>11,}" for count in row))
+        if self.dropped:
+            lines.append(f"{len(self.dropped):,} pictures dropped: they repeat a test picture or one of a val folder.")
+        for split in ("val", "test"):
+            repeats = sum(picture.near_duplicate_of_train for picture in self.of(split))
+            if repeats:
+                lines.append(f"{repeats:,} {split} pictures have a near-duplicate in a train folder.")
+        if self.corrupt:
+            lines.append(f"{len(self.corrupt):,} corrupt pictures skipped.")
+        return "\n".join(lines)
+
+
+def prepare_splits(
+    roots: Sequence[Path],
+    *,
+    class_map: Mapping[str, str] | None = None,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    skip_corrupt: bool = False,
+    workers: int = 2,
+) -> Splits:
+    """Scan, read, check, group and split the data sets `roots`.
+
+    Raises:
+        DataError: a data set is not laid out as expected, pictures are corrupt (unless `skip_corrupt`), or there are
+            too few to split.
+    """
+    pictures = scan(roots, class_map)
+    prints = fingerprint(pictures, workers=workers)
+    reasons = dict(prints.corrupt)
+    if reasons and not skip_corrupt:
+        raise DataError(_corrupt_message([(pictures[index], reason) for index, reason in prints.corrupt]))
+    sound = [index for index in range(len(pictures)) if index not in reasons]
+    pictures = [replace(p, content_hash=content) for p, content in zip(pictures, prints.content_hashes, strict=True)]
+    logger.info("Looking for near-duplicates among %d pictures.", len(sound))
+    pairs = near_duplicate_pairs(prints.subset(sound))
+    splits = make_splits([pictures[index] for index in sound], pairs, val_fraction=val_fraction, seed=seed)
+    corrupt = tuple((replace(pictures[index], split=CORRUPT), reason) for index, reason in prints.corrupt)
+    return replace(splits, corrupt=corrupt)
+
+
+def _corrupt_message(corrupt: Sequence[tuple[Picture, str]]) -> str:
+    shown = "; ".join(f"{picture.path} ({reason})" for picture, reason in corrupt[:3])
+    more = f"; and {len(corrupt) - 3} more" if len(corrupt) > 3 else ""
+    count = f"{len(corrupt)} picture{'s' if len(corrupt) > 1 else ''}"
+    return (
+        f"{count} could not be decoded: {shown}{more}. Replace or remove them, or leave them out with --skip-corrupt."
+    )
+
+
+# --- splitting -------------------------------------------------------------------------------------------------------
+
+
+def make_splits(
+    pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]], *, val_fraction: float, seed: int
+) -> Splits:
+    """Group `pictures`, drop what repeats a held-out picture, and draw validation where a source has none.
+
+    Validation takes `val_fraction` of the training pictures of each (source, label), by whole groups. Training
+    pictures in a group with a test picture, or with one from a `val` folder, are dropped, whatever their source; a
+    `val` folder's pictures in a group with a test picture are dropped too.
+
+    Args:
+        pictures: as scanned, `content_hash` filled in.
+        pairs: indices of near-duplicates (see `near_duplicate_pairs`).
+        val_fraction: above 0, below 1.
+        seed: the same seed and pictures give the same split, whatever the order of the sources.
+
+    Raises:
+        DataError: a class cannot have at least one training and one validation picture.
+    """
+    if not 0 < val_fraction < 1:
+        raise DataError(f"The validation share is {val_fraction}; choose one above 0 and below 1, e.g. 0.1.")
+    pairs = list(pairs)
+    groups = group_pictures(pictures, pairs)
+    repeats = _repeats_of_train(pictures, pairs)
+    pictures = [
+        replace(p, group=group, near_duplicate_of_train=index in repeats)
+        for index, (p, group) in enumerate(zip(pictures, groups, strict=True))
+    ]
+    kept, dropped = _drop_repeats(pictures)
+    chosen = _choose_val_groups(kept, val_fraction, seed)
+    placed = tuple(replace(p, split="val") if p.split == "train" and p.group in chosen else p for p in kept)
+    _check_classes(placed)
+    return Splits(placed, tuple(dropped))
+
+
+def _repeats_of_train(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> set[int]:
+    """Indices of test and `val` folder pictures of which a train folder holds a near-duplicate."""
+    return {
+        index
+        for pair in pairs
+        for index, other in (pair, pair[::-1])
+        if pictures[index].split != "train" and pictures[other].split == "train"
+    }
+
+
+def _drop_repeats(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
+    """Pictures kept and dropped: in a group, test outranks val, and val outranks train."""
+    rank = {split: index for index, split in enumerate(SPLIT_NAMES)}
+    highest: dict[str, int] = {}
+    for picture in pictures:
+        highest[picture.group] = max(highest.get(picture.group, 0), rank[picture.split])
+    kept: list[Picture] = []
+    dropped: list[Picture] = []
+    for picture in pictures:
+        if rank[picture.split] == highest[picture.group]:
+            kept.append(picture)
+        else:
+            dropped.append(replace(picture, split=DROPPED))
+    return kept, dropped
+
+
+def _choose_val_groups(pictures: Sequence[Picture], val_fraction: float, seed: int) -> set[str]:
+    """Names of the groups that become validation, out of the sources that bring no `val` folder."""
+    has_val = {picture.source for picture in pictures if picture.split == "val"}
+    groups: dict[str, Counter[Stratum]] = defaultdict(Counter)
+    fixed: set[str] = set()
+    for picture in pictures:
+        if picture.split != "train":
+            continue
+        groups[picture.group][picture.source, picture.label] += 1
+        if picture.source in has_val:
+            fixed.add(picture.group)
+    sizes = sum((Counter(counts) for counts in groups.values()), Counter[Stratum]())
+    targets = {stratum: max(1, round(val_fraction * n)) for stratum, n in sizes.items() if stratum[0] not in has_val}
+    names = sorted(name for name in groups if name not in fixed)
+    order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    chosen = _draw_alike(order, groups, val_fraction, seed)
+    return _fill_up(order, groups, targets, chosen)
+
+
+def _draw_alike(
+    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], val_fraction: float, seed: int
+) -> set[str]:
+    """Out of every kind of group that is more than one picture, `val_fraction`: repeats are as common in val."""
+    kinds: dict[tuple[tuple[Stratum, int], ...], list[str]] = defaultdict(list)
+    for name in order:
+        if groups[name].total() > 1:
+            kinds[tuple(sorted(groups[name].items()))].append(name)
+    generator = np.random.default_rng([seed, 1])
+    chosen: set[str] = set()
+    for _, names in sorted(kinds.items()):
+        # Rounded up or down at random, so that rare kinds of groups have their chance too.
+        chosen.update(names[: int(val_fraction * len(names) + generator.random())])
+    return chosen
+
+
+def _fill_up(
+    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], targets: Mapping[Stratum, int], chosen: set[str]
+) -> set[str]:
+    """`chosen` and further groups, or fewer, so that every stratum comes as near its target as its groups allow."""
+    missing = Counter(targets)
+    for name in chosen:
+        missing.subtract(groups[name])
+    by_size: Callable[[str], int] = lambda name: groups[name].total()  # noqa: E731
+    result = set(chosen)
+    for name in sorted(chosen, key=by_size, reverse=True):
+        if all(missing[stratum] <= -count for stratum, count in groups[name].items()):
+            result.remove(name)
+            missing.update(groups[name])
+    for name in sorted((name for name in order if name not in chosen), key=by_size):
+        if all(2 * missing[stratum] >= count for stratum, count in groups[name].items()):
+            result.add(name)
+            missing.subtract(groups[name])
+    return result
+
+
+def _check_classes(pictures: Sequence[Picture]) -> None:
+    present = {(picture.split, picture.label) for picture in pictures}
+    for split in ("train", "val"):
+        for label, name in enumerate(CLASSES):
+            if (split, label) not in present:
+                raise DataError(
+                    f"No {name} pictures are left for {split} after near-duplicates, lesions and patients were kept "
+                    f"together; add {name} pictures of other lesions, or change --val-fraction."
+                )
+
+
+# --- split files -----------------------------------------------------------------------------------------------------
+
+
+def write_split(path: Path, splits: Splits) -> None:
+    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER as columns."""
+    pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(SPLIT_HEADER)
+            writer.writerows(_to_row(picture) for picture in pictures)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _to_row(picture: Picture) -> list[str]:
+    row = [picture.source, picture.file, picture.content_hash, picture.split, CLASSES[picture.label], picture.group]
+    return [*row, str(int(picture.near_duplicate_of_train)), *(picture.columns.get(name, "") for name in KEPT_COLUMNS)]
+
+
+def read_split(path: Path, roots: Sequence[Path]) -> Splits:
+    """The splits that `write_split` wrote, with the files of the same data sets `roots` (moved or not).
+
+    Pictures keep KEPT_COLUMNS of their manifest's columns; files that came to the folders since are disregarded.
+
+    Raises:
+        DataError: the file is missing or no split file, a data set is not among `roots`, or a picture in use is
+            missing or changed.
+    """
+    sources = name_sources(roots)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        pictures = [_from_row(row, sources, path) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} could not be read as a split file ({error!r}); make the split again.") from error
+    used = [picture for picture in pictures if picture.split in SPLIT_NAMES]
+    with ThreadPoolExecutor(2) as pool:
+        progress = tqdm(pool.map(_check_content, used), total=len(used), desc="Checking pictures", unit="picture")
+        deque(progress, maxlen=0)
+    return Splits(
+        tuple(used),
+        tuple(picture for picture in pictures if picture.split == DROPPED),
+        tuple((picture, "corrupt when the split was made") for picture in pictures if picture.split == CORRUPT),
+    )
+
+
+def _from_row(row: Mapping[str, str], sources: Mapping[str, Path], path: Path) -> Picture:
+    if row["source"] not in sources:
+        raise DataError(
+            f"{path} was made with a data set folder {row['source']!r}, and those given are "
+            f"{', '.join(map(repr, sources))}; name the same folders, in the same order."
+        )
+    return Picture(
+        path=sources[row["source"]] / row["file"],
+        file=row["file"],
+        source=row["source"],
+        split=row["split"],
+        label=CLASSES.index(row["label"]),
+        columns={name: row[name] for name in KEPT_COLUMNS if row[name]},
+        content_hash=row["content_hash"],
+        group=row["group"],
+        near_duplicate_of_train=row["near_duplicate_of_train"] == "1",
+    )
+
+
+def _check_content(picture: Picture) -> None:
+    try:
+        content_hash = hash_file(picture)
+    except OSError as error:
+        raise DataError(f"{picture.path}, part of the split, could not be read ({error}); restore it.") from error
+    if content_hash != picture.content_hash:
+        raise DataError(f"{picture.path} has changed since the split was made; restore it, or make the split again.")

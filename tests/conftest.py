@@ -1,0 +1,60 @@
+"""What the tests share: the real data where it is there, a small phantom set, and a network small enough to train."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lesion_demo.checkpoint import LoadedCheckpoint, find_best_checkpoint, load_checkpoint
+from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
+from lesion_demo.imaging.phantom import write_phantom_dataset
+
+PROJECT = Path(__file__).resolve().parent.parent
+NEIGHBOUR = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with melanoma10k/, ham10000/ and padufes20/: LESION_DATA, or beside the project."""
+    root = Path(os.environ.get("LESION_DATA", NEIGHBOUR))
+    if not root.is_dir():
+        reason = f"the real data sets are not at {root}; set LESION_DATA to their folder"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shipped() -> LoadedCheckpoint:
+    """The checkpoint that comes with the project."""
+    return load_checkpoint(find_best_checkpoint(PROJECT / "checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def phantom_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of artificial lesions: 24 training, 6 validation and 6 test pictures of either class."""
+    root = tmp_path_factory.mktemp("data") / "phantoms"
+    write_phantom_dataset(root, train=24, val=6, test=6, seed=0, size=96)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainConfig:
+    """Two stages of one and two epochs on a small network from random weights: seconds."""
+    common = {"image_size": 64, "batch_size": 16, "head_rate": 1e-3, "backbone_rate": 1e-3}
+    return TrainConfig(
+        init="none",
+        backbone="mobilenet_v3_small",
+        stages=(
+            StageConfig("head", epochs=1, train_backbone=False, schedule="constant", **common),  # type: ignore[arg-type]
+            StageConfig("all", epochs=2, **common),  # type: ignore[arg-type]
+        ),
+        preprocess=PreprocessSpec(image_size=64),
+        augment=AugmentConfig(),
+        micro_batch=8,
+        precision="no",
+        workers=0,
+    )

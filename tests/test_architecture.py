@@ -1,0 +1,95 @@
+"""The direction of imports: a module uses only what stands above it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
+ROOMS = (
+    "errors",
+    "config",
+    "presets",
+    "imaging.loading",
+    "imaging.field_of_view",
+    "imaging.artefacts",
+    "imaging.transforms",
+    "imaging.quality",
+    "imaging.phantom",
+    "learning.arrays",
+    "learning.intervals",
+    "learning.calibration",
+    "learning.metrics",
+    "learning.plot_style",
+    "learning.plots",
+    "learning.weights",
+    "learning.model",
+    "learning.warm_start_lite2",
+    "learning.warm_start",
+    "learning.folders",
+    "learning.duplicates",
+    "learning.splits",
+    "learning.dataset",
+    "learning.inference",
+    "learning.device",
+    "learning.schedule",
+    "learning.estimate",
+    "learning.run_state",
+    "learning.trainer",
+    "learning.validation",
+    "learning.training",
+    "learning.evaluation",
+    "checkpoint",
+    "pipeline",
+    "serving.predictor",
+    "serving.explanation",
+    "serving.analysis",
+    "serving.report",
+    "gallery",
+    "ui",
+    "cli",
+    "__main__",
+)
+
+
+def room(module: str) -> int | None:
+    """Index of the room that `module` (without `lesion_demo.`) belongs to."""
+    found = [index for index, name in enumerate(ROOMS) if module == name or module.startswith(f"{name}.")]
+    return found[0] if found else None
+
+
+def modules() -> dict[str, Path]:
+    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lesion_demo."):
+            found.add(node.module.removeprefix("lesion_demo."))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("lesion_demo.") for alias in node.names if "lesion_demo." in alias.name}
+    return found
+
+
+def test_every_module_has_a_room() -> None:
+    packages = {"imaging", "learning", "serving"}
+    assert {name for name in modules() if room(name) is None} == packages
+
+
+def test_imports_go_one_way() -> None:
+    upward = [
+        f"{name} imports {target}"
+        for name, path in modules().items()
+        for target in imported(path)
+        if (here := room(name)) is not None and (there := room(target)) is not None and there > here
+    ]
+    assert upward == []
+
+
+def test_only_the_page_knows_gradio() -> None:
+    knowing = {name for name, path in modules().items() if "gradio" in path.read_text(encoding="utf-8").split("import ", 1)[-1]}
+    assert {name for name in knowing if "import gradio" in modules()[name].read_text(encoding="utf-8")} <= {
+        name for name in modules() if name.startswith("ui")
+    }

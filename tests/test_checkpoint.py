@@ -1,0 +1,137 @@
+"""What a checkpoint keeps, and what it says when it is not one."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, load_checkpoint, read_meta, save_checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.errors import CheckpointError
+from lesion_demo.learning.model import build_model
+from lesion_demo.learning.weights import round_to_half
+
+BACKBONE = "mobilenet_v3_small"
+
+
+def meta(auc: float = 0.9) -> Checkpoint:
+    points = (OperatingPoint("sensitive", 0.3),)
+    return Checkpoint(BACKBONE, PreprocessSpec(image_size=64), 1.3, points, auc, metrics={"test": {"n": 2}})
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints") / "run"
+    torch.manual_seed(0)
+    save_checkpoint(folder, build_model(BACKBONE), meta())
+    return folder
+
+
+@pytest.fixture
+def copied(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "run"))
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "checkpoint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_it_comes_back_as_it_was(saved: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(BACKBONE).eval()
+    round_to_half(model)
+    loaded = load_checkpoint(saved)
+    assert (loaded.meta.temperature, loaded.meta.preprocess.image_size) == (1.3, 64)
+    assert loaded.meta.operating_point("sensitive").threshold == 0.3
+    assert loaded.meta.packages["torch"] == torch.__version__
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded.model(images), model(images))
+
+
+def test_no_pickle_and_half_the_size(saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == {"model.safetensors", "checkpoint.json"}
+    parameters = sum(parameter.numel() for parameter in build_model(BACKBONE).parameters())
+    assert (saved / "model.safetensors").stat().st_size < 2.3 * parameters
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 99}, "newer than"),
+        ({"schema_version": None}, "damaged"),
+        ({"temper": 1}, "has no setting temper"),
+        ({"classes": ["malignant", "benign"]}, "has the classes"),
+        ({"backbone": "resnet18"}, "do not fit the backbone resnet18"),
+        ({"backbone": "resnet_1000"}, "not a torchvision"),
+        ({"weights_sha256": "0"}, "truncated, or from another run"),
+    ],
+)
+def test_what_is_wrong_with_the_description(copied: Path, changes: dict[str, object], message: str) -> None:
+    edit(copied, **changes)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_truncated_files(copied: Path) -> None:
+    weights = copied / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_checkpoint(copied)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="No weights at"):
+        load_checkpoint(copied)
+    (copied / "checkpoint.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(copied)
+    with pytest.raises(CheckpointError, match="No checkpoint in"):
+        read_meta(copied / "nowhere")
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file can grow beyond 100 kB, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_loses_nothing(copied: Path, small_disk: None) -> None:
+    before = (copied / "model.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="Free some disk space"):
+        save_checkpoint(copied, build_model(BACKBONE), meta())
+    assert (copied / "model.safetensors").read_bytes() == before
+    assert {path.name for path in copied.iterdir()} == {"model.safetensors", "checkpoint.json"}
+    load_checkpoint(copied)
+
+
+def test_the_best_complete_one_is_found(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("LESION_CHECKPOINT", raising=False)
+    with pytest.raises(CheckpointError, match=r"train one with 'python train\.py"):
+        find_best_checkpoint(tmp_path)
+    for name, auc in (("a", 0.8), ("b", 0.95), ("incomplete", 0.99), ("newer", 0.99)):
+        shutil.copytree(saved, tmp_path / name)
+        edit(tmp_path / name, val_roc_auc=auc)
+    (tmp_path / "incomplete" / "model.safetensors").unlink()
+    edit(tmp_path / "newer", schema_version=99)
+    assert find_best_checkpoint(tmp_path) == tmp_path / "b"
+    assert "newer than" in caplog.text
+    monkeypatch.setenv("LESION_CHECKPOINT", str(tmp_path / "a"))
+    assert find_best_checkpoint(tmp_path) == tmp_path / "a"
+    assert find_best_checkpoint(tmp_path, chosen=tmp_path / "b") == tmp_path / "b"
+
+
+def test_an_unknown_operating_point_lists_those_there_are() -> None:
+    with pytest.raises(CheckpointError, match="it has sensitive"):
+        replace(meta()).operating_point("lucky")

@@ -1,0 +1,311 @@
+"""Scores against values worked out by hand and against scikit-learn; edges that must not crash; choices that hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from lesion_demo.config import OperatingPoint, to_dict
+from lesion_demo.errors import DataError, LesionDemoError
+from lesion_demo.learning import intervals, metrics
+from lesion_demo.learning.arrays import Floats, Ints
+
+LABELS = np.array([0, 0, 0, 1, 1, 1])
+PROBABILITIES = np.array([0.1, 0.4, 0.6, 0.3, 0.8, 0.9])
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[Ints, Floats, Floats]:
+    """Labels, probabilities with ties, and uneven weights of 300 pictures."""
+    rng = np.random.default_rng(1)
+    labels = (rng.random(300) < 0.3).astype(np.int64)
+    probabilities = np.round(1 / (1 + np.exp(-(2.5 * labels - 1 + rng.normal(size=300)))), 2)
+    return labels, probabilities, rng.uniform(0.2, 3.0, 300)
+
+
+def test_malignant_probability_is_the_softmax_of_scaled_logits() -> None:
+    logits = [[0.0, math.log(3)], [1000.0, 0.0], [5.0, 5.0]]
+    assert metrics.malignant_probability(logits) == pytest.approx([0.75, 0.0, 0.5])
+    assert metrics.malignant_probability(logits, 0.5)[0] == pytest.approx(0.9)
+    with pytest.raises(DataError, match="shape"):
+        metrics.malignant_probability([0.1, 0.2])
+
+
+def test_score_by_hand() -> None:
+    scores = metrics.score(LABELS, PROBABILITIES)  # tn 2, fp 1, fn 1, tp 2
+    assert scores.count == 6
+    assert (scores.accuracy, scores.precision, scores.recall, scores.f1) == pytest.approx((2 / 3,) * 4)
+    assert scores.roc_auc == pytest.approx(7 / 9)  # of nine pairs, 0.3 loses to 0.4 and to 0.6
+    assert scores.pr_auc == pytest.approx((1 + 1 + 3 / 5) / 3)
+    truth = np.where(LABELS == 1, PROBABILITIES, 1 - PROBABILITIES)
+    assert scores.loss == pytest.approx(-np.log(truth).mean())
+
+
+def test_a_probability_at_the_threshold_is_malignant() -> None:
+    scores = metrics.point_scores([0, 1], [0.4, 0.5], 0.5)
+    assert scores.confusion == metrics.Confusion(tn=1, fp=0, fn=0, tp=1)
+
+
+def test_point_scores_by_hand() -> None:
+    scores = metrics.point_scores(LABELS, PROBABILITIES, 0.35)
+    assert scores.confusion == metrics.Confusion(tn=1, fp=2, fn=1, tp=2)
+    assert (scores.accuracy, scores.precision, scores.f1) == pytest.approx((1 / 2, 1 / 2, 4 / 7))
+    assert (scores.sensitivity, scores.specificity) == pytest.approx((2 / 3, 1 / 3))
+
+
+def test_a_weight_of_two_is_the_picture_twice() -> None:
+    once = metrics.score([*LABELS, 1], [*PROBABILITIES, 0.3])
+    weighted = metrics.score(LABELS, PROBABILITIES, weights=[1, 1, 1, 2, 1, 1])
+    for name in ("loss", "accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc"):
+        assert getattr(weighted, name) == pytest.approx(getattr(once, name)), name
+
+
+def test_a_weight_of_zero_takes_a_picture_out() -> None:
+    assert metrics.score(LABELS, PROBABILITIES, weights=[1, 1, 0, 1, 1, 1]) == metrics.score(
+        np.delete(LABELS, 2), np.delete(PROBABILITIES, 2)
+    )
+
+
+def test_one_class_and_nothing_at_all_give_nan_without_a_warning() -> None:
+    benign = metrics.score([0, 0], [0.1, 0.2])
+    assert math.isnan(benign.roc_auc)
+    assert math.isnan(benign.pr_auc)
+    assert math.isnan(benign.recall)
+    assert (benign.accuracy, benign.precision, benign.f1) == (1.0, 0.0, 0.0)
+    assert math.isnan(metrics.point_scores([1, 1], [0.1, 0.9], 0.5).specificity)
+    empty = metrics.score([], [])
+    assert empty.count == 0
+    assert math.isnan(empty.accuracy)
+
+
+def test_certain_and_wrong_gives_a_finite_loss() -> None:
+    assert 10 < metrics.score([0, 1], [1.0, 0.0]).loss < 1000
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "weights", "words"),
+    [
+        ([0, 1], [0.5], None, "length"),
+        ([0, 2], [0.5, 0.5], None, "Labels"),
+        ([0, 1], [0.5, math.nan], None, "diverged"),
+        ([0, 1], [0.5, 1.5], None, "0–1"),
+        ([0, 1], [0.5, 0.5], [1, -1], "Weights"),
+    ],
+)
+def test_input_that_cannot_be_scored_is_named(
+    labels: object, probabilities: object, weights: object, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        metrics.score(labels, probabilities, weights=weights)  # type: ignore[arg-type]
+
+
+def test_resampled_statistics_agree_with_scikit_learn(pictures: tuple[Ints, Floats, Floats]) -> None:
+    y, p, w = pictures
+    counts = np.random.default_rng(2).integers(0, 4, len(y)).astype(np.float64)  # as a resample has: zeros too
+    rows = np.stack([w, counts])
+    verdicts = p >= 0.4
+    expected = {
+        "roc_auc": (intervals.roc_auc, lambda row: sk.roc_auc_score(y, p, sample_weight=row)),
+        "pr_auc": (intervals.pr_auc, lambda row: sk.average_precision_score(y, p, sample_weight=row)),
+        "brier": (intervals.brier, lambda row: sk.brier_score_loss(y, p, sample_weight=row)),
+    }
+    for name, (ours, theirs) in expected.items():
+        assert ours(y, p, rows) == pytest.approx([theirs(row) for row in rows]), name
+    at_point = {
+        "accuracy": lambda row: sk.accuracy_score(y, verdicts, sample_weight=row),
+        "precision": lambda row: sk.precision_score(y, verdicts, sample_weight=row),
+        "sensitivity": lambda row: sk.recall_score(y, verdicts, sample_weight=row),
+        "specificity": lambda row: sk.recall_score(y, verdicts, sample_weight=row, pos_label=0),
+        "f1": lambda row: sk.f1_score(y, verdicts, sample_weight=row),
+    }
+    assert set(at_point) == set(intervals.RATES)
+    for name, theirs in at_point.items():
+        assert intervals.at_threshold(name, 0.4)(y, p, rows) == pytest.approx([theirs(row) for row in rows]), name
+
+
+def test_bootstrap_interval_matches_the_normal_theory_of_a_share() -> None:
+    labels = np.repeat([0, 1], 500)
+    probabilities = np.where(np.arange(1000) % 5 == 0, 1 - labels, labels).astype(np.float64)  # 80 % right
+    made = metrics.bootstrap(intervals.at_threshold("accuracy", 0.5), labels, probabilities)
+    half = 1.96 * math.sqrt(0.8 * 0.2 / 1000)
+    assert made.value == pytest.approx(0.8)
+    assert (made.low, made.high) == pytest.approx((0.8 - half, 0.8 + half), abs=0.004)
+
+
+def test_bootstrap_repeats_for_a_seed_and_in_chunks(
+    pictures: tuple[Ints, Floats, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, p, _ = pictures
+    first = metrics.bootstrap(intervals.roc_auc, y, p, repeats=200, seed=3)
+    assert first == metrics.bootstrap(intervals.roc_auc, y, p, repeats=200, seed=3)
+    assert first != metrics.bootstrap(intervals.roc_auc, y, p, repeats=200, seed=4)
+    monkeypatch.setattr(intervals, "_ENTRIES_AT_ONCE", 50 * len(y))
+    chunked = metrics.bootstrap(intervals.roc_auc, y, p, repeats=200, seed=3)
+    assert (chunked.value, chunked.low, chunked.high) == pytest.approx((first.value, first.low, first.high))
+
+
+def test_resamples_with_one_class_are_drawn_again() -> None:
+    labels = np.array([0, 0, 0, 0, 1])  # a third of the plain resamples hold no malignant picture
+    made = metrics.bootstrap(intervals.roc_auc, labels, np.array([0.1, 0.2, 0.3, 0.6, 0.5]), repeats=500)
+    assert made.value == pytest.approx(0.75)
+    assert 0 <= made.low <= 0.75 <= made.high <= 1
+
+
+def test_report_becomes_json_and_agrees_with_the_scores(pictures: tuple[Ints, Floats, Floats]) -> None:
+    y, p, _ = pictures
+    made = metrics.report(y, p, [OperatingPoint("f1", 0.4), OperatingPoint("sensitive", 0.2)], repeats=200)
+    plain = json.loads(json.dumps(to_dict(made), allow_nan=False))
+    assert (plain["n"], plain["n_malignant"]) == (300, int(y.sum()))
+    assert plain["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(y, p))
+    assert plain["calibration_error"] == metrics.calibration_error(y, p)
+    for point in plain["points"]:
+        scores = to_dict(metrics.point_scores(y, p, point["threshold"]))
+        assert point["confusion"] == scores.pop("confusion")
+        for name, value in scores.items():
+            assert point[name]["value"] == pytest.approx(value), name
+            assert point[name]["low"] <= value <= point[name]["high"], name
+        assert point["accuracy"]["low"] < point["accuracy"]["high"]
+
+
+def test_report_on_one_class_and_on_nothing() -> None:
+    made = metrics.report([0, 0, 0], [0.1, 0.2, 0.7], [OperatingPoint("f1", 0.5)], repeats=50)
+    assert math.isnan(made.roc_auc.value)
+    assert made.points[0].specificity.value == pytest.approx(2 / 3)
+    with pytest.raises(DataError, match="no pictures"):
+        metrics.report([], [], [])
+
+
+def test_calibration_error_by_hand() -> None:
+    labels = [0, 1, 1, 1]
+    probabilities = [0.2, 0.4, 0.7, 0.9]  # bins of two: |0.3 − 0.5| and |0.8 − 1|, each half of the mass
+    assert metrics.calibration_error(labels, probabilities, bins=2) == pytest.approx(0.2)
+    # With weights 1, 1, 1, 3 the last picture is a bin alone: |1.3 − 2| / 6 and 3 × |0.9 − 1| / 6.
+    assert metrics.calibration_error(labels, probabilities, bins=2, weights=[1, 1, 1, 3]) == pytest.approx(1 / 6)
+
+
+def test_calibration_error_does_not_depend_on_the_order_of_ties() -> None:
+    labels = np.repeat([0, 1], 50)
+    probabilities = np.full(100, 0.5)
+    assert metrics.calibration_error(labels, probabilities) == 0
+    assert metrics.calibration_error(labels[::-1], probabilities) == 0
+
+
+def test_reliability_bins_hold_alike_many_pictures_and_give_the_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.random(1500)
+    labels = (rng.random(1500) < probabilities**2).astype(np.int64)
+    curve = metrics.reliability_curve(labels, probabilities)
+    assert curve.count.tolist() == [100] * 15
+    assert (np.diff(curve.predicted) > 0).all()
+    error = np.average(np.abs(curve.predicted - curve.observed), weights=curve.count)
+    assert metrics.calibration_error(labels, probabilities) == pytest.approx(error)
+    assert error == pytest.approx(1 / 6, abs=0.02)  # the mean of p − p²
+
+
+def test_temperature_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    margin = rng.normal(scale=2, size=20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    logits = np.stack([np.full_like(margin, 7.0), 7.0 + 3 * margin], axis=1)
+    temperature = metrics.fit_temperature(logits, labels)
+    assert temperature == pytest.approx(3, rel=0.05)
+    best = metrics.score(labels, metrics.malignant_probability(logits, temperature)).loss
+    for other in (0.97 * temperature, 1.03 * temperature):
+        assert metrics.score(labels, metrics.malignant_probability(logits, other)).loss > best
+
+
+def test_temperature_heeds_weights_and_stays_in_bounds() -> None:
+    logits = [[0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [2.0, 0.0]]
+    labels = [1, 0, 0, 1]
+    # Right with weight 3 in 4: the best probability is 3/4, the margin 2 / T is log 3.
+    assert metrics.fit_temperature(logits, labels, weights=[3, 1, 3, 1]) == pytest.approx(2 / math.log(3), rel=1e-4)
+    separated = metrics.fit_temperature(logits, labels, weights=[1, 0, 1, 0])
+    assert separated == pytest.approx(0.05, rel=0.01)
+    assert metrics.fit_temperature(logits, labels, weights=[0, 1, 0, 1]) == pytest.approx(20, rel=0.01)
+    with pytest.raises(DataError, match="0 malignant"):
+        metrics.fit_temperature(logits, [0, 0, 0, 0])
+
+
+def test_thresholds_by_hand() -> None:
+    labels = [0, 0, 1, 0, 1, 1]
+    probabilities = [0.1, 0.2, 0.3, 0.5, 0.6, 0.8]
+    choose = {point.name: point.threshold for point in metrics.choose_operating_points(labels, probabilities)}
+    assert list(choose) == ["accuracy", "f1", "balanced", "sensitive"]
+    assert choose["sensitive"] == pytest.approx(0.25)  # all three found, and 0.2 left out
+    assert choose["f1"] == pytest.approx(0.25)  # 6/7, above 4/5 at 0.55
+    assert choose["accuracy"] == pytest.approx(0.25)  # 5/6 at 0.25 and at 0.55: the more sensitive one
+    assert choose["balanced"] == pytest.approx(0.25)
+    heavy = metrics.choose_threshold("accuracy", labels, probabilities, weights=[1, 1, 1, 3, 1, 1])
+    assert heavy == pytest.approx(0.55)  # the benign 0.5 now counts three times
+    lax = metrics.choose_threshold("sensitive", labels, probabilities, sensitivity_target=0.6)
+    assert lax == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced"])
+def test_thresholds_are_the_best_there_are(name: str, pictures: tuple[Ints, Floats, Floats]) -> None:
+    y, p, w = pictures
+
+    def value(threshold: float) -> float:
+        scores = metrics.point_scores(y, p, threshold, weights=w)
+        if name == "balanced":
+            return scores.sensitivity + scores.specificity
+        return scores.accuracy if name == "accuracy" else scores.f1
+
+    chosen = metrics.choose_threshold(name, y, p, weights=w)
+    assert chosen not in p
+    assert value(chosen) == pytest.approx(max(value(threshold) for threshold in np.linspace(0, 1, 401)))
+
+
+def test_the_sensitive_threshold_reaches_its_target_and_the_next_one_does_not(
+    pictures: tuple[Ints, Floats, Floats],
+) -> None:
+    y, p, w = pictures
+    chosen = metrics.choose_threshold("sensitive", y, p, weights=w)
+    assert metrics.point_scores(y, p, chosen, weights=w).sensitivity >= 0.95
+    above = p[p > chosen].min() + 1e-9
+    assert metrics.point_scores(y, p, above, weights=w).sensitivity < 0.95
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced", "sensitive"])
+def test_perfect_separation_is_cut_in_the_middle(name: str) -> None:
+    assert metrics.choose_threshold(name, [0, 0, 1, 1], [0.0, 0.2, 0.6, 1.0]) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced", "sensitive"])
+@pytest.mark.parametrize("constant", [0.0, 0.5, 1.0])
+def test_equal_scores_still_give_a_threshold(name: str, constant: float) -> None:
+    threshold = metrics.choose_threshold(name, [0, 1, 1], [constant] * 3)
+    assert 0 <= threshold <= 1
+    assert metrics.point_scores([0, 1, 1], [constant] * 3, threshold).sensitivity == 1
+
+
+def test_mostly_benign_equal_scores_are_called_benign_for_accuracy() -> None:
+    assert metrics.choose_threshold("accuracy", [0, 0, 1], [0.5] * 3) > 0.5
+
+
+def test_neighbouring_floats_are_told_apart() -> None:
+    high = np.nextafter(0.3, 1)
+    threshold = metrics.choose_threshold("accuracy", [0, 1], [0.3, high])
+    assert metrics.point_scores([0, 1], [0.3, high], threshold).accuracy == 1
+
+
+def test_no_threshold_without_both_classes_or_by_an_unknown_name() -> None:
+    with pytest.raises(DataError, match="2 benign and 0 malignant"):
+        metrics.choose_threshold("f1", [0, 0], [0.1, 0.2])
+    with pytest.raises(DataError, match="0 benign and 0 malignant"):
+        metrics.choose_operating_points([], [])
+    with pytest.raises(LesionDemoError, match="specific"):
+        metrics.choose_threshold("specific", [0, 1], [0.1, 0.2])

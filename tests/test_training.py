@@ -1,0 +1,153 @@
+"""The two-stage loop: what it freezes, keeps, writes, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lesion_demo import pipeline
+from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+from lesion_demo.config import StageConfig, TrainConfig
+from lesion_demo.errors import TrainingError
+from lesion_demo.learning import training
+from lesion_demo.learning.estimate import in_words
+from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.model import build_model, head_name
+from lesion_demo.learning.run_state import load_state, save_state
+from lesion_demo.learning.schedule import rate_factor
+from lesion_demo.learning.weights import read_weights
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pictures(root: Path, split: str) -> list[Picture]:
+    return [picture for picture in scan_folder(root) if picture.split == split]
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_everything_it_promises(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    pipeline.train(tiny_config, [phantom_data], folder)
+    for name in ("config.json", "history.csv", "model.safetensors", "checkpoint.json", "split.csv", "metrics.json"):
+        assert (folder / name).is_file(), name
+    assert {path.name for path in (folder / "plots").iterdir()} >= {"roc.png", "reliability.png", "learning_curves.png"}
+    rows = history(folder)
+    assert [(row["epoch"], row["split"]) for row in rows] == [
+        ("0", "val"), ("1", "train"), ("1", "val"), ("2", "train"), ("2", "val"), ("3", "train"), ("3", "val")
+    ]  # fmt: skip
+    assert [row["stage"] for row in rows[1:]] == ["head", "head", "all", "all", "all", "all"]
+    assert float(rows[1]["backbone_rate"]) == 0 < float(rows[3]["backbone_rate"])
+    assert all(0 <= float(row["ring_flips"]) <= 1 for row in rows if row["split"] == "val")
+    assert find_best_checkpoint(tmp_path) == folder
+
+    loaded = load_checkpoint(folder)
+    metrics, evaluated = pipeline.evaluate(loaded, [phantom_data])
+    assert len(evaluated.pictures) == 12
+    assert metrics == loaded.meta.metrics  # the saved weights give the saved figures
+    assert {point.name for point in loaded.meta.operating_points} == {"accuracy", "f1", "balanced", "sensitive"}
+
+
+def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    config = replace(tiny_config, stages=tiny_config.stages[:1])
+    training.fit(config, pictures(phantom_data, "train"), pictures(phantom_data, "val"), tmp_path)
+    trained = load_state(tmp_path)["net"]
+    torch.manual_seed(config.seed)
+    fresh = build_model(config.backbone, dropout=config.dropout)
+    head = head_name(fresh)
+    changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, trained[name])}
+    assert changed == {f"{head}.weight", f"{head}.bias"}
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    config = replace(tiny_config, ema_decay=0.9)
+    whole = training.fit(config, train, val, tmp_path / "whole")
+
+    def save_then_stop(*args: object, **parts: object) -> None:
+        save_state(*args, **parts)  # type: ignore[arg-type]
+        if args[1].epoch == 2:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_state", save_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.fit(config, train, val, tmp_path / "stopped")
+    resumed = training.fit(config, train, val, tmp_path / "stopped", resume=True)
+
+    ends = [load_state(tmp_path / name)["net"] for name in ("whole", "stopped")]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    kept = [run.model.state_dict() for run in (whole, resumed)]
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert [row.loss for row in whole.progress.history] == [row.loss for row in resumed.progress.history]
+
+
+def test_early_stop_keeps_the_best_epoch(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    still = StageConfig("all", epochs=9, backbone_rate=0, head_rate=0, image_size=64, batch_size=16, patience=2)
+    config = replace(tiny_config, stages=(still,), weight_decay=0)
+    result = training.fit(config, pictures(phantom_data, "train"), pictures(phantom_data, "val"), tmp_path)
+    assert result.progress.epoch < 9
+    best = max((row for row in result.progress.history if row.split == "val" and row.epoch), key=lambda row: row.roc_auc)
+    assert result.progress.best_epoch == best.epoch
+    kept = read_weights(tmp_path / "resume" / "best.safetensors")
+    assert all(torch.equal(value, result.model.state_dict()[name]) for name, value in kept.items())
+
+
+def test_a_loss_that_explodes_says_what_to_try(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    config = replace(tiny_config, stages=(replace(tiny_config.stages[1], backbone_rate=1e20, head_rate=1e20),))
+    with pytest.raises(TrainingError, match=r"became (nan|inf).*--clip-norm"):
+        training.fit(config, pictures(phantom_data, "train"), pictures(phantom_data, "val"), tmp_path)
+
+
+def test_a_folder_belongs_to_one_run(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    with pytest.raises(TrainingError, match="Nothing to resume"):
+        training.fit(tiny_config, train, val, tmp_path / "new", resume=True)
+    training.fit(replace(tiny_config, stages=tiny_config.stages[:1]), train, val, tmp_path / "old")
+    with pytest.raises(TrainingError, match="already holds a run"):
+        training.fit(tiny_config, train, val, tmp_path / "old")
+    with pytest.raises(TrainingError, match="started with another seed, stages"):
+        training.fit(replace(tiny_config, seed=1), train, val, tmp_path / "old", resume=True)
+
+
+def test_two_processes_evaluate_like_one(phantom_data: Path, tmp_path: Path) -> None:
+    arguments = [
+        "--data", str(phantom_data), "--out", str(tmp_path), "--init", "none", "--backbone", "mobilenet_v3_small",
+        "--image-size", "64", "--batch-size", "16", "--epochs", "1", "--precision", "no", "--workers", "0",
+    ]  # fmt: skip
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"]
+    for processes in (1, 2):
+        command = [*launch, "--num_processes", str(processes), str(PROJECT / "train.py"), *arguments]
+        done = subprocess.run([*command, "--run", f"p{processes}"], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (history(tmp_path / name)[0] for name in ("p1", "p2"))
+    assert one["epoch"] == "0"
+    assert {**one, "seconds": ""} == {**two, "seconds": ""}
+    assert load_checkpoint(tmp_path / "p2").meta.data == load_checkpoint(tmp_path / "p1").meta.data
+
+
+def test_rates_rise_and_fall() -> None:
+    assert rate_factor("constant", 0.7) == 1
+    assert [round(rate_factor("cosine", done), 3) for done in (0, 0.5, 1)] == [1, 0.5, 0]
+    assert [round(rate_factor("one_cycle", done), 3) for done in (0, 0.25, 1)] == [0.04, 1, 0]
+    with pytest.raises(TrainingError, match="use constant, cosine or one_cycle"):
+        rate_factor("cosin", 0)
+
+
+def test_durations_are_words() -> None:
+    assert in_words(95) == "2 minutes"
+    assert in_words(3) == "1 minutes"
+    assert in_words(3 * 3600) == "3.0 hours"
+    assert not math.isnan(float(in_words(7200).split()[0]))

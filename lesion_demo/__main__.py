@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = importlib.import_module(f"lesion_demo.cli.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(handler=module.run)
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        code: int = args.run(args)
+        code: int = args.handler(args)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -53,6 +53,7 @@ def train(
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
     splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+    _log_to_file(folder)
     log.info("%s", splits.summary())
     reader = PictureReader()
     result = fit(config, splits.of("train"), splits.of("val"), folder, resume=resume, reader=reader)
@@ -165,3 +166,12 @@ def describe(splits: Splits) -> dict[str, Any]:
             "dropped": sum(picture.source == source for picture in splits.dropped),
         }
     return described
+
+
+def _log_to_file(folder: Path) -> None:
+    """Keep the log beside the run's results, too."""
+    resume = folder / "resume"
+    resume.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(resume / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("lesion_demo").addHandler(handler)

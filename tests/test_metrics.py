@@ -259,10 +259,8 @@ def test_thresholds_are_the_best_there_are(name: str, pictures: tuple[Ints, Floa
     y, p, w = pictures
 
     def value(threshold: float) -> float:
-        scores = metrics.point_scores(y, p, threshold, weights=w)
-        if name == "balanced":
-            return scores.sensitivity + scores.specificity
-        return scores.accuracy if name == "accuracy" else scores.f1
+        rates = ("sensitivity", "specificity") if name == "balanced" else (name,)
+        return sum(float(intervals.at_threshold(rate, threshold)(y, p, w[None])[0]) for rate in rates)
 
     chosen = metrics.choose_threshold(name, y, p, weights=w)
     assert chosen not in p

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and not args.run:
         raise LesionDemoError("--resume needs --run NAME: which run is to go on?")
     folder = args.out / name
-    log_to_file(folder)
     try:
         checkpoint = train(
             config,
@@ -133,12 +131,3 @@ def parse_class_map(pairs: list[str]) -> dict[str, str]:
             raise DataError(f"--class-map {pair!r} is not of the form NAME=benign or NAME=malignant.")
         parsed[name] = label
     return parsed
-
-
-def log_to_file(folder: Path) -> None:
-    """Keep the log beside the run's results, too."""
-    resume = folder / "resume"
-    resume.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(resume / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger("lesion_demo").addHandler(handler)

@@ -19,7 +19,7 @@ LIT_SHARE = 0.12
 CORNER = 0.06
 """Side of the square looked at in each corner, as a share of the picture's shorter side."""
 MIN_SIDE = 0.35
-"""A field narrower than this share of the picture is not believed: the picture is dark for another reason."""
+"""A field narrower than this share of the shorter side is not believed: the picture is dark for another reason."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def find_field_of_view(image: NDArray[np.uint8]) -> Box:
         return whole
     box = _shrink_until_lit(lit)
     rows, columns = lit.shape
-    if box is None or box.height < MIN_SIDE * rows or box.width < MIN_SIDE * columns:
+    if box is None or min(box.height, box.width) < MIN_SIDE * min(rows, columns):
         return whole
     return Box(
         left=round(box.left * width / columns),

@@ -44,8 +44,8 @@ def bootstrap(
 
     Pictures are resampled one by one, not by class, so the interval holds the chance in the class shares too; a
     resample with one class only is drawn again. It takes the pictures as independent: where several show one lesion,
-    the interval is too narrow. A rate of exactly 0 or 1 has an interval of no width, which is a
-    weakness of the method and no certainty.
+    the interval is too narrow. A rate of exactly 0 or 1 gets an interval of no width: a weakness of the method, not
+    certainty.
 
     Args:
         labels: int [N], 0 benign, 1 malignant.

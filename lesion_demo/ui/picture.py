@@ -1,0 +1,46 @@
+"""The picture on its way in and out of the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from gradio.components.image import ImageData
+from PIL import Image
+
+from lesion_demo.imaging.transforms import Picture
+
+DISPLAY_SIDE = 1024
+"""Longer side, pixels, of what is sent to the browser for display."""
+BROWSER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif"})
+"""Files that a browser shows by itself; the preview of any other stays empty unless we make one."""
+
+
+class PictureFile(gr.Image):
+    """A `gr.Image` that hands on the uploaded file as it is, unopened.
+
+    Gradio's own opens it first, with `type="filepath"` too, and fails where only our loader could read it, or say in
+    a sentence why not.
+    """
+
+    is_template = True  # tells Gradio to use gr.Image's frontend
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the upload, or None where there is none."""
+        return None if payload is None else payload.path
+
+
+def display_copy(picture: Picture) -> Picture:
+    """`picture` (uint8 [H, W, 3]), scaled down to DISPLAY_SIDE if it is larger."""
+    height, width = picture.shape[:2]
+    scale = DISPLAY_SIDE / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def needs_preview(path: str) -> bool:
+    """Would a browser fail to show this file?"""
+    return Path(path).suffix.lower() not in BROWSER_SUFFIXES

@@ -1,0 +1,103 @@
+"""Bad input at the command line: one clear line, a non-zero exit, nothing lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lesion_demo.__main__ import main
+from lesion_demo.cli.train import parse_class_map
+from lesion_demo.config import TrainConfig, from_dict, to_dict
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.presets import PRESETS
+
+
+@pytest.fixture
+def data(phantom_data: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(phantom_data, tmp_path / "data"))
+
+
+def failure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a failing command prints."""
+    assert main(arguments) == 1
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def train(data: Path, tmp_path: Path, *more: str) -> list[str]:
+    return ["train", "--data", str(data), "--out", str(tmp_path / "runs"), "--init", "none", "--run", "r", *more]
+
+
+def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert str(tmp_path / "nowhere") in failure(train(tmp_path / "nowhere", tmp_path), capsys)
+
+
+def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert str(tmp_path / "empty") in failure(train(tmp_path / "empty", tmp_path), capsys)
+
+
+def test_a_class_without_pictures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (data / "train" / "benign").iterdir():
+        path.unlink()
+    assert "benign" in failure(train(data, tmp_path), capsys)
+
+
+def test_one_class_only(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(data / "train" / "malignant")
+    assert "malignant" in failure(train(data, tmp_path), capsys)
+
+
+def test_an_unknown_class(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "train" / "benign").rename(data / "train" / "harmless")
+    message = failure(train(data, tmp_path), capsys)
+    assert "harmless" in message
+    assert "--class-map" in message
+
+
+def test_a_truncated_picture_is_named_or_skipped(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = data / "train" / "benign" / "bad.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)).save(bad)
+    bad.write_bytes(bad.read_bytes()[:900])
+    message = failure(train(data, tmp_path), capsys)
+    assert "bad.jpg" in message
+    assert "--skip-corrupt" in message
+    assert not list((tmp_path / "runs").rglob("*.safetensors"))
+    small = ["--backbone", "mobilenet_v3_small", "--image-size", "64", "--epochs", "1", "--workers", "0"]
+    assert main(train(data, tmp_path, "--skip-corrupt", "--batch-size", "16", *small)) == 0
+    assert (tmp_path / "runs" / "r" / "model.safetensors").is_file()
+
+
+def test_unknown_stage_and_bad_class_map(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "this configuration has head, all" in failure(train(data, tmp_path, "--stages", "tail"), capsys)
+    assert "NAME=benign" in failure(train(data, tmp_path, "--class-map", "nevus"), capsys)
+    assert parse_class_map(["a=benign"]) == {"a": "benign"}
+
+
+def test_evaluate_without_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = failure(["evaluate", "--data", str(tmp_path), "--checkpoint", str(tmp_path)], capsys)
+    assert f"No checkpoint in {tmp_path}" in message
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_configuration_survives_json(name: str) -> None:
+    assert from_dict(TrainConfig, to_dict(PRESETS[name])) == PRESETS[name]
+    with pytest.raises(LesionDemoError, match="no setting sed"):
+        from_dict(TrainConfig, {"sed": 1})
+
+
+def test_the_default_preset_is_the_published_recipe() -> None:
+    config = PRESETS["default"]
+    head, everything = config.stages
+    assert (head.epochs, head.train_backbone, head.head_rate, config.weight_decay) == (3, False, 5e-4, 5e-5)
+    assert (everything.epochs, everything.backbone_rate, everything.head_rate) == (50, 1e-4, 5e-4)
+    assert (everything.schedule, everything.patience, everything.min_improvement) == ("cosine", 5, 1e-4)
+    assert {stage.batch_size for stage in config.stages} == {256}
+    assert (config.backbone, config.init, config.preprocess.image_size) == ("efficientnet_b3", "imagenet", 300)

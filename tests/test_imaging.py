@@ -1,0 +1,109 @@
+"""The lit field, rings, and the two transforms."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from lesion_demo.config import AugmentConfig, PreprocessSpec
+from lesion_demo.imaging.artefacts import draw_random_ring, draw_ring
+from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.imaging.transforms import eval_transform, train_transform, visible_part
+
+SPEC = PreprocessSpec(image_size=96)
+PROBABILITIES = [f.name for f in fields(AugmentConfig) if not f.name.startswith(("crop_", "rotation_"))]
+OFF = AugmentConfig(**dict.fromkeys(PROBABILITIES, 0.0))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return render_phantom(1, malignant=False, size=300)
+
+
+def test_a_plain_picture_is_left_whole(picture: np.ndarray) -> None:
+    assert find_field_of_view(picture) == Box(0, 0, 300, 300)
+
+
+@pytest.mark.parametrize("radius", [0.4, 0.5, 0.6])
+def test_a_ring_is_cut_away_with_its_corners(picture: np.ndarray, radius: float) -> None:
+    ringed = draw_ring(picture, radius=radius, centre=(0.52, 0.48))
+    box = find_field_of_view(ringed)
+    inscribed = 2 * radius / np.sqrt(2) * 300
+    assert abs(box.width - inscribed) < 30
+    assert abs(box.height - inscribed) < 30
+    crop = crop_to_field_of_view(ringed)
+    assert (crop.max(axis=2) < 20).mean() < 0.01
+
+
+def test_a_ring_of_any_aspect_in_any_picture_shape(picture: np.ndarray) -> None:
+    wide = np.hstack([picture, picture])
+    box = find_field_of_view(draw_ring(wide, radius=0.45))
+    assert 150 < (box.left + box.right) / 2 < 450
+    assert box.width < 350
+
+
+def test_a_dark_lesion_in_one_corner_is_no_ring(picture: np.ndarray) -> None:
+    dark = picture.copy()
+    dark[:80, :80] = 5
+    assert find_field_of_view(dark) == Box(0, 0, 300, 300)
+
+
+def test_blackness_is_no_ring() -> None:
+    assert find_field_of_view(np.zeros((200, 300, 3), np.uint8)) == Box(0, 0, 300, 200)
+
+
+def test_random_rings_differ_and_leave_a_view(picture: np.ndarray) -> None:
+    rings = [draw_random_ring(picture, np.random.default_rng(seed)) for seed in range(40)]
+    changed = [float((ring != picture).any(axis=2).mean()) for ring in rings]
+    assert min(changed) < 0.2
+    assert max(changed) > 0.4
+    assert np.std(changed) > 0.05
+    again = draw_random_ring(picture, np.random.default_rng(0))
+    assert np.array_equal(rings[0], again)
+
+
+def test_eval_transform_normalises_the_visible_square() -> None:
+    grey = np.full((200, 400, 3), 128, np.uint8)
+    output = eval_transform(SPEC)(grey)
+    expected = (128 / 255 - torch.tensor(SPEC.mean)) / torch.tensor(SPEC.std)
+    assert output.shape == (3, 96, 96)
+    assert output.dtype == torch.float32
+    assert torch.allclose(output.mean(dim=(1, 2)), expected, atol=1e-4)
+    assert visible_part(SPEC, grey) == (100, 0, 200, 200)
+
+
+def test_the_ring_hardly_changes_what_the_network_sees(picture: np.ndarray) -> None:
+    transform = eval_transform(SPEC)
+    ringed = transform(draw_ring(picture, radius=0.6))
+    uncropped = eval_transform(replace(SPEC, crop_field_of_view=False))(draw_ring(picture, radius=0.6))
+    plain = transform(picture)
+    corner = (slice(None), slice(0, 10), slice(0, 10))
+    assert (ringed[corner] - plain[corner]).abs().mean() < 0.5
+    assert (uncropped[corner] - plain[corner]).abs().mean() > 1.5
+
+
+def test_everything_off_is_the_eval_transform(picture: np.ndarray) -> None:
+    assert torch.equal(train_transform(SPEC, OFF)(picture), eval_transform(SPEC)(picture))
+
+
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_every_step_can_be_switched_on_alone(picture: np.ndarray, name: str) -> None:
+    transform = train_transform(SPEC, replace(OFF, **{name: 1.0}))
+    plain = eval_transform(SPEC)(picture)
+    torch.manual_seed(3)
+    outputs = [transform(picture) for _ in range(4)]
+    assert all(output.shape == plain.shape for output in outputs)
+    assert any(not torch.equal(output, plain) for output in outputs)
+    torch.manual_seed(3)
+    assert torch.equal(transform(picture), outputs[0])
+
+
+def test_turning_leaves_no_black_corners(picture: np.ndarray) -> None:
+    transform = train_transform(SPEC, replace(OFF, rotation=1.0, perspective=1.0))
+    darkest = eval_transform(SPEC)(picture).min()
+    torch.manual_seed(0)
+    assert all(transform(picture).min() > darkest - 0.3 for _ in range(20))

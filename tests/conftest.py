@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from lesion_demo.checkpoint import LoadedCheckpoint, find_best_checkpoint, load_checkpoint
 from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
@@ -13,6 +15,13 @@ from lesion_demo.imaging.phantom import write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 NEIGHBOUR = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _own_accelerator_state() -> Iterator[None]:
+    """accelerate keeps one precision per process; every test may choose its own."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

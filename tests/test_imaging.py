@@ -92,7 +92,7 @@ def test_everything_off_is_the_eval_transform(picture: np.ndarray) -> None:
 
 @pytest.mark.parametrize("name", PROBABILITIES)
 def test_every_step_can_be_switched_on_alone(picture: np.ndarray, name: str) -> None:
-    transform = train_transform(SPEC, replace(OFF, **{name: 1.0}))
+    transform = train_transform(SPEC, replace(OFF, **{name: 1.0}))  # type: ignore[arg-type]
     plain = eval_transform(SPEC)(picture)
     torch.manual_seed(3)
     outputs = [transform(picture) for _ in range(4)]

@@ -23,6 +23,7 @@ OVERRIDES = (
     "workers",
     "clip_norm",
     "weight_decay",
+    "val_fraction",
     "ema_decay",
 )
 
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--ema-decay", type=float, help="evaluate and keep a moving average of the weights; 0 for none")
     parser.add_argument("--workers", type=int, help="processes that load pictures")
+    parser.add_argument("--val-fraction", type=float, help="share of training that validates where there is no val")
     parser.add_argument("--seed", type=int)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import Accelerator
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -61,10 +61,9 @@ def run_model(
     reader: PictureReader | None = None,
 ) -> Predictions:
     """What `model` says of `pictures`, in float32 as the app does, so that figures repeat."""
-    accelerator = Accelerator(mixed_precision="no")
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader())
-    model.to(accelerator.device)
-    return predict(model, accelerator.prepare(eval_loader(dataset)), accelerator, title)
+    return predict(model, eval_loader(dataset), title)
 
 
 def calibrate(predictions: Predictions, pictures: Sequence[Picture], source_balance: float) -> Calibration:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -34,21 +35,27 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, loader: DataLoader[Sample], accelerator: Accelerator, title: str) -> Predictions:
-    """Logits of every picture; each process sees its share, and all of them get the whole.
+def predict(
+    model: nn.Module, loader: DataLoader[Sample], title: str, *, accelerator: Accelerator | None = None
+) -> Predictions:
+    """Logits of every picture.
 
-    `model` is the bare network; a loader prepared by `accelerator` splits its batches over the processes.
+    Without an `accelerator`, on one process and in float32. With one, in its precision and on all its processes, of
+    which each sees its share and gets the whole; then `loader` is one that it prepared, `model` the bare network.
     """
     model.eval()
-    logits, labels, order = [], [], []
-    for images, targets, indices in tqdm(loader, title, leave=False, disable=not accelerator.is_main_process):
-        images = images.to(accelerator.device, memory_format=torch.channels_last)
-        with accelerator.autocast():
-            output = model(images)  # [B, 2]
-        gathered = accelerator.gather_for_metrics(
-            (output.float(), targets.to(accelerator.device), indices.to(accelerator.device))
-        )
-        for store, tensor in zip((logits, labels, order), gathered, strict=True):
+    device = next(model.parameters()).device
+    quiet = accelerator is not None and not accelerator.is_main_process
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    order: list[Tensor] = []
+    for images, targets, indices in tqdm(loader, title, leave=False, disable=quiet):
+        images = images.to(device, memory_format=torch.channels_last)  # [B, 3, S, S]
+        with nullcontext() if accelerator is None else accelerator.autocast():
+            batch = (model(images).float(), targets.to(device), indices.to(device))
+        if accelerator is not None:
+            batch = accelerator.gather_for_metrics(batch)
+        for store, tensor in zip((logits, labels, order), batch, strict=True):
             store.append(tensor.cpu())
     by_index = torch.cat(order).argsort()
     return Predictions(torch.cat(logits)[by_index].double().numpy(), torch.cat(labels)[by_index].long().numpy())

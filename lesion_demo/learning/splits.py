@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 SPLIT_NAMES = ("train", "val", "test")
 DROPPED = "dropped"
 CORRUPT = "corrupt"
-KEPT_COLUMNS = ("dx", "lesion_id", "patient_id", "age", "sex", "site", "fitzpatrick")
+KEPT_COLUMNS = ("dx",)
 """Manifest columns that a split file keeps, empty where a data set has none."""
 SPLIT_HEADER = ("source", "file", "content_hash", "split", "label", "group", "near_duplicate_of_train", *KEPT_COLUMNS)
 

@@ -73,7 +73,7 @@ def start(
         initialise(net, config.init, backbone=config.backbone, calibration=calibration, seed=config.seed)
     else:
         net.load_state_dict(state["net"])
-    net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(accelerator.device, memory_format=torch.channels_last)
     average = None
     if config.ema_decay > 0:
         average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)

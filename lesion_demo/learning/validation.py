@@ -49,7 +49,7 @@ def _predict_val(trainer: Trainer, stage: StageConfig, pictures: Sequence[Pictur
     config, accelerator = trainer.config, trainer.accelerator
     dataset = LesionDataset(pictures, eval_transform(config.preprocess, stage.image_size), trainer.reader, edit)
     loader = accelerator.prepare(eval_loader(dataset, workers=config.workers))
-    return predict(trainer.evaluated, loader, accelerator, "validate")
+    return predict(trainer.evaluated, loader, "validate", accelerator=accelerator)
 
 
 def ringed(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:

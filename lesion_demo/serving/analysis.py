@@ -54,7 +54,15 @@ class Analysis:
     @property
     def heat_map(self) -> Heat:
         """The heat map [H, W] over the whole picture; 0 outside of what the network saw."""
-        return place(self.heat, self.visible, self.shape)
+        return self.heat_map_for(*self.shape)
+
+    def heat_map_for(self, height: int, width: int) -> Heat:
+        """The heat map [height, width] over a copy of the picture that was scaled to this size."""
+        rows, columns = self.shape
+        left, top, across, down = self.visible
+        x, y = round(left * width / columns), round(top * height / rows)
+        right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
+        return place(self.heat, (x, y, right - x, bottom - y), (height, width))
 
     def at(self, point: OperatingPoint) -> Analysis:
         """The same findings, judged at another operating point."""

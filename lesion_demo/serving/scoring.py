@@ -46,7 +46,7 @@ def _pictures_below(folder: str) -> list[str]:
     """The pictures in `folder` and below, and the folders in it that may not be read."""
     found: list[str] = []
     for place, _, names in os.walk(folder, onerror=lambda error: found.append(str(error.filename))):
-        found += [str(Path(place, name)) for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+        found.extend(str(Path(place, name)) for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES)
     return sorted(found)
 
 

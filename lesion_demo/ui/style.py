@@ -42,12 +42,14 @@ CSS = """
 #stage > * { min-width: 0 !important; width: 100%; }
 @media (min-width: 760px) {
   #stage { grid-template-columns: repeat(2, minmax(0, 1fr));
-           grid-template-areas: "picture result" "heat result"; grid-template-rows: auto 1fr; }
+           grid-template-areas: "picture result" "heat result" "examples examples"; }
   #picture-area { grid-area: picture; } #result-area { grid-area: result; } #heat-area { grid-area: heat; }
+  #examples-area { grid-area: examples; }
 }
 @media (min-width: 1180px) {
   #stage { grid-template-columns: repeat(2, minmax(0, 1fr)) minmax(0, 1.1fr);
-           grid-template-areas: "picture heat result"; grid-template-rows: auto; }
+           grid-template-areas: "picture heat result" "examples examples result";
+           grid-template-rows: auto 1fr; }
 }
 
 .card { border: 1px solid var(--border-color-primary); border-left: 6px solid var(--accent); border-radius: 8px;

@@ -1,0 +1,44 @@
+"""The demo in a browser: `python app.py`, then open the address that it prints."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lesion_demo.errors import LesionDemoError
+
+ON_SPACES = "SPACE_ID" in os.environ
+"""Hugging Face Spaces reaches the app from outside of its container."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Load the checkpoint, serve the page until stopped, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.serving.analysis import Analyzer
+    from lesion_demo.ui.launch import require_free, serve
+
+    try:
+        require_free(args.host, args.port)
+        loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+        print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
+        print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
+        serve(Analyzer(loaded), args.host, args.port)
+    except LesionDemoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

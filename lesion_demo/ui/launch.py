@@ -1,0 +1,82 @@
+"""How the page is served: everything that Gradio opens, keeps or sends by default and that this demo does not want."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.serving.analysis import Analyzer
+
+MAX_FILE_SIZE = "60mb"
+"""Enforced by the server; a phone's largest pictures fit."""
+
+
+def serve(analyzer: Analyzer, host: str, port: int) -> None:
+    """Serve the page until it is interrupted or terminated, then delete what was uploaded.
+
+    Raises:
+        LesionDemoError: the folder for uploads cannot be made.
+    """
+    uploads = fresh_upload_folder(port)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends in the `finally` below
+
+    from lesion_demo.ui.page import build_app
+    from lesion_demo.ui.style import CSS, theme
+
+    try:
+        build_app(analyzer).launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            theme=theme(),
+            css=CSS,
+            show_error=False,
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            max_file_size=MAX_FILE_SIZE,
+            state_session_capacity=500,
+            footer_links=["api", "settings"],
+        )
+    finally:
+        shutil.rmtree(uploads, ignore_errors=True)
+
+
+def require_free(host: str, port: int) -> None:
+    """Say in a sentence what Gradio would say in a traceback; to be called before anything slow.
+
+    Raises:
+        LesionDemoError: something else listens there, or the address is not this machine's.
+    """
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except (OSError, OverflowError) as error:
+        raise LesionDemoError(f"Cannot serve on {host}:{port} ({error}): choose another --port or --host.") from error
+
+
+def fresh_upload_folder(port: int) -> Path:
+    """An empty folder for what visitors upload, readable to nobody else.
+
+    It belongs to the port, so that the next start clears up after one that was killed, and touches no other app's.
+
+    Raises:
+        LesionDemoError: it belongs to somebody else, or the disk refused.
+    """
+    folder = Path(tempfile.gettempdir()) / f"lesion-demo-{port}"
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise LesionDemoError(f"Could not make {folder} afresh ({error}): remove it, or set TMPDIR.") from error
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON types (tuples become lists)."""
+    """A dataclass as plain JSON types: tuples become lists, and a number that is none becomes None."""
     result: dict[str, Any] = _plain(dataclasses.asdict(value))
     return result
 
@@ -28,6 +29,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows no NaN
     return value
 
 

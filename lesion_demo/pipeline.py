@@ -12,9 +12,11 @@ from typing import Any
 
 from accelerate import PartialState
 from torch import nn
+from tqdm import tqdm
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
+from lesion_demo.learning.audit import Audit, audit_change, audit_strata, blind_scores, traits
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
@@ -26,6 +28,7 @@ from lesion_demo.learning.evaluation import (
 )
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.run_state import write_json
+from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.weights import round_to_half
@@ -139,6 +142,35 @@ def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> tuple[dict[str,
     if splits.of("test"):
         test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test")
     return summarise(test, val, loaded.meta.operating_points), test or val
+
+
+def audit(loaded: LoadedCheckpoint, roots: Sequence[Path], *, operating_point: str, limit: int | None = None) -> Audit:
+    """What moves the verdicts of `loaded` on its test split (validation where there is none), and should not.
+
+    Raises:
+        DataError: the data sets are not those of the checkpoint's `split.csv`. CheckpointError: no such point.
+    """
+    point = loaded.meta.operating_point(operating_point)
+    splits = read_split(loaded.folder / SPLIT_FILE, roots)
+    pictures = splits.of("test") or splits.of("val")
+    pictures = pictures[:: max(1, len(pictures) // limit)] if limit else pictures
+    reader = PictureReader()
+    reader.cache(pictures)
+    model, spec, temperature = loaded.model, loaded.meta.preprocess, loaded.meta.temperature
+    plain = _evaluated(model, spec, pictures, temperature, reader, "unchanged")
+    changes = [
+        audit_change(model, spec, plain, name, temperature=temperature, point=point, reader=reader)
+        for name in tqdm(CHANGES, "audit", unit="change")
+    ]
+    sources = {picture.source for picture in pictures}
+    train = [picture for picture in splits.of("train") if picture.source in sources]
+    return Audit(
+        operating_point=point,
+        pictures=len(pictures),
+        changes=tuple(changes),
+        strata=tuple(audit_strata(plain, traits(plain, reader), point)),
+        blind_roc_auc=blind_scores(train, pictures, reader),
+    )
 
 
 def _evaluated(

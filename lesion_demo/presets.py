@@ -10,11 +10,11 @@ CPU_STAGES = (
         backbone_rate=1.2e-3, head_rate=1.2e-3, schedule="one_cycle",
     ),
     StageConfig(
-        "192px", epochs=3, image_size=192, batch_size=64, epoch_pictures=5000,
+        "192px", epochs=3, image_size=192, batch_size=64, epoch_pictures=4000,
         backbone_rate=5e-4, head_rate=5e-4, schedule="one_cycle",
     ),
     StageConfig(
-        "300px", epochs=2, image_size=300, batch_size=64, epoch_pictures=2500,
+        "300px", epochs=1, image_size=300, batch_size=64, epoch_pictures=3000,
         backbone_rate=2e-4, head_rate=2e-4, schedule="cosine", frozen_blocks=4,
     ),
 )  # fmt: skip

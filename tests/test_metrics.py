@@ -57,6 +57,7 @@ def test_score_by_hand() -> None:
 def test_a_probability_at_the_threshold_is_malignant() -> None:
     scores = metrics.point_scores([0, 1], [0.4, 0.5], 0.5)
     assert scores.confusion == metrics.Confusion(tn=1, fp=0, fn=0, tp=1)
+    assert metrics.score([0, 1], [0.4, 0.5], threshold=0.5).accuracy == 1
 
 
 def test_point_scores_by_hand() -> None:
@@ -142,7 +143,7 @@ def test_bootstrap_interval_matches_the_normal_theory_of_a_share() -> None:
     made = metrics.bootstrap(intervals.at_threshold("accuracy", 0.5), labels, probabilities)
     half = 1.96 * math.sqrt(0.8 * 0.2 / 1000)
     assert made.value == pytest.approx(0.8)
-    assert (made.low, made.high) == pytest.approx((0.8 - half, 0.8 + half), abs=0.004)
+    assert (made.low, made.high) == pytest.approx((0.8 - half, 0.8 + half), abs=0.0025)
 
 
 def test_bootstrap_repeats_for_a_seed_and_in_chunks(
@@ -294,10 +295,17 @@ def test_mostly_benign_equal_scores_are_called_benign_for_accuracy() -> None:
     assert metrics.choose_threshold("accuracy", [0, 0, 1], [0.5] * 3) > 0.5
 
 
+def test_no_threshold_clears_a_score_of_one() -> None:
+    assert metrics.choose_threshold("accuracy", [0, 0, 1], [1.0] * 3) == 0.5  # 1 would promise what it cannot do
+
+
 def test_neighbouring_floats_are_told_apart() -> None:
-    high = np.nextafter(0.3, 1)
-    threshold = metrics.choose_threshold("accuracy", [0, 1], [0.3, high])
-    assert metrics.point_scores([0, 1], [0.3, high], threshold).accuracy == 1
+    low = 0.3
+    for _ in range(2):  # the middle of two neighbours is rounded down once and up once
+        high = float(np.nextafter(low, 1))
+        threshold = metrics.choose_threshold("accuracy", [0, 1], [low, high])
+        assert metrics.point_scores([0, 1], [low, high], threshold).accuracy == 1
+        low = high
 
 
 def test_no_threshold_without_both_classes_or_by_an_unknown_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -167,6 +168,8 @@ def test_plots_are_written_whole_and_no_text_is_cut_or_overprinted(
         for said, (left, bottom, right, top) in boxes:
             inside = left > -1 and bottom > -1 and right < figure.bbox.width + 1 and top < figure.bbox.height + 1
             assert inside, f"{key}: {said!r} is cut"
+        for legend, axes in itertools.product(figure.legends, figure.axes):
+            assert not _overlap(legend.get_window_extent().extents, axes.bbox.extents), f"{key}: the legend hides data"
         for index, (said, box) in enumerate(boxes):
             for other, its_box in boxes[index + 1 :]:
                 assert not _overlap(box, its_box), f"{key}: {said!r} is over {other!r}"

@@ -72,5 +72,8 @@ def print_report(title: str, report: Mapping[str, Any]) -> None:
         print(f"  {point['name']:>9} at {point['threshold']:.3f}: {scores}  {cells}")
 
 
-def interval(value: Mapping[str, float]) -> str:
+def interval(value: Mapping[str, float | None]) -> str:
+    """`0.913 [0.895, 0.931]`, or a dash where a class is absent."""
+    if value["value"] is None:
+        return "—"
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"

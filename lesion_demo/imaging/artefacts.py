@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+Picture = NDArray[np.uint8]
+"""RGB uint8 [H, W, 3]."""
 
 
 def draw_ring(
-    image: NDArray[np.uint8],
+    image: Picture,
     *,
     centre: tuple[float, float] = (0.5, 0.5),
     radius: float = 0.5,
     aspect: float = 1.0,
     softness: float = 0.02,
     darkness: float = 0.0,
-) -> NDArray[np.uint8]:
+) -> Picture:
     """A copy of `image` (uint8 [H, W, 3]) seen through a dermatoscope's round field, dark outside it.
 
     Args:
@@ -34,7 +38,7 @@ def draw_ring(
     return (image * lit + darkness * (1.0 - lit)).astype(np.uint8)
 
 
-def draw_random_ring(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def draw_random_ring(image: Picture, rng: np.random.Generator) -> Picture:
     """A copy of `image` (uint8 [H, W, 3]) with a ring as dermatoscopes leave it: any size that still shows a lesion.
 
     The radius runs from a small disc to a field that only touches the corners; hard and soft edges, centred and not.
@@ -47,3 +51,73 @@ def draw_random_ring(image: NDArray[np.uint8], rng: np.random.Generator) -> NDAr
         softness=float(np.exp(rng.uniform(np.log(0.004), np.log(0.12)))),
         darkness=rng.uniform(0.0, 18.0),
     )
+
+
+def draw_bars(image: Picture, rng: np.random.Generator, *, share: float = 0.1) -> Picture:
+    """A copy with black bars of `share` of the height above and below, as in video frames."""
+    height = image.shape[0]
+    bar = max(1, round(share * height))
+    barred = image.copy()
+    barred[:bar] = 0
+    barred[height - bar :] = 0
+    return barred
+
+
+def draw_ruler(image: Picture, rng: np.random.Generator) -> Picture:
+    """A copy with the ticks of a dermatoscope's scale along one edge."""
+    edge = int(rng.integers(4))
+    canvas, draw, side = _canvas(np.rot90(image, edge))
+    width, height = canvas.size
+    spacing = 0.03 * side
+    for tick in range(int(width * 0.8 / spacing)):
+        x = 0.1 * width + tick * spacing
+        length = (0.06 if tick % 5 == 0 else 0.03) * side
+        draw.line(
+            [(x, height * 0.93 - length), (x, height * 0.93)], fill=(25, 25, 30), width=max(1, round(0.005 * side))
+        )
+    return np.ascontiguousarray(np.rot90(np.asarray(canvas), -edge))
+
+
+def draw_pen_marks(image: Picture, rng: np.random.Generator) -> Picture:
+    """A copy with three short strokes of a surgeon's violet pen around the middle."""
+    canvas, draw, side = _canvas(image)
+    width, height = canvas.size
+    for angle in rng.uniform(0, 2 * np.pi, 3):
+        x, y = width / 2 + 0.38 * side * np.cos(angle), height / 2 + 0.38 * side * np.sin(angle)
+        dx, dy = 0.07 * side * np.sin(angle), -0.07 * side * np.cos(angle)
+        draw.line([(x - dx, y - dy), (x + dx, y + dy)], fill=(92, 60, 140), width=max(2, round(0.02 * side)))
+    return np.asarray(canvas.filter(ImageFilter.GaussianBlur(0.003 * side)))
+
+
+def draw_hair(image: Picture, rng: np.random.Generator, *, count: int = 14) -> Picture:
+    """A copy with dark, slightly curved hairs across it."""
+    canvas, draw, side = _canvas(image)
+    width, height = canvas.size
+    steps = np.linspace(0, 1, 24)
+    for _ in range(count):
+        start, end = rng.uniform(-0.1, 1.1, 2), rng.uniform(-0.1, 1.1, 2)
+        bend = (start + end) / 2 + rng.normal(0, 0.12, 2)
+        curve = np.outer((1 - steps) ** 2, start) + np.outer(2 * steps * (1 - steps), bend) + np.outer(steps**2, end)
+        points = [(float(x * width), float(y * height)) for x, y in curve]
+        draw.line(points, fill=(40, 28, 22), width=max(1, round(rng.uniform(0.003, 0.008) * side)))
+    return np.asarray(canvas)
+
+
+def draw_bubbles(image: Picture, rng: np.random.Generator, *, count: int = 8) -> Picture:
+    """A copy with air bubbles of the immersion fluid: bright rims, a light centre."""
+    canvas, _, side = _canvas(image, "RGBA")
+    width, height = canvas.size
+    glass = Image.new("RGBA", canvas.size)
+    draw = ImageDraw.Draw(glass)
+    for _ in range(count):
+        radius = rng.uniform(0.012, 0.04) * side
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        box = [(x - radius, y - radius), (x + radius, y + radius)]
+        draw.ellipse(box, fill=(255, 255, 255, 50), outline=(250, 250, 250, 210), width=max(1, round(0.006 * side)))
+    return np.asarray(Image.alpha_composite(canvas, glass).convert("RGB"))
+
+
+def _canvas(image: Picture, mode: str = "RGB") -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    """A drawable copy of `image`, its pen, and its shorter side in pixels."""
+    canvas = Image.fromarray(np.ascontiguousarray(image)).convert(mode)
+    return canvas, ImageDraw.Draw(canvas), min(image.shape[:2])

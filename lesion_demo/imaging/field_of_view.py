@@ -50,7 +50,7 @@ def find_field_of_view(image: NDArray[np.uint8]) -> Box:
     luminance = _thumbnail(image)
     threshold = max(LIT_FLOOR, LIT_SHARE * float(np.percentile(luminance, 95)))
     lit = luminance > threshold
-    if sum(_dark_corners(lit)) < 2:
+    if sum(_dark_corners(lit, 0.5)) < 2:
         return whole
     box = _shrink_until_lit(lit)
     rows, columns = lit.shape
@@ -79,11 +79,11 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32)
 
 
-def _dark_corners(lit: NDArray[np.bool_]) -> list[bool]:
-    """For the top left, top right, bottom left and bottom right corner of `lit` [h, w]: is most of it dark?"""
+def _dark_corners(lit: NDArray[np.bool_], least: float) -> list[bool]:
+    """For the top left, top right, bottom left and bottom right corner of `lit` [h, w]: is less than `least` lit?"""
     n = max(2, round(CORNER * min(lit.shape)))
     corners = (lit[:n, :n], lit[:n, -n:], lit[-n:, :n], lit[-n:, -n:])
-    return [float(corner.mean()) < 0.5 for corner in corners]
+    return [float(corner.mean()) < least for corner in corners]
 
 
 def _shrink_until_lit(lit: NDArray[np.bool_]) -> Box | None:
@@ -95,7 +95,7 @@ def _shrink_until_lit(lit: NDArray[np.bool_]) -> Box | None:
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     while bottom - top > 8 and right - left > 8:
         inside = lit[top:bottom, left:right]
-        top_left, top_right, bottom_left, bottom_right = _dark_corners(inside)
+        top_left, top_right, bottom_left, bottom_right = _dark_corners(inside, 0.95)
         if not (top_left or top_right or bottom_left or bottom_right):
             return Box(left, top, right, bottom)
         # Each dark corner pulls in its two sides; a round field is approached evenly from all four.

@@ -6,7 +6,10 @@ away, scaled to like contrast everywhere) is correlated over a few small shifts.
 skin are alike when coarse, their detail is not. A dermatoscope's ring is masked in both steps: it is the same in
 thousands of pictures.
 
-Measured on melanoma10k, HAM10000 and PAD-UFES-20 (18,131 pictures): see DETAIL_THRESHOLD.
+Measured on melanoma10k, HAM10000 and PAD-UFES-20 (18,131 pictures): 764 of the 765 pairs that HAM10000's manifest
+names are found, and 484 more; 129 of these looked at by eye were all the same lesion. One pair disagrees on its label:
+one patient's lesion, filed under both classes. Without the mask and the detail, correlation above 0.99 found mostly
+rings. Mirrored and rotated copies are not looked for: there were three.
 """
 
 from __future__ import annotations
@@ -38,8 +41,10 @@ CROPS = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.75), (0.9, 0.9), (0.85, 0.85), (0.75, 
 """Centre crops, as shares of width and height, that whole pictures are compared with. (0.75, 1) is a 4:3 picture
 squashed to a square on one side and cropped to a square on the other."""
 COARSE_THRESHOLD = 0.94
+"""Correlation of coarse views from which a pair is a candidate: about 80,000 of 18,131² pairs."""
 DETAIL_THRESHOLD = 0.62
-"""Correlations from which two pictures are candidates, and then the same."""
+"""Correlation of detail from which a candidate is the same picture. Between 0.58 and 0.65 there is next to nothing:
+different lesions stay below, known pairs lie at 0.95 and more."""
 MAX_SHIFT = 3
 """Detail is compared at shifts up to this many of its DETAIL_SIDE pixels: crops are never quite centred."""
 BLOCK = 1024

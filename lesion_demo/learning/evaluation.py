@@ -15,7 +15,7 @@ from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec, to_dict
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
+from lesion_demo.learning.dataset import Edit, LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions, predict
 from lesion_demo.learning.metrics import choose_operating_points, fit_temperature, report, score
@@ -59,10 +59,11 @@ def run_model(
     *,
     title: str,
     reader: PictureReader | None = None,
+    edit: Edit | None = None,
 ) -> Predictions:
-    """What `model` says of `pictures`, in float32 as the app does, so that figures repeat."""
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader())
+    """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does."""
+    model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+    dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader(), edit)
     return predict(model, eval_loader(dataset), title)
 
 

@@ -31,6 +31,14 @@ class Interval:
     high: float
 
 
+def wilson(share: Floats, count: Ints) -> tuple[Floats, Floats]:
+    """95 % intervals [B] (low, high) of shares [B] in 0–1, each among `count` [B] pictures (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return middle - half, middle + half
+
+
 def bootstrap(
     statistic: Statistic,
     labels: Ints,

@@ -128,7 +128,7 @@ def mark_stages(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def mark_epoch(axes: Axes, epochs: Floats, values: Floats, kept: int | None) -> None:
-    """A ring around the value of the kept epoch, and that value above the plot."""
+    """A circle around the value of the kept epoch, and that value above the plot."""
     here = epochs == kept
     axes.set_title(" ".join(f"{value:.3f}" for value in values[here]), loc="right", fontsize=11, color=FAINT, pad=8)
     axes.plot(epochs[here], values[here], "o", markersize=9, fillstyle="none", color=INK, markeredgewidth=1.5, zorder=5)
@@ -142,5 +142,5 @@ def history_note(rows: Sequence[Row], kept: int | None) -> str:
     parts = [f"Stages (epochs): {', '.join(spans)}." if spans else ""]
     parts.append("Dotted: a new stage." if len(spans) > 1 else "")
     parts.append("Epoch 0: before training." if any(number(row["epoch"]) == 0 for row in rows) else "")
-    parts.append(f"Ring, and number: epoch {kept}, whose weights were kept." if kept is not None else "")
+    parts.append(f"Circled, and in figures: epoch {kept}, whose weights were kept." if kept is not None else "")
     return textwrap.fill(" ".join(part for part in parts if part), 120)

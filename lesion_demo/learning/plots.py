@@ -233,7 +233,7 @@ def plot_reliability(curves: Mapping[str, ReliabilityCurve]) -> Figure:
     figure, axes = square("Reliability: does 30 % mean 30 %?", "Mean probability of malignancy", "Share malignant")
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="Perfectly calibrated")
     for index, (name, curve) in enumerate(curves.items()):
-        low, high = _wilson(curve.observed, curve.count)
+        low, high = intervals.wilson(curve.observed, curve.count)
         style = line(index)
         axes.vlines(curve.predicted, low, high, color=style["color"], linewidth=1.2, alpha=0.5)
         error = np.average(np.abs(curve.predicted - curve.observed), weights=curve.count)
@@ -275,11 +275,3 @@ def _over_thresholds(name: str, y: Ints, p: Floats, grid: Floats) -> Floats:
     everything = np.ones((1, len(y)))
     values = np.array([intervals.at_threshold(name, threshold)(y, p, everything)[0] for threshold in grid])
     return np.where(grid > p.max(), np.nan, values) if name == "precision" else values
-
-
-def _wilson(share: Floats, count: Ints) -> tuple[Floats, Floats]:
-    """95 % interval of a share among `count` (Wilson 1927)."""
-    z = 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return middle - half, middle + half

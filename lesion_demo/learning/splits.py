@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import tempfile
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,6 +137,7 @@ def make_splits(
     pairs = list(pairs)
     groups = group_pictures(pictures, pairs)
     repeats = _repeats_of_train(pictures, pairs)
+    _warn_of_contradictions(pictures, pairs)
     pictures = [
         replace(p, group=group, near_duplicate_of_train=index in repeats)
         for index, (p, group) in enumerate(zip(pictures, groups, strict=True))
@@ -157,6 +157,15 @@ def _repeats_of_train(pictures: Sequence[Picture], pairs: Iterable[tuple[int, in
         for index, other in (pair, pair[::-1])
         if pictures[index].split != "train" and pictures[other].split == "train"
     }
+
+
+def _warn_of_contradictions(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> None:
+    contradictions = [(i, j) for i, j in pairs if pictures[i].label != pictures[j].label]
+    if contradictions:
+        first, second = (pictures[index].path for index in contradictions[0])
+        logger.warning(
+            "%d near-duplicate pairs disagree on their class, e.g. %s and %s.", len(contradictions), first, second
+        )
 
 
 def _drop_repeats(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
@@ -187,11 +196,16 @@ def _choose_val_groups(pictures: Sequence[Picture], val_fraction: float, seed: i
         if picture.source in has_val:
             fixed.add(picture.group)
     sizes = sum((Counter(counts) for counts in groups.values()), Counter[Stratum]())
-    targets = {stratum: max(1, round(val_fraction * n)) for stratum, n in sizes.items() if stratum[0] not in has_val}
+    targets = {
+        stratum: min(n - 1, max(1, round(val_fraction * n)))  # at least one to either side
+        for stratum, n in sizes.items()
+        if stratum[0] not in has_val
+    }
     names = sorted(name for name in groups if name not in fixed)
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
     chosen = _draw_alike(order, groups, val_fraction, seed)
-    return _fill_up(order, groups, targets, chosen)
+    chosen = _fill_up(order, groups, targets, chosen)
+    return chosen | _lacking(order, groups, chosen, {picture.label for picture in pictures if picture.split == "val"})
 
 
 def _draw_alike(
@@ -217,17 +231,30 @@ def _fill_up(
     missing = Counter(targets)
     for name in chosen:
         missing.subtract(groups[name])
-    by_size: Callable[[str], int] = lambda name: groups[name].total()  # noqa: E731
+    by_size = sorted(order, key=lambda name: groups[name].total())  # a stable sort: seeded order among equals
     result = set(chosen)
-    for name in sorted(chosen, key=by_size, reverse=True):
+    for name in (name for name in reversed(by_size) if name in chosen):
         if all(missing[stratum] <= -count for stratum, count in groups[name].items()):
             result.remove(name)
             missing.update(groups[name])
-    for name in sorted((name for name in order if name not in chosen), key=by_size):
+    for name in (name for name in by_size if name not in chosen):
         if all(2 * missing[stratum] >= count for stratum, count in groups[name].items()):
             result.add(name)
             missing.subtract(groups[name])
     return result
+
+
+def _lacking(
+    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], chosen: set[str], in_val: set[int]
+) -> set[str]:
+    """For each class without a validation picture yet, its smallest group, if training keeps another."""
+    present = in_val | {label for name in chosen for _, label in groups[name]}
+    added: set[str] = set()
+    for label in set(range(len(CLASSES))) - present:
+        of_class = [name for name in order if any(label == other for _, other in groups[name])]
+        if len(of_class) > 1:
+            added.add(min(of_class, key=lambda name: groups[name].total()))
+    return added
 
 
 def _check_classes(pictures: Sequence[Picture]) -> None:
@@ -248,16 +275,15 @@ def write_split(path: Path, splits: Splits) -> None:
     """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER as columns."""
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(SPLIT_HEADER)
             writer.writerows(_to_row(picture) for picture in pictures)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _to_row(picture: Picture) -> list[str]:

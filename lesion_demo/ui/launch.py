@@ -44,7 +44,7 @@ def serve(analyzer: Analyzer, host: str, port: int) -> None:
             ssr_mode=False,
             max_file_size=MAX_FILE_SIZE,
             state_session_capacity=500,
-            footer_links=["api", "settings"],
+            footer_links=[],
         )
     finally:
         shutil.rmtree(uploads, ignore_errors=True)

@@ -9,7 +9,7 @@ import gradio as gr
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.ui import fragments, strings
 from lesion_demo.ui.events import Panel, add_endpoint, connect
-from lesion_demo.ui.picture import PictureFile
+from lesion_demo.ui.picture import unopened
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "assets" / "examples"
 CACHE_SECONDS = (600, 1800)
@@ -48,7 +48,7 @@ def build_app(analyzer: Analyzer) -> gr.Blocks:
 
 
 def picture_input() -> gr.Image:
-    return PictureFile(
+    picture = gr.Image(
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
         webcam_options=CAMERA,
@@ -56,9 +56,11 @@ def picture_input() -> gr.Image:
         placeholder=strings.PICTURE_HINT,
         alt_text=strings.PICTURE_ALT,
         buttons=["fullscreen"],
-        height=380,
+        height=420,
         elem_id="picture",
     )
+    picture.preprocess = unopened  # type: ignore[method-assign]
+    return picture
 
 
 def heat_output() -> gr.Image:
@@ -98,6 +100,6 @@ def example_gallery(files: list[Path]) -> gr.Gallery:
 
 
 def example_caption(file: Path) -> str:
-    """`phantom_benign_1.jpg` → `artificial benign 1`."""
-    words = [word for word in file.stem.split("_") if word != "phantom"]
-    return " ".join([strings.EXAMPLE_PREFIX, *words])
+    """`phantom_benign_too_dark.jpg` → `artificial: benign too dark`."""
+    words = [word for word in file.stem.split("_") if word != "phantom" and not word.isdigit()]
+    return f"{strings.EXAMPLE_PREFIX}: {' '.join(words)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 from gradio.components.image import ImageData
 from PIL import Image
@@ -17,18 +16,13 @@ BROWSER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp",
 """Files that a browser shows by itself; the preview of any other stays empty unless we make one."""
 
 
-class PictureFile(gr.Image):
-    """A `gr.Image` that hands on the uploaded file as it is, unopened.
+def unopened(payload: ImageData | None) -> str | None:
+    """The path of an upload, or None where there is none; to take the place of `gr.Image.preprocess`.
 
-    Gradio's own opens it first, with `type="filepath"` too, and fails where only our loader could read it, or say in
-    a sentence why not.
+    Gradio's own opens the file first, with `type="filepath"` too, and fails where only our loader could read it, or
+    say in a sentence why not. (A subclass would do, but Gradio writes a .pyi file beside the source of each.)
     """
-
-    is_template = True  # tells Gradio to use gr.Image's frontend
-
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of the upload, or None where there is none."""
-        return None if payload is None else payload.path
+    return None if payload is None else payload.path
 
 
 def display_copy(picture: Picture) -> Picture:

@@ -53,10 +53,10 @@ WARNING_LEAD = "The verdict below is less reliable than usual:"
 
 POINT_LABEL = "Operating point: which mistake matters more?"
 POINTS = {
-    "sensitive": "Sensitive: misses as few malignant lesions as it can, at the price of more false alarms",
-    "balanced": "Balanced: a missed lesion and a false alarm weigh the same",
-    "f1": "F1: finds malignant lesions, and is right when it calls one malignant",
-    "accuracy": "Accuracy: most pictures right, whichever they are",
+    "sensitive": "Sensitive: fewest misses, more false alarms",
+    "balanced": "Balanced: both mistakes weigh the same",
+    "f1": "F1: finds malignant ones, seldom warns in vain",
+    "accuracy": "Accuracy: most pictures right, of either kind",
 }
 
 EXAMPLES_LABEL = "Examples: artificial, drawn by a program"

@@ -35,11 +35,18 @@ def theme() -> gr.themes.Base:
 
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: 0 auto; }
+#head, #result, #heat-caption, #foot { padding: 0 !important; }
+.html-container { padding: 0 !important; }
 #head h1 { font-size: 1.5rem; font-weight: 650; margin: 0; }
-#head .disclaimer { margin: .25rem 0 0; max-width: 70rem; line-height: 1.45; }
+#head .disclaimer { margin: .25rem 0 0; max-width: 62rem; line-height: 1.45; text-wrap: pretty; }
 
 #stage { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
 #stage > * { min-width: 0 !important; width: 100%; }
+@media (max-width: 759px) {
+  #result-area { display: contents; }
+  #picture-area { order: 1; } #result { order: 2; } #heat-area { order: 3; } #point { order: 4; }
+  #examples-area { order: 5; }
+}
 @media (min-width: 760px) {
   #stage { grid-template-columns: repeat(2, minmax(0, 1fr));
            grid-template-areas: "picture result" "heat result" "examples examples"; }
@@ -54,25 +61,24 @@ CSS = """
 
 .card { border: 1px solid var(--border-color-primary); border-left: 6px solid var(--accent); border-radius: 8px;
         padding: 1rem 1.1rem; background: var(--block-background-fill); line-height: 1.45;
-        --accent: #64748b; --tint: transparent; }
+        --accent: #64748b; --ink: var(--body-text-color); }
 .card + .card { margin-top: .75rem; }
-.card h2 { font-size: 1.2rem; font-weight: 650; margin: 0 0 .35rem; color: var(--body-text-color); }
+.card h2 { font-size: 1.2rem; font-weight: 650; margin: 0 0 .35rem; }
+.card h2, .card p, .card li { color: var(--ink); }
 .card p, .card ul { margin: .4rem 0 0; }
 .card ul { padding-left: 1.2rem; list-style: disc; }
-.card .overline { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); }
+.card p.overline { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); }
 .card.benign { --accent: #0f766e; }
 .card.malignant { --accent: #b45309; }
 .card.benign h2, .card.malignant h2 { font-size: 2rem; line-height: 1.15; }
 .card.malignant h2 > span, .card.benign h2 > span { color: var(--accent); }
-.card.warning { --accent: #ca8a04; background: #fef9c3; border-color: #ca8a04; }
-.card.warning, .card.warning h2 { color: #422006; }
+.card.warning { --accent: #ca8a04; --ink: #422006; background: #fef9c3; border-color: #ca8a04; }
 .card.error { --accent: #b91c1c; }
 .dark .card.benign { --accent: #5eead4; }
 .dark .card.malignant { --accent: #fbbf24; }
 .dark .card.error { --accent: #f87171; }
-.dark .card.warning { background: #422006; }
-.dark .card.warning, .dark .card.warning h2 { color: #fef9c3; }
-.fine { font-size: .85rem; line-height: 1.45; color: var(--body-text-color-subdued); margin: 0; }
+.dark .card.warning { --ink: #fef9c3; background: #422006; }
+.fine, .card p.fine { font-size: .85rem; line-height: 1.45; color: var(--body-text-color-subdued); }
 
 .bar { margin: .8rem 0 .9rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
 .bar-track { position: relative; height: 16px; border-radius: 8px; border: 1px solid var(--body-text-color-subdued);
@@ -83,4 +89,11 @@ CSS = """
             background: var(--body-text-color); box-shadow: 0 0 0 1px var(--block-background-fill); }
 .bar-label { display: block; width: max-content; position: relative; padding: .2rem 0;
              left: clamp(4.4rem, calc(var(--at) * 100%), calc(100% - 4.4rem)); transform: translateX(-50%); }
+
+#examples, #examples .gallery-container, #examples .grid-wrap { height: auto !important; min-height: 0 !important; }
+#examples .grid-wrap { padding-top: 2.3rem; overflow: visible; }
+#examples .grid-container { grid-template-columns: repeat(6, minmax(0, 1fr)); }
+@media (max-width: 759px) { #examples .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+#examples .caption-label { left: 0; right: 0; bottom: 0; max-width: none; white-space: normal; text-align: center;
+                           font-size: .75rem; line-height: 1.2; border-radius: 0; padding: .15rem .2rem; }
 """

@@ -1,0 +1,61 @@
+"""`audit`: what moves a checkpoint's verdicts though it should not."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
+AUDIT_FILE = "audit.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    parser.add_argument(
+        "--data",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="the data sets the checkpoint was trained on; may be repeated",
+    )
+    parser.add_argument("--operating-point", default="balanced", metavar="NAME")
+    parser.add_argument(
+        "--pictures", type=int, metavar="N", help="about N pictures of the test split, evenly; default all"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit, print the table, write JSON and plot, and return the exit code."""
+    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.config import to_dict
+    from lesion_demo.learning.audit_plot import plot_audit
+    from lesion_demo.learning.plots import write_plots
+    from lesion_demo.learning.run_state import write_json
+    from lesion_demo.pipeline import audit
+
+    loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures)
+    folder = args.out or loaded.folder
+    write_json(folder / AUDIT_FILE, to_dict(found))
+    write_plots(folder / "plots", {"audit": plot_audit(found.changes)})
+    print(f"{loaded.folder} at '{found.operating_point.name}', {found.pictures} pictures")
+    print("Verdicts turned by                all   benign malignant   shift of the probability, benign and malignant")
+    for change in found.changes:
+        shares = "   ".join(
+            f"{share.value:6.1%}" for share in (change.flips, change.flips_benign, change.flips_malignant)
+        )
+        print(f"  {change.name:<26} {shares}   {change.shift_benign:+.3f} {change.shift_malignant:+.3f}")
+    print("Among                          sensitivity (pictures)   specificity (pictures)")
+    for stratum in found.strata:
+        cells = [
+            f"{'—' if rate is None else f'{rate.value:.1%}':>14} ({count:4d})"
+            for rate, count in ((stratum.sensitivity, stratum.n_malignant), (stratum.specificity, stratum.n_benign))
+        ]
+        print(f"  {stratum.name:<28}" + "   ".join(cells))
+    for name, auc in found.blind_roc_auc.items():
+        print(f"Without seeing a lesion, {name}: ROC-AUC {auc:.3f}")
+    return 0

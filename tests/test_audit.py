@@ -1,0 +1,101 @@
+"""The audit: its changes change what they say, its counts are right, and a model that reads the ring is caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.imaging.artefacts import Picture as Pixels
+from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.learning.audit import ChangeResult, audit_change, audit_strata, blind_scores, traits
+from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
+from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.shortcuts import CHANGES
+
+POINT = OperatingPoint("balanced", 0.5)
+
+
+class RingReader(nn.Module):
+    """Calls malignant what has a dark corner: the shortcut itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(8.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        corner = images[:, :, :3, :3].mean(dim=(1, 2, 3))  # normalised: black is about −2
+        return torch.stack([torch.zeros_like(corner), -self.scale * (corner + 1.2)], dim=1)
+
+
+def evaluated(root: Path, spec: PreprocessSpec) -> tuple[nn.Module, EvaluatedSplit, PictureReader]:
+    model, reader = RingReader(), PictureReader()
+    pictures = [picture for picture in scan_folder(root) if picture.split == "test"]
+    predictions = run_model(model, spec, pictures, title="plain", reader=reader)
+    return model, EvaluatedSplit(tuple(pictures), predictions.probabilities()), reader
+
+
+def ring_result(root: Path, spec: PreprocessSpec) -> ChangeResult:
+    model, plain, reader = evaluated(root, spec)
+    return audit_change(model, spec, plain, "ring, centred, hard", temperature=1.0, point=POINT, reader=reader)
+
+
+def test_a_model_that_reads_the_ring_is_caught_and_the_crop_shuts_it_out(phantom_data: Path) -> None:
+    caught = ring_result(phantom_data, PreprocessSpec(image_size=64, crop_field_of_view=False))
+    assert caught.n == 12
+    assert caught.flips_benign.value > 0.8
+    assert caught.shift_benign > 0.5
+    assert caught.flips.low < caught.flips.value <= caught.flips.high
+    shut_out = ring_result(phantom_data, PreprocessSpec(image_size=64))
+    assert shut_out.flips.value == 0
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_changes_the_picture_and_not_its_original(name: str) -> None:
+    picture = render_phantom(3, malignant=True, size=160)
+    before = picture.copy()
+    changed = CHANGES[name](picture, np.random.default_rng(0))
+    assert changed.dtype == np.uint8
+    assert changed.ndim == 3
+    assert changed.shape != picture.shape or not np.array_equal(changed, picture)
+    assert np.array_equal(picture, before)
+    again = CHANGES[name](picture, np.random.default_rng(0))
+    assert np.array_equal(changed, again)
+    CHANGES[name](picture[:, :120], np.random.default_rng(1))  # pictures need not be square
+
+
+def test_strata_count_what_they_name(phantom_data: Path) -> None:
+    _, plain, reader = evaluated(phantom_data, PreprocessSpec(image_size=64))
+    masks = traits(plain, reader)
+    assert not masks["with a ring"].any()
+    assert sum(masks[f"{third} third"].sum() for third in ("darkest", "middle", "lightest")) == 12
+    strata = {stratum.name: stratum for stratum in audit_strata(plain, masks, POINT)}
+    whole = strata["without a ring"]
+    assert (whole.n_benign, whole.n_malignant) == (6, 6)
+    assert whole.sensitivity is not None
+    assert whole.sensitivity.value == (plain.probabilities[plain.labels == 1] >= 0.5).mean()
+    assert strata["with a ring"].sensitivity is None
+
+
+class RingedMalignant(PictureReader):
+    """Reads every malignant picture with a dermatoscope's ring."""
+
+    def __call__(self, picture: Picture) -> Pixels:
+        image = super().__call__(picture)
+        return draw_ring(image, radius=0.5) if picture.label == 1 else image
+
+
+def test_what_needs_no_lesion_is_found_on_the_border(phantom_data: Path) -> None:
+    pictures = scan_folder(phantom_data)
+    train, test = ([p for p in pictures if p.split == split] for split in ("train", "test"))
+    plain = blind_scores(train, test, PictureReader())
+    ringed = blind_scores(train, test, RingedMalignant())
+    assert set(plain) == {"8 × 8 thumbnail", "border pixels"}
+    assert plain["border pixels"] < 0.9
+    assert ringed["border pixels"] > 0.99

@@ -1,0 +1,62 @@
+"""The shipped checkpoint and the scanner on the real data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.loading import load_image
+from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.metrics import score
+from lesion_demo.learning.splits import read_split
+from lesion_demo.serving.predictor import Predictor
+
+pytestmark = pytest.mark.data
+SOURCES = ("melanoma10k", "ham10000", "padufes20")
+
+
+@pytest.fixture(scope="module")
+def validation(data_root: Path, shipped: LoadedCheckpoint) -> list[Picture]:
+    """40 benign and 40 malignant pictures of melanoma10k's validation split: the shipped weights never saw them."""
+    splits = read_split(shipped.folder / "split.csv", [data_root / source for source in SOURCES])
+    val = [picture for picture in splits.of("val") if picture.source == "melanoma10k"]
+    return [picture for label in (0, 1) for picture in [p for p in val if p.label == label][::10][:40]]
+
+
+def test_the_shipped_checkpoint_ranks_pictures_it_never_saw(
+    validation: list[Picture], shipped: LoadedCheckpoint
+) -> None:
+    pictures = [load_image(picture.path) for picture in validation]
+    labels = np.array([picture.label for picture in validation])
+    probabilities = np.asarray(Predictor(shipped).probabilities(pictures))
+    threshold = shipped.meta.operating_point("balanced").threshold
+    scores = score(labels, probabilities, threshold=threshold)
+    assert scores.roc_auc > 0.90
+    assert scores.accuracy > 0.80
+
+    ringed = np.asarray(Predictor(shipped).probabilities([draw_ring(p, radius=0.5) for p in pictures]))
+    flipped = (ringed >= threshold) != (probabilities >= threshold)
+    assert flipped.mean() <= 0.15  # a model that has learned the ring calls every ringed picture malignant
+    assert (ringed - probabilities)[labels == 0].mean() < 0.1
+
+
+def test_the_shipped_split_keeps_lesions_and_patients_together(data_root: Path, shipped: LoadedCheckpoint) -> None:
+    splits = read_split(shipped.folder / "split.csv", [data_root / source for source in SOURCES])
+    side = {(picture.source, picture.file): picture.split for picture in (*splits.pictures, *splits.dropped)}
+    pictures = [p for source in SOURCES for p in scan_folder(data_root / source)]
+    assert len(side) == len(pictures)
+    seen: dict[tuple[str, ...], set[str]] = {}
+    for picture in pictures:
+        for column in ("lesion_id", "patient_id"):
+            if picture.columns.get(column):
+                key = (picture.source, column, picture.columns[column])
+                seen.setdefault(key, set()).add(side[picture.source, picture.file])
+        if picture.columns.get("same_as"):
+            twin = side["melanoma10k", picture.columns["same_as"].removeprefix("melanoma10k/")]
+            assert {twin, side[picture.source, picture.file]} in ({"train"}, {"val"}, {"dropped"})
+    assert seen
+    assert [key for key, sides in seen.items() if len(sides - {"dropped"}) > 1] == []

@@ -1,0 +1,181 @@
+"""`python -m lesion_demo score`: a row for every input, whatever happens to it, and exit codes a script can use."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lesion_demo.__main__ import main
+from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.learning.model import build_model
+from lesion_demo.serving.predictor import Predictor
+
+COLUMNS = ["file", "probability", "verdict", "quality", "error", "operating_point", "threshold"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    points = (OperatingPoint("sensitive", 0.0), OperatingPoint("accuracy", 1.0))
+    save_checkpoint(folder, build_model("resnet18"), Checkpoint("resnet18", PreprocessSpec(64), 1.0, points, 0.5))
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """20 phantoms in two folders, more than a batch, with a text file among them."""
+    root = tmp_path / "pictures"
+    for number in range(20):
+        folder = root / ("a" if number < 10 else "b/deep")
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = ".PNG" if number % 2 else ".jpg"
+        pixels = render_phantom(number, malignant=number % 2 == 0, size=80)
+        Image.fromarray(pixels).save(folder / f"p{number:02d}{suffix}")
+    (root / "notes.txt").write_text("no picture")
+    return root
+
+
+def score(*arguments: str | Path) -> int:
+    return main(["score", *map(str, arguments)])
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert not rows or list(rows[0]) == COLUMNS
+    return rows
+
+
+def test_folder_gives_a_sorted_row_per_picture_as_the_predictor_says(
+    pictures: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 0
+    rows = read(out)
+    files = sorted(str(p) for p in pictures.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+    assert [row["file"] for row in rows] == files
+    predictor = Predictor(load_checkpoint(checkpoint))
+    expected = predictor.probabilities(np.asarray(Image.open(file)) for file in files)
+    np.testing.assert_allclose([float(row["probability"]) for row in rows], expected, atol=2e-5)
+    assert all(len(row["probability"].partition(".")[2]) == 6 for row in rows)
+    assert {(row["verdict"], row["operating_point"], row["threshold"]) for row in rows} == {
+        ("malignant", "sensitive", "0.000000")
+    }
+    assert {row["error"] for row in rows} == {""}
+    captured = capsys.readouterr()
+    assert "20 scored, 20 of them malignant" in captured.out
+    assert "20/20" in captured.err  # the progress bar
+
+
+def test_every_bad_input_has_its_row_and_its_reason(
+    pictures: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = pictures / "a" / "p00.jpg"
+    missing, broken, empty = tmp_path / "missing.jpg", tmp_path / "broken.jpg", tmp_path / "empty"
+    broken.write_bytes(good.read_bytes()[:200])
+    empty.mkdir()
+    out = tmp_path / "out.csv"
+    inputs = [missing, good, broken, empty, pictures / "notes.txt", good]
+    assert score(*inputs, "--out", out, "--checkpoint", checkpoint) == 1
+    rows = read(out)
+    assert [row["file"] for row in rows] == [str(path) for path in inputs]
+    assert [bool(row["error"]) for row in rows] == [True, False, True, True, True, False]
+    for row in rows:
+        assert bool(row["error"]) != bool(row["probability"])
+        assert bool(row["probability"]) == bool(row["verdict"]) == bool(row["quality"]) == bool(row["threshold"])
+    assert "does not exist" in rows[0]["error"]
+    assert "damaged" in rows[2]["error"]
+    assert "holds no pictures" in rows[3]["error"]
+    assert "not a picture" in rows[4]["error"]
+    assert "2 scored" in (line := capsys.readouterr().out)
+    assert "4 failed" in line
+
+
+def test_operating_point_is_chosen_by_name(pictures: Path, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    arguments = ("--checkpoint", checkpoint, "--operating-point", "accuracy")
+    assert score(pictures / "a" / "p00.jpg", "--out", out, *arguments) == 0
+    (row,) = read(out)
+    assert (row["verdict"], row["operating_point"], row["threshold"]) == ("benign", "accuracy", "1.000000")
+
+
+def test_quality_is_ok_or_the_names_of_the_warnings(checkpoint: Path, tmp_path: Path) -> None:
+    for name, brightness in (("dark.png", 0.12), ("good.png", 1.0)):
+        Image.fromarray(render_phantom(1, malignant=False, brightness=brightness)).save(tmp_path / name)
+    out = tmp_path / "out.csv"
+    assert score(tmp_path / "dark.png", tmp_path / "good.png", "--out", out, "--checkpoint", checkpoint) == 0
+    dark, good = read(out)
+    assert good["quality"] == "ok"
+    assert dark["quality"] not in ("", "ok")
+    assert dark["probability"]
+
+
+def test_file_name_that_is_not_utf8_does_not_spoil_the_table(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    out = tmp_path / "out.csv"
+    assert score(folder, "--out", out, "--checkpoint", checkpoint) == 1
+    (row,) = read(out)
+    assert row["file"].endswith("caf\\udce9.png")
+
+
+@pytest.mark.parametrize(("out", "reason"), [("missing/out.csv", "does not exist"), (".", "is a folder")])
+def test_hopeless_out_is_refused_before_any_work(
+    out: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(tmp_path, "--out", tmp_path / out, "--checkpoint", tmp_path / "none") == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_full_disk_is_one_line_and_the_old_table_stays(
+    pictures: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("the old table")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("lesion_demo.serving.report.os.replace", full)
+    assert score(pictures / "a", "--out", out, "--checkpoint", checkpoint) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "No space left" in errors[0]
+    assert out.read_text() == "the old table"
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "json", "point"])
+def test_bad_checkpoint_or_point_is_one_line(
+    damage: str, checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bad"
+    arguments: list[str | Path] = ["--out", tmp_path / "out.csv", "--checkpoint", folder]
+    if damage == "json":
+        folder.mkdir()
+        (folder / META_FILE).write_text("{")
+    if damage == "point":
+        arguments = ["--out", tmp_path / "out.csv", "--checkpoint", checkpoint, "--operating-point", "brave"]
+    assert score(pictures, *arguments) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    assert not (tmp_path / "out.csv").exists()

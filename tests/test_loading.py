@@ -97,9 +97,10 @@ def test_orientation_is_applied_once(kind: str, orientation: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0no such thing", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"])
-def test_damaged_exif_does_not_cost_the_picture(exif: bytes) -> None:
-    assert_quarters(load_image(encoded(quarters(), "JPEG", exif=exif)))
+def test_damaged_exif_does_not_cost_the_picture(kind: str, exif: bytes) -> None:
+    assert_quarters(load_image(encoded(quarters(), kind, exif=exif)))
 
 
 def test_transparent_becomes_white() -> None:
@@ -209,7 +210,14 @@ def test_empty_file(source: bytes | io.BytesIO) -> None:
         load_image(source)
 
 
-@pytest.mark.parametrize("data", [b"x", b"a shopping list, not a picture " * 9, b"%!PS-Adobe-3.0 EPSF-3.0\n" * 9])
+@pytest.mark.parametrize("kind", ["EPS", "PCX"])
+def test_formats_beyond_the_known_are_not_tried(kind: str) -> None:
+    """Pillow reads EPS by running Ghostscript on it."""
+    with pytest.raises(ImageError, match="is not a picture in a format known here"):
+        load_image(encoded(quarters(), kind))
+
+
+@pytest.mark.parametrize("data", [b"x", b"a shopping list, not a picture " * 9])
 def test_not_a_picture(data: bytes) -> None:
     with pytest.raises(ImageError, match="is not a picture"):
         load_image(data)

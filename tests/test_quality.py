@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import QualityReport, check_quality, sharpness
+from lesion_demo.imaging.quality import QualityReport, check_quality, glare, sharpness
 
 Picture = NDArray[np.uint8]
 DATA = Path(os.environ.get("LESION_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -84,6 +84,13 @@ def test_glare(good: Picture) -> None:
     assert check_quality(spotted).ok, "a small highlight is no reason to warn"
 
 
+def test_glare_is_white_not_merely_pale() -> None:
+    pixels = np.full((10, 10, 3), 255, np.uint8)
+    pixels[:4] = 249
+    pixels[4:7, :, 2] = 200
+    assert glare(pixels) == pytest.approx(0.3)
+
+
 def test_small(good: Picture) -> None:
     small = np.asarray(Image.fromarray(good).resize((110, 110)))
     assert "size" in failed(check_quality(small))
@@ -97,6 +104,7 @@ def test_sharpness_does_not_depend_on_the_pixel_count() -> None:
     for version, is_sharp in ((large, True), (blurred(large), False)):
         small = np.asarray(Image.fromarray(version).resize((320, 320), Image.Resampling.LANCZOS))
         values = [value_of(check_quality(picture), "sharpness") for picture in (version, small)]
+        assert value_of(check_quality(version), "size") == 1800
         assert values[0] == pytest.approx(values[1], rel=0.25)
         assert [("sharpness" not in failed(check_quality(p))) for p in (version, small)] == [is_sharp, is_sharp]
 

@@ -122,7 +122,7 @@ def _readable_formats() -> tuple[str, ...]:
 
 def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
     tests = [Image.OPEN[name][1] for name in formats]
-    return len(prefix) == 16 and any(test is not None and test(prefix) is True for test in tests)
+    return any(test is not None and test(prefix) is True for test in tests)
 
 
 def _too_large(name: str, size: str) -> ImageError:

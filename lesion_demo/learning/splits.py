@@ -205,7 +205,7 @@ def _choose_val_groups(pictures: Sequence[Picture], val_fraction: float, seed: i
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
     chosen = _draw_alike(order, groups, val_fraction, seed)
     chosen = _fill_up(order, groups, targets, chosen)
-    return chosen | _lacking(order, groups, chosen, {picture.label for picture in pictures if picture.split == "val"})
+    return _every_class(order, groups, chosen, {picture.label for picture in pictures if picture.split == "val"})
 
 
 def _draw_alike(
@@ -244,17 +244,25 @@ def _fill_up(
     return result
 
 
-def _lacking(
+def _every_class(
     order: Sequence[str], groups: Mapping[str, Counter[Stratum]], chosen: set[str], in_val: set[int]
 ) -> set[str]:
-    """For each class without a validation picture yet, its smallest group, if training keeps another."""
-    present = in_val | {label for name in chosen for _, label in groups[name]}
-    added: set[str] = set()
-    for label in set(range(len(CLASSES))) - present:
+    """`chosen`, with a class's smallest group moved to the side that has none of that class, if the other has more.
+
+    `in_val` are the classes that `val` folders bring.
+    """
+    result = set(chosen)
+    for label in range(len(CLASSES)):
         of_class = [name for name in order if any(label == other for _, other in groups[name])]
-        if len(of_class) > 1:
-            added.add(min(of_class, key=lambda name: groups[name].total()))
-    return added
+        if len(of_class) < 2:
+            continue
+        smallest = min(of_class, key=lambda name: groups[name].total())
+        taken = result.intersection(of_class)
+        if not taken and label not in in_val:
+            result.add(smallest)
+        elif len(taken) == len(of_class):
+            result.remove(smallest)
+    return result
 
 
 def _check_classes(pictures: Sequence[Picture]) -> None:
@@ -303,10 +311,13 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
     sources = name_sources(roots)
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        pictures = [_from_row(row, sources, path) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} could not be read as a split file ({error!r}); make the split again.") from error
+            reader = csv.DictReader(file)
+            missing = [name for name in SPLIT_HEADER if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(f"it lacks the column {', '.join(missing)}")
+            pictures = [_from_row(row, sources, path) for row in reader]
+    except (OSError, csv.Error, TypeError, ValueError) as error:  # TypeError: a row is cut short
+        raise DataError(f"{path} could not be read as a split file ({error}); make the split again.") from error
     used = [picture for picture in pictures if picture.split in SPLIT_NAMES]
     with ThreadPoolExecutor(2) as pool:
         progress = tqdm(pool.map(_check_content, used), total=len(used), desc="Checking pictures", unit="picture")

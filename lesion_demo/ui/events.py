@@ -61,10 +61,11 @@ def connect(analyzer: Analyzer, panel: Panel, examples: Sequence[Path]) -> None:
 
     private: dict[str, Any] = {"api_visibility": "private"}
     inputs = [panel.picture, panel.point]
-    panel.picture.input(show, inputs, panel.outputs, show_progress_on=[panel.result], **MODEL_EVENTS, **private)
-    panel.examples.select(
-        show_example, [panel.point], panel.outputs, show_progress_on=[panel.result], **MODEL_EVENTS, **private
-    )
+    shown_on: dict[str, Any] = {"show_progress_on": [panel.result]}
+    # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
+    panel.picture.upload(show, inputs, panel.outputs, **shown_on, **MODEL_EVENTS, **private)
+    panel.picture.clear(show, inputs, panel.outputs, **shown_on, **private)
+    panel.examples.select(show_example, [panel.point], panel.outputs, **shown_on, **MODEL_EVENTS, **private)
     panel.point.input(
         judge_again, [panel.found, panel.point], [panel.result, panel.found], show_progress="hidden", **private
     )
@@ -77,7 +78,7 @@ def find(analyzer: Analyzer, path: str | None, name: str) -> Findings:
     try:
         picture = load_image(path)
     except ImageError as error:
-        return fragments.error_card(str(error)), None, fragments.heat_caption(empty=False), None, gr.skip()
+        return fragments.error_card(str(error)), None, fragments.heat_caption(empty=False), None, None
     analysis = analyzer.analyze(picture, operating_point=name)
     shown = display_copy(picture)
     return (

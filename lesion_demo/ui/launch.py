@@ -27,8 +27,8 @@ def serve(analyzer: Analyzer, host: str, port: int) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends in the `finally` below
 
-    from lesion_demo.ui.page import build_app
-    from lesion_demo.ui.style import CSS, theme
+    from lesion_demo.ui.page import EXAMPLES, build_app
+    from lesion_demo.ui.style import CSS, SCRIPT, theme
 
     try:
         build_app(analyzer).launch(
@@ -38,6 +38,8 @@ def serve(analyzer: Analyzer, host: str, port: int) -> None:
             quiet=True,
             theme=theme(),
             css=CSS,
+            js=SCRIPT,
+            allowed_paths=[str(EXAMPLES)],
             show_error=False,
             run_history=False,
             enable_monitoring=False,

@@ -97,3 +97,23 @@ CSS = """
 #examples .caption-label { left: 0; right: 0; bottom: 0; max-width: none; white-space: normal; text-align: center;
                            font-size: .75rem; line-height: 1.2; border-radius: 0; padding: .15rem .2rem; }
 """
+
+SCRIPT = """() => {
+  const mend = () => {
+    document.querySelectorAll('#examples img:not([alt=""])').forEach(image => { image.alt = ''; });
+    document.querySelectorAll('[aria-label="Empty value"]:not([role])').forEach(box => { box.role = 'img'; });
+  };
+  new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
+  mend();
+  document.addEventListener('paste', event => {
+    const file = [...event.clipboardData.files].find(file => file.type.startsWith('image/'));
+    const input = document.querySelector('#picture input[type=file]');
+    if (!file || !input) return;
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event('change', {bubbles: true}));
+  });
+}"""
+"""Run once by the page. Gradio says an example's caption twice to a screen reader, names a box without a role, and does
+not take a picture pasted with the keyboard."""

@@ -89,7 +89,7 @@ def test_quality_report_is_of_the_picture_itself(analyzer: Analyzer) -> None:
 
 
 def test_unknown_and_missing_operating_points_are_named(analyzer: Analyzer) -> None:
-    with pytest.raises(CheckpointError, match="'brave'.*accuracy, sensitive"):
+    with pytest.raises(CheckpointError, match=r"'brave'.*accuracy, sensitive"):
         analyzer.analyze(render_phantom(1, malignant=True), operating_point="brave")
     with pytest.raises(CheckpointError, match="'sensitive'"):
         Analyzer(loaded(POINTS[:1]))

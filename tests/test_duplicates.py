@@ -100,6 +100,12 @@ def test_crops_match_the_whole_either_way_round(tmp_path: Path, crop: tuple[floa
     assert pairs_of(tmp_path, [centre(one, *crop), squashed]) == [(0, 1)]
 
 
+def test_a_crop_beside_the_centre_matches(tmp_path: Path) -> None:
+    one = lesion(1)
+    beside = one.resize((150, 150), box=(0.16 * 240, 0.04 * 180, 0.91 * 240, 180))  # 75 % of the width, 3 % off
+    assert pairs_of(tmp_path, [one.resize((150, 150)), beside]) == [(0, 1)]
+
+
 def test_different_lesions_are_not_paired(tmp_path: Path) -> None:
     assert pairs_of(tmp_path, [lesion(seed) for seed in range(25)]) == []
 
@@ -111,6 +117,8 @@ def test_a_shared_ring_does_not_pair_but_is_seen_through(tmp_path: Path) -> None
 
 def test_flat_pictures_pair_only_when_identical(tmp_path: Path) -> None:
     flat = [Image.new("RGB", (64, 64), (level, level, level)) for level in (120, 121, 120)]
+    slope = np.linspace(118, 122, 64).astype(np.uint8)  # the light falls off alike; nothing else is there to see
+    flat += [Image.fromarray(np.tile(slope + offset, (64, 1))) for offset in (0, 5)]
     assert pairs_of(tmp_path, flat) == [(0, 2)]
 
 

@@ -1,4 +1,4 @@
-"""Grad-CAM without hooks: the same map as the `grad-cam` package's, from threads too, and in its place on the picture."""
+"""Grad-CAM without hooks: the same map as the `grad-cam` package's, from threads too, in its place on the picture."""
 
 from __future__ import annotations
 

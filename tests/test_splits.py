@@ -90,7 +90,7 @@ def test_a_val_folder_is_kept_and_cleaned() -> None:
     pictures = made(50, 0) + made(50, 1) + made(10, 0, "val") + made(10, 1, "val") + made(5, 1, "test")
     pictures += made(40, 0, source="b") + made(40, 1, source="b")
     val, test, other = 100, 120, 125
-    pairs = [(0, val), (other, val + 1), (val + 10, test), (1, other + 1)]
+    pairs = [(0, val), (other, val + 1), (val + 10, test), *((k, other + k) for k in range(1, 20))]
     splits = make_splits(pictures, pairs, val_fraction=0.25, seed=3)
     assert Counter((p.source, p.split) for p in splits.pictures) == {
         ("a", "train"): 99,
@@ -124,9 +124,11 @@ def test_split_does_not_depend_on_the_process() -> None:
     """Sets of strings come in another order in every process; the split must not follow it."""
     code = (
         "from tests.test_splits import made\nfrom lesion_demo.learning.splits import make_splits\n"
-        "pictures = made(40, 0, per_lesion=3) + made(40, 1, per_lesion=4) + made(9, 0, source='b', per_lesion=2)\n"
-        "pictures += made(9, 1, source='b')\n"
-        "print([sorted(p.name for p in make_splits(pictures, [], val_fraction=f / 10, seed=s).of('val'))"
+        # Lesions of 1, 2, 3, … pictures: drawn by chance, they overshoot the target, and some are put back.
+        "pictures = made(66, 0) + made(66, 1)\n"
+        "pairs = [(66 * c + k, 66 * c + k + 1) for c in (0, 1) for k in range(65) if k not in"
+        " {n * (n + 1) // 2 - 1 for n in range(12)}]\n"
+        "print([sorted(p.name for p in make_splits(pictures, pairs, val_fraction=f / 10, seed=s).of('val'))"
         " for s in range(20) for f in (2, 5, 7)])"
     )
     root = Path(__file__).resolve().parent.parent

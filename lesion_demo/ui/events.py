@@ -64,7 +64,7 @@ def connect(analyzer: Analyzer, panel: Panel, examples: Sequence[Path]) -> None:
     shown_on: dict[str, Any] = {"show_progress_on": [panel.result]}
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
     panel.picture.upload(show, inputs, panel.outputs, **shown_on, **MODEL_EVENTS, **private)
-    panel.picture.clear(show, inputs, panel.outputs, **shown_on, **private)
+    panel.picture.clear(show, inputs, panel.outputs, queue=False, **shown_on, **private)
     panel.examples.select(show_example, [panel.point], panel.outputs, **shown_on, **MODEL_EVENTS, **private)
     panel.point.input(
         judge_again, [panel.found, panel.point], [panel.result, panel.found], show_progress="hidden", **private

@@ -208,13 +208,15 @@ def test_prepare_finds_what_repeats(data: Path) -> None:
 
 
 def test_corrupt_pictures_stop_or_are_left_out(data: Path) -> None:
-    broken = data / "train/benign/3.png"
+    broken = data / "test/benign/1.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"(?s)1 picture could not be decoded: .*3\.png \(.*--skip-corrupt"):
+    with pytest.raises(DataError, match=r"(?s)1 picture could not be decoded: .*1\.png \(.*--skip-corrupt"):
         prepare_splits([data])
     splits = prepare_splits([data], skip_corrupt=True)
-    assert [p.file for p, _ in splits.corrupt] == ["train/benign/3.png"]
-    assert "train/benign/3.png" not in {p.file for p in splits.pictures}
+    assert [p.file for p, _ in splits.corrupt] == ["test/benign/1.png"]
+    assert "test/benign/1.png" not in {p.file for p in splits.pictures}
+    # The corrupt one lies between the two that repeat: rows must still belong to their pictures.
+    assert [p.file for p in splits.dropped] == ["train/benign/0.png"]
     assert "1 corrupt pictures skipped" in splits.summary()
 
 

@@ -62,7 +62,7 @@ def run_model(
     edit: Edit | None = None,
 ) -> Predictions:
     """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does."""
-    model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+    model.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader(), edit)
     return predict(model, eval_loader(dataset), title)
 

@@ -73,7 +73,7 @@ def start(
         initialise(net, config.init, backbone=config.backbone, calibration=calibration, seed=config.seed)
     else:
         net.load_state_dict(state["net"])
-    net.to(accelerator.device, memory_format=torch.channels_last)
+    net.to(accelerator.device).to(memory_format=torch.channels_last)
     average = None
     if config.ema_decay > 0:
         average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
@@ -89,7 +89,7 @@ def _calibration(config: TrainConfig, train: Sequence[Picture], reader: PictureR
     weights = balanced_weights(train, config.source_balance)
     count = min(CALIBRATION_PICTURES, len(train))
     loader = train_loader(dataset, weights, count=count, batch=min(64, count), workers=0, seed=config.seed)
-    loader.collate_fn = _inputs_only  # type: ignore[assignment]
+    loader.collate_fn = _inputs_only
     return loader
 
 

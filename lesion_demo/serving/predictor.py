@@ -25,7 +25,7 @@ class Predictor:
     def __init__(self, loaded: LoadedCheckpoint, device: torch.device | str | None = None) -> None:
         """Takes over `loaded.model` and moves it to `device`; by default a CUDA device, if there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = loaded.model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = loaded.model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._folder = loaded.folder
         self._temperature = loaded.meta.temperature
         self._transform = eval_transform(loaded.meta.preprocess)
@@ -48,10 +48,9 @@ class Predictor:
         """
         with torch.inference_mode():
             logits = self.model(self.to_device(inputs))  # [N, 2]
-        probabilities = malignant_probability(logits.cpu().numpy(), self._temperature)
-        if not np.isfinite(probabilities).all():
+        if not logits.isfinite().all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
-        return probabilities
+        return malignant_probability(logits.cpu().numpy(), self._temperature)
 
     def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.

@@ -95,11 +95,11 @@ def add_endpoint(analyzer: Analyzer, picture: gr.Image, point: gr.Radio) -> None
 
     def analyze(path: str | None, name: str) -> tuple[dict[str, Any], Picture]:
         if path is None:
-            raise gr.Error(strings.EMPTY_HEADING)
+            raise gr.Error(strings.EMPTY_HEADING, print_exception=False)
         try:
             image = load_image(path)
         except ImageError as error:
-            raise gr.Error(escape(str(error))) from error
+            raise gr.Error(escape(str(error)), print_exception=False) from error
         analysis = analyzer.analyze(image, operating_point=name)
         findings = {
             "probability": analysis.probability,

@@ -63,10 +63,10 @@ def probability_bar(probability: float, threshold: float) -> str:
     text = f"{strings.PROBABILITY_LABEL} {this}, {strings.THRESHOLD_LABEL} {limit}"
     return (
         f"<div class='bar' role='img' aria-label='{escape(text)}'>"
-        f"<span class='bar-label' style='--at:{threshold:.4f}'>{escape(strings.THRESHOLD_LABEL)} {limit} ▾</span>"
+        f"<span class='bar-label' style='--at:{threshold:.4f}'>{escape(strings.THRESHOLD_LABEL)} {limit}</span>"
         f"<div class='bar-track'><div class='bar-fill' style='--at:{probability:.4f}'></div>"
         f"<div class='bar-mark' style='--at:{threshold:.4f}'></div></div>"
-        f"<span class='bar-label' style='--at:{probability:.4f}'>▴ {escape(strings.PROBABILITY_LABEL)} {this}</span>"
+        f"<span class='bar-label' style='--at:{probability:.4f}'>{escape(strings.PROBABILITY_LABEL)} {this}</span>"
         "</div>"
     )
 

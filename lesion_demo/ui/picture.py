@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from gradio.components.image import ImageData
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from lesion_demo.imaging.transforms import Picture

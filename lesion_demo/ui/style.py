@@ -44,7 +44,7 @@ CSS = """
 #stage > * { min-width: 0 !important; width: 100%; }
 @media (max-width: 759px) {
   #result-area { display: contents; }
-  #picture-area { order: 1; } #result { order: 2; } #heat-area { order: 3; } #point { order: 4; }
+  #picture-area { order: 1; } #result { order: 2; } #heat-area { order: 3; } #result-area > :not(#result) { order: 4; }
   #examples-area { order: 5; }
 }
 @media (min-width: 760px) {
@@ -83,11 +83,13 @@ CSS = """
 .bar { margin: .8rem 0 .9rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
 .bar-track { position: relative; height: 16px; border-radius: 8px; border: 1px solid var(--body-text-color-subdued);
              background: var(--background-fill-secondary); }
-.bar-fill { height: 100%; width: calc(var(--at) * 100%); min-width: 4px; border-radius: 7px 0 0 7px;
-            background: var(--accent); }
-.bar-mark { position: absolute; top: -5px; bottom: -5px; width: 3px; left: calc(var(--at) * 100% - 1.5px);
+.bar-fill { position: relative; height: 100%; width: calc(var(--at) * 100%); min-width: 4px;
+            border-radius: 7px 0 0 7px; background: var(--accent); }
+.bar-fill::after { content: ""; position: absolute; right: 0; top: 0; bottom: -8px; width: 2px;
+                   background: var(--accent); }
+.bar-mark { position: absolute; top: -8px; bottom: -1px; width: 3px; left: calc(var(--at) * 100% - 1.5px);
             background: var(--body-text-color); box-shadow: 0 0 0 1px var(--block-background-fill); }
-.bar-label { display: block; width: max-content; position: relative; padding: .2rem 0;
+.bar-label { display: block; width: max-content; position: relative; padding: .35rem 0;
              left: clamp(4.4rem, calc(var(--at) * 100%), calc(100% - 4.4rem)); transform: translateX(-50%); }
 
 #examples, #examples .gallery-container, #examples .grid-wrap { height: auto !important; min-height: 0 !important; }

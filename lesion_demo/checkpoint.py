@@ -14,6 +14,7 @@ from torch import nn
 
 from lesion_demo.config import CLASSES, OperatingPoint, PreprocessSpec, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
+from lesion_demo.files import replacing
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 
@@ -84,12 +85,10 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint) -> Checkpo
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
     path = folder / META_FILE
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
     return meta
 

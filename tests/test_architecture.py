@@ -8,6 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
 ROOMS = (
     "errors",
+    "files",
     "config",
     "presets",
     "imaging.loading",

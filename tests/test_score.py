@@ -154,7 +154,7 @@ def test_full_disk_is_one_line_and_the_old_table_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("lesion_demo.serving.report.os.replace", full)
+    monkeypatch.setattr("lesion_demo.files.os.replace", full)
     assert score(pictures / "a", "--out", out, "--checkpoint", checkpoint) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1

@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lesion_demo.cli.arguments import add_checkpoint, add_data
+
 HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
 AUDIT_FILE = "audit.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
-    parser.add_argument(
-        "--data",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="DIR",
-        help="the data sets the checkpoint was trained on; may be repeated",
-    )
+    add_checkpoint(parser)
+    add_data(parser)
     parser.add_argument("--operating-point", default="balanced", metavar="NAME")
     parser.add_argument(
         "--pictures", type=int, metavar="N", help="about N pictures of the test split, evenly; default all"

@@ -8,19 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lesion_demo.cli.arguments import add_checkpoint, add_data
+
 HELP = "report a checkpoint's figures on its test split"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
-    parser.add_argument(
-        "--data",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="DIR",
-        help="the data sets the checkpoint was trained on; may be repeated",
-    )
+    add_checkpoint(parser)
+    add_data(parser)
     parser.add_argument(
         "--gallery",
         type=Path,

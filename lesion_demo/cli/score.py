@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from lesion_demo.cli.arguments import add_checkpoint
 from lesion_demo.errors import LesionDemoError
 
 HELP = "write the probability and verdict of every picture to a CSV file"
@@ -14,7 +15,7 @@ HELP = "write the probability and verdict of every picture to a CSV file"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a picture, or a folder, searched with all below it")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the CSV file to write")
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    add_checkpoint(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
 
 

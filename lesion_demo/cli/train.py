@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lesion_demo.cli.arguments import add_data
 from lesion_demo.config import TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.presets import PRESETS
@@ -29,14 +30,7 @@ OVERRIDES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        action="append",
-        required=True,
-        type=Path,
-        metavar="DIR",
-        help="a data set: DIR/train|val|test/<class>/…, or with a manifest.csv; may be repeated",
-    )
+    add_data(parser)
     parser.add_argument(
         "--class-map",
         action="append",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ import torch
 
 from lesion_demo.config import TrainConfig, to_dict
 from lesion_demo.errors import TrainingError
+from lesion_demo.files import replacing
 
 CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.csv"
@@ -82,31 +82,28 @@ class Progress:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def _writing(path: Path) -> Iterator[TextIO]:
     """A text file to write that takes the place of `path` when all is written, and not before.
 
     Raises:
         TrainingError: the disk refused.
     """
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             yield file
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise TrainingError(f"Could not write {path} ({error}). Free some disk space, then use --resume.") from error
 
 
 def write_json(path: Path, value: Any) -> None:
-    with replacing(path) as file:
+    with _writing(path) as file:
         json.dump(value, file, indent=2)
         file.write("\n")
 
 
 def write_history(folder: Path, rows: list[HistoryRow]) -> None:
-    with replacing(folder / HISTORY_FILE) as file:
+    with _writing(folder / HISTORY_FILE) as file:
         writer = csv.DictWriter(file, list(HistoryRow.__dataclass_fields__), lineterminator="\n")
         writer.writeheader()
         for row in rows:
@@ -120,13 +117,11 @@ def save_state(folder: Path, progress: Progress, **parts: Any) -> None:
         TrainingError: the disk refused; the last state is untouched.
     """
     path = folder / STATE_FILE
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"progress": progress.state_dict(), **parts}, part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            torch.save({"progress": progress.state_dict(), **parts}, part)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        part.unlink(missing_ok=True)
         raise TrainingError(
             f"Could not save the run's state to {path} ({error}). Free some disk space, then use --resume."
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
+from lesion_demo.files import replacing
 from lesion_demo.learning.duplicates import fingerprint, group_pictures, hash_file, near_duplicate_pairs
 from lesion_demo.learning.folders import Picture, name_sources, scan
 
@@ -283,15 +283,10 @@ def write_split(path: Path, splits: Splits) -> None:
     """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER as columns."""
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(SPLIT_HEADER)
-            writer.writerows(_to_row(picture) for picture in pictures)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SPLIT_HEADER)
+        writer.writerows(_to_row(picture) for picture in pictures)
 
 
 def _to_row(picture: Picture) -> list[str]:

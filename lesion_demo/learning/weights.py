@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lesion_demo.errors import CheckpointError
+from lesion_demo.files import replacing
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -26,13 +26,11 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], *, half: bool) -> N
         CheckpointError: the disk refused.
     """
     tensors = {name: _stored(name, value, half) for name, value in weights.items()}
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            save_file(tensors, part)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise CheckpointError(
             f"Could not write {path} ({error}). Free some disk space or choose another folder; "
             "what was there before is untouched."

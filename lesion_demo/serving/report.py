@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import replacing
 from lesion_demo.imaging.quality import QualityReport
 from lesion_demo.serving.analysis import verdict_of
 
@@ -59,15 +59,15 @@ def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
         LesionDemoError: the disk refused; a file that was there before is still there.
     """
     names = [field.name for field in fields(CsvRow)]
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            replacing(path) as part,
+            part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)
             writer.writerows([getattr(row, name) for name in names] for row in rows)
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise LesionDemoError(
             f"Could not write {path} ({error}): free some disk space or choose another --out."
         ) from error

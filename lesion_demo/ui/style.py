@@ -46,6 +46,7 @@ CSS = """
   #result-area { display: contents; }
   #picture-area { order: 1; } #result { order: 2; } #heat-area { order: 3; } #result-area > :not(#result) { order: 4; }
   #examples-area { order: 5; }
+  #heat-area:has([aria-label="Empty value"]) { display: none; }
 }
 @media (min-width: 760px) {
   #stage { grid-template-columns: repeat(2, minmax(0, 1fr));

@@ -52,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
         ]
         print(f"  {stratum.name:<28}" + "   ".join(cells))
     for name, auc in found.blind_roc_auc.items():
-        print(f"Without seeing a lesion, {name}: ROC-AUC {auc:.3f}")
+        print(f"Without making out a lesion, {name}: ROC-AUC {auc:.3f}")
     return 0

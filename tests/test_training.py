@@ -123,6 +123,15 @@ def test_a_folder_belongs_to_one_run(tiny_config: TrainConfig, phantom_data: Pat
         training.fit(replace(tiny_config, seed=1), train, val, tmp_path / "old", resume=True)
 
 
+def test_a_run_that_could_not_start_claims_nothing(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    with pytest.raises(TrainingError, match="neither imagenet, lite2 nor none"):
+        training.fit(replace(tiny_config, init="nowhere"), train, val, tmp_path)
+    training.fit(replace(tiny_config, stages=tiny_config.stages[:1]), train, val, tmp_path)
+
+
 def test_two_processes_evaluate_like_one(phantom_data: Path, tmp_path: Path) -> None:
     arguments = [
         "--data", str(phantom_data), "--out", str(tmp_path), "--init", "none", "--backbone", "mobilenet_v3_small",

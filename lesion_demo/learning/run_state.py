@@ -143,8 +143,8 @@ def load_state(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{path} is damaged ({error}): start the run again under another name.") from error
 
 
-def open_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Claim `folder` for a run with `config`, or check that it is this configuration's run that is resumed.
+def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that `folder` is free for a run, or that it is this configuration's run that is resumed.
 
     Raises:
         TrainingError: the folder holds another run, or nothing to resume.
@@ -153,7 +153,6 @@ def open_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
     if not resume:
         if path.exists():
             raise TrainingError(f"{folder} already holds a run: go on with --resume, or choose another --run.")
-        write_json(path, to_dict(config))
         return
     if not path.is_file():
         raise TrainingError(f"Nothing to resume in {folder}: start the run without --resume.")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lesion_demo.config import StageConfig, TrainConfig
+from lesion_demo.config import StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import train_transform
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, Sample, balanced_weights, train_loader
@@ -25,7 +25,7 @@ from lesion_demo.learning.estimate import in_words, stage_seconds
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import set_train_mode, set_trainable
-from lesion_demo.learning.run_state import BEST_FILE, Progress, open_run, save_state
+from lesion_demo.learning.run_state import BEST_FILE, CONFIG_FILE, Progress, check_run, save_state, write_json
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
@@ -60,12 +60,14 @@ def fit(
     """
     accelerator = make_accelerator(config)
     if accelerator.is_main_process:
-        open_run(folder, config, resume=resume)
+        check_run(folder, config, resume=resume)
     accelerator.wait_for_everyone()
     reader = reader or PictureReader()
     if config.cache:
         reader.cache([*train, *val], workers=config.workers)
     trainer, state = start(config, train, val, folder, accelerator, reader, resume=resume)
+    if accelerator.is_main_process:
+        write_json(folder / CONFIG_FILE, to_dict(config))  # now, not before: a run that could not start claims nothing
     if not trainer.progress.history:
         _log_expected_duration(trainer)
         validate(trainer, config.stages[0], seconds=0.0, rates=(0.0, 0.0))

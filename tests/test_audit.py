@@ -78,9 +78,15 @@ def test_strata_count_what_they_name(phantom_data: Path) -> None:
     strata = {stratum.name: stratum for stratum in audit_strata(plain, masks, POINT)}
     whole = strata["without a ring"]
     assert (whole.n_benign, whole.n_malignant) == (6, 6)
-    assert whole.sensitivity is not None
-    assert whole.sensitivity.value == (plain.probabilities[plain.labels == 1] >= 0.5).mean()
     assert strata["with a ring"].sensitivity is None
+
+    four_found_one_alarm = EvaluatedSplit(plain.pictures, np.repeat([0.9, 0.1, 0.9, 0.1], [1, 5, 4, 2]))
+    assert four_found_one_alarm.labels.tolist() == [0] * 6 + [1] * 6
+    (stratum,) = audit_strata(four_found_one_alarm, {"all": np.ones(12, bool)}, POINT)
+    assert stratum.sensitivity is not None
+    assert stratum.specificity is not None
+    assert stratum.sensitivity.value == pytest.approx(4 / 6)
+    assert stratum.specificity.value == pytest.approx(5 / 6)
 
 
 class RingedMalignant(PictureReader):

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from torch import nn
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
 from lesion_demo.learning.audit import Audit, audit_change, audit_strata, blind_scores, traits
 from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
     EvaluatedSplit,
@@ -55,12 +55,16 @@ def train(
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
-    splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+    accelerator = make_accelerator(config)
+    with accelerator.main_process_first():  # the others read what it has written
+        splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
     _log_to_file(folder)
     log.info("%s", splits.summary())
     reader = PictureReader()
-    result = fit(config, splits.of("train"), splits.of("val"), folder, resume=resume, reader=reader)
-    if not PartialState().is_main_process:
+    result = fit(
+        config, splits.of("train"), splits.of("val"), folder, resume=resume, reader=reader, accelerator=accelerator
+    )
+    if not accelerator.is_main_process:
         return None
     return finish(config, splits, result, folder, reader)
 
@@ -75,20 +79,19 @@ def open_splits(
 ) -> Splits:
     """The run's splits: those written in `folder` before, or new ones, written there."""
     path = folder / SPLIT_FILE
-    with PartialState().main_process_first():
-        if path.is_file():
-            return read_split(path, roots)
-        splits = prepare_splits(
-            roots,
-            class_map=class_map,
-            val_fraction=config.val_fraction,
-            seed=config.seed,
-            skip_corrupt=skip_corrupt,
-            workers=config.workers,
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_split(path, splits)
-        return splits
+    if path.is_file():
+        return read_split(path, roots)
+    splits = prepare_splits(
+        roots,
+        class_map=class_map,
+        val_fraction=config.val_fraction,
+        seed=config.seed,
+        skip_corrupt=skip_corrupt,
+        workers=config.workers,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_split(path, splits)
+    return splits
 
 
 def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path, reader: PictureReader) -> Checkpoint:

@@ -20,7 +20,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             # Without AVX-512 bf16 a CPU emulates the type, slower than float32.
             supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
             precision = "bf16" if supported() else "no"
-    return Accelerator(mixed_precision=precision, step_scheduler_with_optimizer=False)
+    # Said outright, or several processes on CPUs would each take themselves for the only one.
+    cpu = not torch.accelerator.is_available()
+    return Accelerator(cpu=cpu, mixed_precision=precision, step_scheduler_with_optimizer=False)
 
 
 def micro_batch(config: TrainConfig, stage: StageConfig, accelerator: Accelerator) -> int:

@@ -59,5 +59,5 @@ def _elapsed(started: float, accelerator: Accelerator) -> float:
 
 def in_words(seconds: float) -> str:
     """`95.0` → `2 minutes`; from two hours on, in hours."""
-    minutes = seconds / 60
-    return f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{max(1, round(minutes))} minutes"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes} minute{'s' if minutes > 1 else ''}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -50,6 +51,7 @@ def fit(
     *,
     resume: bool = False,
     reader: PictureReader | None = None,
+    accelerator: Accelerator | None = None,
 ) -> FitResult:
     """Train as `config` says and keep the weights with the best validation ROC-AUC.
 
@@ -58,9 +60,11 @@ def fit(
     Raises:
         TrainingError: the folder holds another run, the first weights cannot be had, the loss became NaN, …
     """
-    accelerator = make_accelerator(config)
+    accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
+        devices = (accelerator.num_processes, accelerator.device.type, accelerator.mixed_precision)
+        log.info("Processes: %d on %s, mixed precision: %s.", *devices)
     accelerator.wait_for_everyone()
     reader = reader or PictureReader()
     if config.cache:

@@ -1,6 +1,7 @@
 """Train on image folders: `python train.py --data DIR`; `--help` lists the rest.
 
-`accelerate launch train.py …` does the same on several GPUs or machines.
+`accelerate launch train.py …` does the same on several GPUs or machines; on several CPUs, where that starts one
+process only, `torchrun --nproc-per-node 2 -- train.py …` does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""How pictures are drawn: classes alike within each source, sources by size, the same again by seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lesion_demo.config import PreprocessSpec
+from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, train_loader
+from lesion_demo.learning.folders import Picture, scan_folder
+
+
+def pictures(**counts: tuple[int, int]) -> list[Picture]:
+    """Of each source so many benign and malignant pictures."""
+    return [
+        Picture(Path(f"{source}/{label}/{number}"), f"{label}/{number}", source, "train", label)
+        for source, by_label in counts.items()
+        for label, count in enumerate(by_label)
+        for number in range(count)
+    ]
+
+
+def mass(chosen: list[Picture], weights: np.ndarray) -> dict[tuple[str, int], float]:
+    sums: Counter[tuple[str, int]] = Counter()
+    for picture, weight in zip(chosen, weights, strict=True):
+        sums[picture.source, picture.label] += float(weight)
+    return dict(sums)
+
+
+def test_classes_are_alike_within_each_source_and_sources_go_by_size() -> None:
+    chosen = pictures(large=(80, 10), small=(2, 8))
+    by_size = mass(chosen, balanced_weights(chosen, 1.0))
+    assert by_size == pytest.approx({("large", 0): 0.45, ("large", 1): 0.45, ("small", 0): 0.05, ("small", 1): 0.05})
+    alike = mass(chosen, balanced_weights(chosen, 0.0))
+    assert alike == pytest.approx(dict.fromkeys(alike, 0.25))
+    by_root = mass(chosen, balanced_weights(chosen, 0.5))
+    assert by_root["large", 0] / by_root["small", 0] == pytest.approx(3.0)
+
+
+def test_a_source_of_one_class_keeps_its_share() -> None:
+    chosen = pictures(both=(5, 5), benign_only=(10, 0))
+    assert mass(chosen, balanced_weights(chosen, 1.0))["benign_only", 0] == pytest.approx(0.5)
+
+
+def test_draws_follow_the_weights_and_the_seed(phantom_data: Path) -> None:
+    chosen = [picture for picture in scan_folder(phantom_data) if picture.split == "train"]
+    dataset = LesionDataset(chosen, eval_transform(PreprocessSpec(image_size=32)), PictureReader())
+    weights = np.array([3.0 if picture.label == 1 else 1.0 for picture in chosen])
+
+    def labels(seed: int) -> list[int]:
+        loader = train_loader(dataset, weights, count=400, batch=40, workers=0, seed=seed)
+        return [int(label) for _, targets, _ in loader for label in targets]
+
+    first = labels(0)
+    assert len(first) == 400
+    assert np.mean(first) == pytest.approx(0.75, abs=0.08)
+    assert labels(0) == first
+    assert labels(1) != first

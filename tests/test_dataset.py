@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ def pictures(**counts: tuple[int, int]) -> list[Picture]:
 
 
 def mass(chosen: list[Picture], weights: np.ndarray) -> dict[tuple[str, int], float]:
-    sums: Counter[tuple[str, int]] = Counter()
+    sums: defaultdict[tuple[str, int], float] = defaultdict(float)
     for picture, weight in zip(chosen, weights, strict=True):
         sums[picture.source, picture.label] += float(weight)
     return dict(sums)

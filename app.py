@@ -13,6 +13,7 @@ from lesion_demo.errors import LesionDemoError
 
 ON_SPACES = "SPACE_ID" in os.environ
 """Hugging Face Spaces reaches the app from outside of its container."""
+LANGUAGE = os.environ.get("LESION_LANGUAGE", "en")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,19 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
     parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    parser.add_argument("--language", default=LANGUAGE, help="of the page, one of translations/; default: %(default)s")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serving.analysis import Analyzer
+    from lesion_demo.texts import load_texts
     from lesion_demo.ui.launch import require_free, serve
 
     try:
         require_free(args.host, args.port)
+        texts = load_texts(args.language)
         loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
         print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
         print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
-        serve(Analyzer(loaded), args.host, args.port)
+        serve(Analyzer(loaded), texts, args.host, args.port)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, wri
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 META_FILE = "checkpoint.json"
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -34,6 +34,7 @@ class Checkpoint:
     Attributes:
         temperature: logits are divided by it before the softmax.
         prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
+        referral_margin: closer than this to a threshold, in log-odds, a probability is called uncertain; 0 for never.
         val_roc_auc: on the validation split, which chooses between checkpoints.
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
@@ -46,6 +47,7 @@ class Checkpoint:
     operating_points: tuple[OperatingPoint, ...]
     val_roc_auc: float
     prevalence: float = 0.5
+    referral_margin: float = 0.0
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -85,6 +85,7 @@ class AugmentConfig:
     Attributes:
         ring: draws a dermatoscope's ring on the raw picture, before the lit field is cropped, on either class, so
             that neither the ring nor the enlargement that cropping leaves says anything about the class.
+        artefact: draws hair, a ruler, pen marks, air bubbles or black bars on the raw picture, on either class.
         crop_scale, crop_ratio: area share and aspect ratio (width / height) of the random resized crop; `crop` is its
             probability. The wide ratio range hides which data set squashed its pictures and which cropped them.
         rotation_degrees: the rotation is uniform in ± this.
@@ -94,6 +95,7 @@ class AugmentConfig:
     """
 
     ring: float = 0.3
+    artefact: float = 0.0
     crop: float = 1.0
     crop_scale: tuple[float, float] = (0.6, 1.0)
     crop_ratio: tuple[float, float] = (0.72, 1.39)

@@ -42,8 +42,10 @@ def write_gallery(folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit,
             picture = split.pictures[index]
             name = f"{kind}_{rank + 1:02d}.jpg"
             image = load_image(picture.path)
-            analysis = analyzer.analyze(image, operating_point="balanced")
-            Image.fromarray(np.hstack([image, overlay(image, analysis.heat_map)])).save(folder / name, quality=92)
+            analysis = analyzer.analyze(image)
+            Image.fromarray(np.hstack([image, overlay(image, analysis.heat_map_for(*image.shape[:2]))])).save(
+                folder / name, quality=92
+            )
             entries.append(
                 f"<figure><img src='{name}' width='600'><figcaption>{html.escape(picture.source)} "
                 f"{html.escape(picture.file)}: {CLASSES[picture.label]}, probability of malignancy "

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
-from lesion_demo.learning.audit import Audit, audit_change, audit_strata, blind_scores, traits
+from lesion_demo.learning.audit import Audit, audit_change, blind_scores
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
@@ -30,6 +30,7 @@ from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.run_state import write_json
 from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
+from lesion_demo.learning.strata import strata, traits
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.weights import round_to_half
 
@@ -122,6 +123,7 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
         operating_points=calibration.operating_points,
         val_roc_auc=calibration.val_roc_auc,
         prevalence=PREVALENCE,
+        referral_margin=calibration.referral_margin,
         trained_at=datetime.date.today().isoformat(),
         metrics=metrics,
         data=describe(splits),
@@ -129,8 +131,12 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     return save_checkpoint(folder, result.model, meta)
 
 
-def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> tuple[dict[str, Any], EvaluatedSplit]:
+def evaluate(
+    loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1
+) -> tuple[dict[str, Any], EvaluatedSplit]:
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
+
+    Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
 
     Also returns the evaluated test split, or validation where there is no test.
 
@@ -140,10 +146,10 @@ def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> tuple[dict[str,
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
     reader = PictureReader()
     temperature = loaded.meta.temperature
-    val = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("val"), temperature, reader, "validation")
+    val = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("val"), temperature, reader, "validation", views)
     test = None
     if splits.of("test"):
-        test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test")
+        test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test", views)
     return summarise(test, val, loaded.meta.operating_points), test or val
 
 
@@ -171,7 +177,7 @@ def audit(loaded: LoadedCheckpoint, roots: Sequence[Path], *, operating_point: s
         operating_point=point,
         pictures=len(pictures),
         changes=tuple(changes),
-        strata=tuple(audit_strata(plain, traits(plain, reader), point)),
+        strata=tuple(strata(plain, traits(plain, reader), point)),
         blind_roc_auc=blind_scores(train, pictures, reader),
     )
 
@@ -183,8 +189,9 @@ def _evaluated(
     temperature: float,
     reader: PictureReader,
     title: str,
+    views: int = 1,
 ) -> EvaluatedSplit:
-    predictions = run_model(model, spec, pictures, title=title, reader=reader)
+    predictions = run_model(model, spec, pictures, title=title, reader=reader, views=views)
     return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature))
 
 

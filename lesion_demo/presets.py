@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig
+from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
 
 CPU_STAGES = (
     StageConfig(
@@ -21,6 +21,19 @@ CPU_STAGES = (
 """Progressive resolution: most of the learning happens on small pictures, which a CPU can afford. The first blocks,
 which see edges and colours, are left alone at full size: that saves most of the backward pass."""
 
+REFINE_STAGES = (
+    StageConfig(
+        "160px", epochs=4, image_size=160, batch_size=64, epoch_pictures=8000,
+        backbone_rate=8e-4, head_rate=8e-4, schedule="one_cycle",
+    ),
+    StageConfig(
+        "224px", epochs=4, image_size=224, batch_size=64, epoch_pictures=8000,
+        backbone_rate=3e-4, head_rate=3e-4, schedule="cosine", frozen_blocks=3,
+    ),
+)  # fmt: skip
+"""To go on from a run of the preset `cpu`, at first with every layer again, then with the first blocks left alone: at
+224 pixels they take half of the time."""
+
 PRESETS = {
     "default": TrainConfig(),
     "cpu": TrainConfig(
@@ -28,6 +41,17 @@ PRESETS = {
         stages=CPU_STAGES,
         # AutoAugment inverts and posterises colours; a run this short cannot afford to unlearn them.
         augment=AugmentConfig(auto_augment=0.0, ring=0.4, erasing=0.1),
+        clip_norm=2.0,
+        source_balance=0.5,
+        micro_batch=32,
+    ),
+    "refine": TrainConfig(
+        init="checkpoints/cpu",
+        stages=REFINE_STAGES,
+        preprocess=PreprocessSpec(image_size=256),
+        augment=AugmentConfig(
+            auto_augment=0.0, ring=0.5, artefact=0.3, crop_scale=(0.65, 1.0), perspective=0.1, erasing=0.05
+        ),
         clip_norm=2.0,
         source_balance=0.5,
         micro_batch=32,

@@ -23,11 +23,23 @@ from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 PROJECT = Path(__file__).resolve().parent.parent
 ASSETS = PROJECT / "assets"
 PICTURE = "phantom_malignant_1.jpg"
-SHOTS = (("screenshot.png", 1440, 900), ("screenshot_phone.png", 390, 1400))
+SHOTS = (("screenshot.png", 1440, 1500), ("screenshot_phone.png", 390, 1800))
 """File in assets/, width and height of the window in pixels."""
+PARTS = (
+    "picture",
+    "dermoscopic",
+    "result",
+    "point",
+    "point-note",
+    "heat-area",
+    "meaning-area",
+    "quality-area",
+    "take-area",
+)
+"""What a screenshot shows whole or not at all, down to the last of them that fits."""
 MARGIN = 16
 """Pixels kept below the last thing on the page."""
-MAX_BYTES = 400_000
+MAX_BYTES = 900_000
 PATIENCE = 300
 """Seconds to wait for the app, and for its answer."""
 
@@ -83,7 +95,7 @@ def shoot(browser: Browser, address: str, path: Path, width: int, height: int) -
     page.locator("#examples img").last.wait_for()
     page.set_input_files("#picture input[type=file]", ASSETS / "examples" / PICTURE)
     page.locator("#result .bar").wait_for()
-    page.wait_for_function("document.querySelector('#heat img')?.naturalWidth > 0")
+    page.wait_for_function("[...document.querySelectorAll('#heat img')].some(image => image.naturalWidth > 0)")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1500)  # until nothing moves or fades any more
     bottoms = [box["y"] + box["height"] for box in boxes(page) if box["y"] + box["height"] + MARGIN <= height]
@@ -103,7 +115,7 @@ def shrink(path: Path) -> None:
 
 def boxes(page: Page) -> list[FloatRect]:
     """Where the parts of the page stand."""
-    parts = (page.locator(f"#{name}") for name in ("picture", "result", "heat-caption", "point", "examples", "foot"))
+    parts = (page.locator(f"#{name}") for name in PARTS)
     return [box for part in parts if (box := part.bounding_box()) is not None]
 
 

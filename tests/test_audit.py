@@ -13,11 +13,12 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.artefacts import Picture as Pixels
 from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.audit import ChangeResult, audit_change, audit_strata, blind_scores, traits
+from lesion_demo.learning.audit import ChangeResult, audit_change, blind_scores
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.shortcuts import CHANGES
+from lesion_demo.learning.strata import strata, traits
 
 POINT = OperatingPoint("balanced", 0.5)
 
@@ -75,14 +76,14 @@ def test_strata_count_what_they_name(phantom_data: Path) -> None:
     masks = traits(plain, reader)
     assert not masks["with a ring"].any()
     assert sum(masks[f"{third} third"].sum() for third in ("darkest", "middle", "lightest")) == 12
-    strata = {stratum.name: stratum for stratum in audit_strata(plain, masks, POINT)}
-    whole = strata["without a ring"]
+    found = {stratum.name: stratum for stratum in strata(plain, masks, POINT)}
+    whole = found["without a ring"]
     assert (whole.n_benign, whole.n_malignant) == (6, 6)
-    assert strata["with a ring"].sensitivity is None
+    assert found["with a ring"].sensitivity is None
 
     four_found_one_alarm = EvaluatedSplit(plain.pictures, np.repeat([0.9, 0.1, 0.9, 0.1], [1, 5, 4, 2]))
     assert four_found_one_alarm.labels.tolist() == [0] * 6 + [1] * 6
-    (stratum,) = audit_strata(four_found_one_alarm, {"all": np.ones(12, bool)}, POINT)
+    (stratum,) = strata(four_found_one_alarm, {"all": np.ones(12, bool)}, POINT)
     assert stratum.sensitivity is not None
     assert stratum.specificity is not None
     assert stratum.sensitivity.value == pytest.approx(4 / 6)

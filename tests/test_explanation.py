@@ -1,4 +1,4 @@
-"""Grad-CAM without hooks: the same map as the `grad-cam` package's, from threads too, in its place on the picture."""
+"""Heat maps without hooks: the same as the `grad-cam` package's, from threads too, and in place on the picture."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection, get_2d_projection_with_sign_correction
 from torch import Tensor, nn
 
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import eval_transform, visible_part
 from lesion_demo.learning.model import build_model, cam_layer, head_layer
-from lesion_demo.serving.explanation import explain, overlay, place
+from lesion_demo.serving.explanation import METHODS, explain, explain_all, overlay, place
 
 SIZE = 96
 
@@ -38,22 +39,74 @@ def picture_input(seed: int) -> Tensor:
     return eval_transform(PreprocessSpec(image_size=SIZE))(render_phantom(seed, malignant=seed % 2 == 0, size=SIZE))
 
 
-def reference(model: nn.Module, inputs: Tensor, target: int) -> NDArray[np.float32]:
-    with GradCAM(model=model, target_layers=[cam_layer(model)]) as cam:
+class SignedEigenCAM(EigenCAM):
+    """The package's EigenCAM with the package's own rule for the sign, which LAPACK leaves to chance."""
+
+    def get_cam_image(self, *arguments: object) -> NDArray[np.float32]:
+        maps = arguments[3]
+        result: NDArray[np.float32] = get_2d_projection_with_sign_correction(maps)
+        return result
+
+
+REFERENCES = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "hirescam": HiResCAM, "eigencam": SignedEigenCAM}
+
+
+def reference(model: nn.Module, inputs: Tensor, target: int, method: str = "gradcam") -> NDArray[np.float32]:
+    with REFERENCES[method](model=model, target_layers=[cam_layer(model)]) as cam:
         result: NDArray[np.float32] = cam(inputs, [ClassifierOutputTarget(target)])[0]
     return result
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet18", "resnet50"])
-def test_map_equals_that_of_the_grad_cam_package(backbone: str) -> None:
+@pytest.mark.parametrize("backbone", ["efficientnet_b3", "mobilenet_v3_small", "resnet18", "vgg11_bn"])
+def test_every_map_equals_that_of_the_grad_cam_package(backbone: str) -> None:
     model = network(backbone)
-    for seed in (20, 21):
-        for target in (0, 1):
-            inputs = picture_input(seed)[None]
-            heat = explain(model, inputs, target)
+    for seed, target in ((20, 0), (21, 1)):
+        inputs = picture_input(seed)[None]
+        heats = explain_all(model, inputs, target).heats
+        assert tuple(heats) == METHODS == tuple(REFERENCES)
+        for method, heat in heats.items():
             assert heat.shape == (SIZE, SIZE)
             assert heat.dtype == np.float32
-            np.testing.assert_allclose(heat, reference(model, inputs, target), atol=1e-4)
+            expected = reference(model, inputs, target, method)
+            assert expected.max() > 0.9, "an empty map is no comparison"
+            np.testing.assert_allclose(heat, expected, atol=1e-3 if method == "eigencam" else 1e-4, err_msg=method)
+
+
+def test_eigencam_is_the_packages_but_for_the_sign() -> None:
+    model = network("resnet18")
+    projections = []
+    for seed in range(20, 26):
+        inputs = picture_input(seed)[None]
+        explained = explain_all(model, inputs, 1)
+        (projection,) = get_2d_projection(explained.maps.numpy())
+        turned = -projection if abs(projection.min()) > projection.max() else projection
+        hottest = np.unravel_index(turned.argmax(), turned.shape)
+        step = SIZE // turned.shape[0]
+        assert explained.heats["eigencam"][hottest[0] * step + step // 2, hottest[1] * step + step // 2] > 0.9
+        np.testing.assert_array_equal(explained.heats["eigencam"], explain_all(model, inputs, 0).heats["eigencam"])
+        projections.append(projection)
+    assert {abs(p.min()) > p.max() for p in projections} == {True, False}, "both signs should have come up"
+
+
+def test_hirescam_is_grad_cam_only_where_the_head_is_a_mean_and_a_line() -> None:
+    inputs = picture_input(20)[None]
+    linear, deeper = (
+        explain_all(network("resnet18"), inputs, 1).heats,
+        explain_all(network("vgg11_bn"), inputs, 1).heats,
+    )
+    np.testing.assert_allclose(linear["hirescam"], linear["gradcam"], atol=1e-4)
+    assert np.abs(deeper["hirescam"] - deeper["gradcam"]).max() > 0.1
+    assert np.abs(linear["gradcam++"] - linear["gradcam"]).max() > 0.01
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_b3", "resnet18"])
+def test_logits_are_the_networks_own(backbone: str) -> None:
+    model, inputs = network(backbone), picture_input(20)[None]
+    explained = explain_all(model, inputs, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(explained.logits, model(inputs)[0], rtol=0, atol=1e-6)
+    assert not explained.logits.requires_grad
+    assert not explained.maps.requires_grad
 
 
 def test_the_two_classes_have_different_maps_that_span_0_to_1() -> None:
@@ -68,7 +121,8 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map() -> None:
     model = network("resnet18")
     with torch.no_grad():
         head_layer(model).weight[1] = -head_layer(model).weight[1].abs()  # ReLU maps: nothing can raise class 1
-    assert not explain(model, picture_input(20)[None], 1).any()
+    heats = explain_all(model, picture_input(20)[None], 1).heats
+    assert [method for method, heat in heats.items() if heat.any()] == ["eigencam"]
     assert explain(model, picture_input(20)[None], 0).any()
 
 
@@ -83,12 +137,13 @@ def test_parameters_collect_no_gradients_and_frozen_ones_do_not_matter() -> None
 def test_threads_get_the_map_of_their_own_picture() -> None:
     model = network("resnet18").requires_grad_(False)
     inputs = [picture_input(seed)[None] for seed in range(20, 24)]
-    expected = [explain(model, one, 1) for one in inputs]
+    expected = [explain_all(model, one, 1).heats for one in inputs]
     with ThreadPoolExecutor(8) as pool:
-        heats = list(pool.map(lambda i: explain(model, inputs[i % 4], 1), range(64)))
-    worst = max(float(np.abs(heat - expected[i % 4]).max()) for i, heat in enumerate(heats))
-    assert worst < 1e-4
-    assert np.abs(expected[0] - expected[1]).max() > 0.1
+        found = list(pool.map(lambda i: explain_all(model, inputs[i % 4], 1).heats, range(64)))
+    for method in METHODS:
+        worst = max(float(np.abs(heats[method] - expected[i % 4][method]).max()) for i, heats in enumerate(found))
+        assert worst < 1e-4
+        assert np.abs(expected[0][method] - expected[1][method]).max() > 0.1
 
 
 def test_map_lands_on_the_square_that_the_network_saw() -> None:

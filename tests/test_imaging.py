@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.artefacts import draw_random_ring, draw_ring
+from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring, draw_ring
 from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import eval_transform, train_transform, visible_part
@@ -64,6 +64,18 @@ def test_random_rings_differ_and_leave_a_view(picture: np.ndarray) -> None:
     assert np.std(changed) > 0.05
     again = draw_random_ring(picture, np.random.default_rng(0))
     assert np.array_equal(rings[0], again)
+
+
+def test_random_artefacts_are_of_every_kind_and_leave_most_of_the_picture(picture: np.ndarray) -> None:
+    drawn = [draw_random_artefact(picture, np.random.default_rng(seed)) for seed in range(60)]
+    changed = [(np.abs(one.astype(int) - picture) > 12).any(axis=2) for one in drawn]
+    assert all(0.0005 < mask.mean() < 0.45 for mask in changed)
+    barred = [one for one in drawn if not one[0].any() and not one[-1].any()]
+    inked = [one for one in drawn if (np.abs(one.astype(int) - (92, 60, 140)).max(axis=2) < 4).sum() > 20]
+    assert len(barred) >= 2
+    assert len(inked) >= 2
+    assert len(barred) + len(inked) < 30
+    assert np.array_equal(drawn[0], draw_random_artefact(picture, np.random.default_rng(0)))
 
 
 def test_eval_transform_normalises_the_visible_square() -> None:

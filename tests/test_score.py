@@ -73,7 +73,7 @@ def test_folder_gives_a_sorted_row_per_picture_as_the_predictor_says(
     }
     assert {row["error"] for row in rows} == {""}
     captured = capsys.readouterr()
-    assert "20 scored, 20 of them malignant" in captured.out
+    assert "20 scored at the operating point sensitive (threshold 0.000): 20 malignant; 0 failed" in captured.out
     assert "20/20" in captured.err  # the progress bar
 
 

@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the worst mistakes with their heat maps here; a folder outside the project",
     )
     parser.add_argument("--worst", type=int, default=24, help="pictures of either kind of mistake in the gallery")
+    parser.add_argument(
+        "--views", type=int, choices=(1, 2, 4), default=1, help="average over mirrored copies: so many times the time"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
 
 
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from lesion_demo.pipeline import evaluate
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
-    metrics, split = evaluate(loaded, args.data)
+    metrics, split = evaluate(loaded, args.data, views=args.views)
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
     for title, report in flatten(metrics):
         print_report(title, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint
@@ -24,24 +25,25 @@ def run(args: argparse.Namespace) -> int:
     check_out(args.out)
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, MALIGNANT
+    from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
     from lesion_demo.serving.predictor import Predictor
-    from lesion_demo.serving.report import write_csv
     from lesion_demo.serving.scoring import score_files
+    from lesion_demo.serving.table import write_csv
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
     try:
-        rows = score_files(args.paths, Predictor(loaded), point)
+        rows = score_files(args.paths, Predictor(loaded), point, loaded.meta.referral_margin)
     except KeyboardInterrupt:
         print(f"\nStopped; {args.out} was not written.")
         return 130
     write_csv(args.out, rows)
     failed = sum(bool(row.error) for row in rows)
-    malignant = sum(row.verdict == MALIGNANT for row in rows)
+    counts = Counter(row.verdict for row in rows if row.verdict)
+    verdicts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts.items())
     print(
-        f"{len(rows) - failed} scored, {malignant} of them {MALIGNANT} at the operating point {point.name} "
-        f"(threshold {point.threshold:.3f}); {failed} failed{': see the error column' if failed else ''}. "
+        f"{len(rows) - failed} scored at the operating point {point.name} (threshold {point.threshold:.3f})"
+        f"{': ' if verdicts else ''}{verdicts}; {failed} failed{': see the error column' if failed else ''}. "
         f"The table is {args.out}."
     )
     return 1 if failed else 0

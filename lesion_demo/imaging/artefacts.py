@@ -89,8 +89,10 @@ def draw_pen_marks(image: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(canvas.filter(ImageFilter.GaussianBlur(0.003 * side)))
 
 
-def draw_hair(image: Picture, rng: np.random.Generator, *, count: int = 14) -> Picture:
-    """A copy with dark, slightly curved hairs across it."""
+def draw_hair(
+    image: Picture, rng: np.random.Generator, *, count: int = 14, colour: tuple[int, int, int] = (40, 28, 22)
+) -> Picture:
+    """A copy with slightly curved hairs of an RGB `colour` (0–255) across it."""
     canvas, draw, side = _canvas(image)
     width, height = canvas.size
     steps = np.linspace(0, 1, 24)
@@ -99,7 +101,7 @@ def draw_hair(image: Picture, rng: np.random.Generator, *, count: int = 14) -> P
         bend = (start + end) / 2 + rng.normal(0, 0.12, 2)
         curve = np.outer((1 - steps) ** 2, start) + np.outer(2 * steps * (1 - steps), bend) + np.outer(steps**2, end)
         points = [(float(x * width), float(y * height)) for x, y in curve]
-        draw.line(points, fill=(40, 28, 22), width=max(1, round(rng.uniform(0.003, 0.008) * side)))
+        draw.line(points, fill=colour, width=max(1, round(rng.uniform(0.003, 0.008) * side)))
     return np.asarray(canvas)
 
 
@@ -115,6 +117,20 @@ def draw_bubbles(image: Picture, rng: np.random.Generator, *, count: int = 8) ->
         box = [(x - radius, y - radius), (x + radius, y + radius)]
         draw.ellipse(box, fill=(255, 255, 255, 50), outline=(250, 250, 250, 210), width=max(1, round(0.006 * side)))
     return np.asarray(Image.alpha_composite(canvas, glass).convert("RGB"))
+
+
+def draw_random_artefact(image: Picture, rng: np.random.Generator) -> Picture:
+    """A copy with one of the things above: in half of the cases hair, which moves a network most."""
+    if rng.random() < 0.5:
+        lightness = rng.uniform(0.08, 0.85)  # from black over brown to fair
+        colour = (round(210 * lightness), round(170 * lightness), round(125 * lightness))
+        return draw_hair(image, rng, count=int(rng.integers(2, 30)), colour=colour)
+    kind = int(rng.integers(4))
+    if kind == 0:
+        return draw_bars(image, rng, share=rng.uniform(0.03, 0.16))
+    if kind == 1:
+        return draw_bubbles(image, rng, count=int(rng.integers(1, 16)))
+    return draw_ruler(image, rng) if kind == 2 else draw_pen_marks(image, rng)
 
 
 def _canvas(image: Picture, mode: str = "RGB") -> tuple[Image.Image, ImageDraw.ImageDraw, int]:

@@ -23,20 +23,31 @@ WORKING_SIDE = 256
 _THINNED_SIDE = 768
 """Pixels are left out, evenly, down to about this side before anything is computed: three for each one measured."""
 
-MIN_BRIGHTNESS = 89.0
+OK, WARNING, SEVERE = "ok", "warning", "severe"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond `warning` a picture is warned about, beyond `severe` it is too poor to be judged."""
+
+    warning: float
+    severe: float
+
+
+BRIGHTNESS = Limits(89.0, 30.0)
 """Mean luminance (0–255). Warns of 0.4 % untouched, of all copies at a quarter of their light, and of 69 % at gamma 3:
 the other copies are of pale pictures, and come out as bright as ordinary ones."""
-MAX_BRIGHTNESS = 225.0
+OVEREXPOSURE = Limits(225.0, 245.0)
 """Mean luminance (0–255). Warns of 0.3 % untouched: white-outs."""
-MIN_CONTRAST = 54.0
+CONTRAST = Limits(54.0, 20.0)
 """Values of 255, see `contrast`. Warns of 0.1 % untouched and of 93 % of copies with a quarter of their contrast."""
-MIN_SHARPNESS = 0.0105
+SHARPNESS = Limits(0.0105, 0.004)
 """See `sharpness`. Warns of 0.3 % untouched and of 99.5 % of copies with a Gaussian blur of σ = 4 px at 256 px.
 
 At σ = 2 px it is about half, 54 % of the first 1,549, and 85 % where noise and JPEG follow a σ of 4 px."""
-MAX_GLARE = 0.15
+GLARE = Limits(0.15, 0.5)
 """Share (0–1) of pixels that are white. Warns of 0.3 % untouched; chosen from the untouched alone."""
-MIN_FIELD_SIDE = 120
+SIZE = Limits(120, 48)
 """Pixels of the lit field's shorter side, a convention: the 1,549 hold none below 135, or 218 without a ring."""
 
 Grey = NDArray[np.float32]
@@ -50,16 +61,21 @@ class QualityCheck:
     Attributes:
         name: `brightness`, `overexposure`, `contrast`, `sharpness`, `glare` or `size`.
         value, limit: in `unit`.
-        passed: the value is on the good side of the limit, or on it.
-        advice: what to do if it is not; one sentence.
+        severity: `ok` where the value is on the good side of the limit, or on it; `warning`, or `severe` where the
+            picture is too poor to be judged.
+        advice: what to do if it is not ok; one sentence.
     """
 
     name: str
     value: float
     limit: float
     unit: str
-    passed: bool
+    severity: str
     advice: str
+
+    @property
+    def passed(self) -> bool:
+        return self.severity == OK
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,11 @@ class QualityReport:
     def ok(self) -> bool:
         return not self.warnings
 
+    @property
+    def assessable(self) -> bool:
+        """Is the picture good enough to be judged at all?"""
+        return all(check.severity != SEVERE for check in self.checks)
+
 
 def check_quality(image: NDArray[np.uint8]) -> QualityReport:
     """Light, contrast, sharpness, glare and size of `image`, uint8 [H, W, 3] RGB.
@@ -91,12 +112,12 @@ def check_quality(image: NDArray[np.uint8]) -> QualityReport:
     brightness = float(grey.mean())
     return QualityReport(
         (
-            _at_least("brightness", brightness, MIN_BRIGHTNESS, "of 255", "Too dark: use more light."),
-            _at_most("overexposure", brightness, MAX_BRIGHTNESS, "of 255", "Too bright: use less light or exposure."),
-            _at_least("contrast", contrast(pixels), MIN_CONTRAST, "of 255", "Too flat: clean the lens, avoid haze."),
-            _at_least("sharpness", sharpness(grey), MIN_SHARPNESS, "", "Blurred: hold still, focus on the lesion."),
-            _at_most("glare", glare(pixels), MAX_GLARE, "share", "Glare: tilt the light, or use gel or polarisation."),
-            _at_least("size", step * min(field.width, field.height), MIN_FIELD_SIDE, "px", "Too small: move closer."),
+            _at_least("brightness", brightness, BRIGHTNESS, "of 255", "Too dark: use more light."),
+            _at_most("overexposure", brightness, OVEREXPOSURE, "of 255", "Too bright: use less light or exposure."),
+            _at_least("contrast", contrast(pixels), CONTRAST, "of 255", "Too flat: clean the lens, avoid haze."),
+            _at_least("sharpness", sharpness(grey), SHARPNESS, "", "Blurred: hold still, focus on the lesion."),
+            _at_most("glare", glare(pixels), GLARE, "share", "Glare: tilt the light, or use gel or polarisation."),
+            _at_least("size", step * min(field.width, field.height), SIZE, "px", "Too small: move closer."),
         )
     )
 
@@ -144,9 +165,11 @@ def _binomial(grey: Grey) -> Grey:
     return (one + five + 4.0 * (two + four) + 6.0 * three) / 16.0
 
 
-def _at_least(name: str, value: float, limit: float, unit: str, advice: str) -> QualityCheck:
-    return QualityCheck(name, float(value), float(limit), unit, bool(value >= limit), advice)
+def _at_least(name: str, value: float, limits: Limits, unit: str, advice: str) -> QualityCheck:
+    severity = OK if value >= limits.warning else WARNING if value >= limits.severe else SEVERE
+    return QualityCheck(name, float(value), limits.warning, unit, severity, advice)
 
 
-def _at_most(name: str, value: float, limit: float, unit: str, advice: str) -> QualityCheck:
-    return QualityCheck(name, float(value), float(limit), unit, bool(value <= limit), advice)
+def _at_most(name: str, value: float, limits: Limits, unit: str, advice: str) -> QualityCheck:
+    severity = OK if value <= limits.warning else WARNING if value <= limits.severe else SEVERE
+    return QualityCheck(name, float(value), limits.warning, unit, severity, advice)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.artefacts import draw_random_ring
+from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
 from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
 
 Picture = NDArray[np.uint8]
@@ -54,8 +54,9 @@ def train_transform(spec: PreprocessSpec, augment: AugmentConfig, image_size: in
     steps = v2.Compose(_augmentations(spec, augment, side))
 
     def transform(picture: Picture) -> Tensor:
-        if augment.ring > 0 and torch.rand(()) < augment.ring:
-            picture = draw_random_ring(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
+        for probability, draw in ((augment.artefact, draw_random_artefact), (augment.ring, draw_random_ring)):
+            if probability > 0 and torch.rand(()) < probability:
+                picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
         output: Tensor = steps(_as_tensor(_crop(picture, spec)))
         return output
 

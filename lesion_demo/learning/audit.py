@@ -3,7 +3,7 @@ results by stratum, and how far one gets without looking at the lesion at all.""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,14 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.field_of_view import find_field_of_view
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.intervals import Interval, wilson
+from lesion_demo.learning.intervals import Interval, share_of
 from lesion_demo.learning.metrics import score
 from lesion_demo.learning.shortcuts import CHANGES, Change
+from lesion_demo.learning.strata import Stratum
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,6 @@ class Audit:
     blind_roc_auc: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Stratum:
-    """Sensitivity or specificity among some of the pictures, by one trait of theirs; None where no picture counts."""
-
-    name: str
-    n_benign: int
-    n_malignant: int
-    sensitivity: Interval | None
-    specificity: Interval | None
-
-
 def audit_change(
     model: nn.Module,
     spec: PreprocessSpec,
@@ -93,65 +82,12 @@ def audit_change(
     return ChangeResult(
         name=name,
         n=len(turned),
-        flips=_share(turned),
-        flips_benign=_share(turned[benign]),
-        flips_malignant=_share(turned[malignant]),
+        flips=share_of(turned),
+        flips_benign=share_of(turned[benign]),
+        flips_malignant=share_of(turned[malignant]),
         shift_benign=float(shift[benign].mean()),
         shift_malignant=float(shift[malignant].mean()),
     )
-
-
-def _share(hits: NDArray[np.bool_]) -> Interval:
-    """The share of `hits` [N] that are true, with its 95 % interval."""
-    share = hits.mean(keepdims=True)
-    low, high = wilson(share, np.array([len(hits)]))
-    return Interval(float(share[0]), float(low[0]), float(high[0]))
-
-
-def traits(split: EvaluatedSplit, reader: PictureReader) -> dict[str, NDArray[np.bool_]]:
-    """Masks [N] by name: ringed or not, repeated in training or not, by source, diagnosis and brightness."""
-    ringed, brightness = [], []
-    for picture in split.pictures:
-        image = reader(picture)
-        box = find_field_of_view(image)
-        ringed.append((box.width, box.height) != (image.shape[1], image.shape[0]))
-        brightness.append(float(image[box.top : box.bottom, box.left : box.right].mean()))
-    third, two_thirds = np.quantile(brightness, (1 / 3, 2 / 3))
-    light = np.array(brightness)
-    repeated = np.array([picture.near_duplicate_of_train for picture in split.pictures])
-    masks = {
-        "with a ring": np.array(ringed),
-        "without a ring": ~np.array(ringed),
-        "near-duplicate in training": repeated,
-        "no near-duplicate in training": ~repeated,
-        "darkest third": light < third,
-        "middle third": (light >= third) & (light < two_thirds),
-        "lightest third": light >= two_thirds,
-    }
-    for title, values in (
-        ("source", [picture.source for picture in split.pictures]),
-        ("diagnosis", [picture.columns.get("dx", "") for picture in split.pictures]),
-    ):
-        masks |= {f"{title} {value}": np.array(values) == value for value in sorted(set(values)) if value}
-    return masks
-
-
-def audit_strata(split: EvaluatedSplit, masks: Mapping[str, NDArray[np.bool_]], point: OperatingPoint) -> list[Stratum]:
-    """Sensitivity and specificity at `point` among the pictures of each mask."""
-    called = split.probabilities >= point.threshold
-    strata = []
-    for name, mask in masks.items():
-        benign, malignant = mask & (split.labels == 0), mask & (split.labels == 1)
-        strata.append(
-            Stratum(
-                name,
-                int(benign.sum()),
-                int(malignant.sum()),
-                _share(called[malignant]) if malignant.any() else None,
-                _share(~called[benign]) if benign.any() else None,
-            )
-        )
-    return strata
 
 
 def blind_scores(train: Sequence[Picture], test: Sequence[Picture], reader: PictureReader) -> dict[str, float]:

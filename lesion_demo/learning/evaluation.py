@@ -20,6 +20,7 @@ from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions, predict
 from lesion_demo.learning.metrics import choose_operating_points, fit_temperature, report, score
 from lesion_demo.learning.plots import plot_evaluation, plot_history, write_plots
+from lesion_demo.learning.referral import choose_margin
 from lesion_demo.learning.run_state import HISTORY_FILE
 
 PREVALENCE = 0.5
@@ -33,6 +34,7 @@ class Calibration:
     temperature: float
     operating_points: tuple[OperatingPoint, ...]
     val_roc_auc: float
+    referral_margin: float
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,34 @@ def run_model(
     title: str,
     reader: PictureReader | None = None,
     edit: Edit | None = None,
+    views: int = 1,
 ) -> Predictions:
-    """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does."""
+    """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does.
+
+    Args:
+        views: how many mirrored views to average over, 1 to 4; the app uses one.
+    """
     model.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader(), edit)
-    return predict(model, eval_loader(dataset), title)
+    return predict(model, eval_loader(dataset), title, views=views)
 
 
 def calibrate(predictions: Predictions, pictures: Sequence[Picture], source_balance: float) -> Calibration:
-    """Temperature, operating points and ROC-AUC on validation, weighted to a prevalence of one half in each source."""
+    """What validation decides, weighted to a prevalence of one half in each source.
+
+    The referral margin is chosen at the `balanced` threshold, and used at every one.
+    """
     weights = balanced_weights(pictures, source_balance)
     temperature = fit_temperature(predictions.logits, predictions.labels, weights=weights)
     probabilities = predictions.probabilities(temperature)
     points = choose_operating_points(predictions.labels, probabilities, weights=weights)
-    return Calibration(temperature, points, score(predictions.labels, probabilities, weights=weights).roc_auc)
+    balanced = next(point.threshold for point in points if point.name == "balanced")
+    return Calibration(
+        temperature=temperature,
+        operating_points=points,
+        val_roc_auc=score(predictions.labels, probabilities, weights=weights).roc_auc,
+        referral_margin=choose_margin(predictions.labels, probabilities, balanced, weights=weights),
+    )
 
 
 def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:

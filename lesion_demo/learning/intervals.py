@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from lesion_demo.learning.arrays import Floats, Ints, checked, need_pictures
+from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, need_pictures
 
 Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 """(labels [N], probabilities [N], weights [R, N]) → one value for each row of weights, [R]."""
@@ -37,6 +37,18 @@ def wilson(share: Floats, count: Ints) -> tuple[Floats, Floats]:
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     return middle - half, middle + half
+
+
+def share_of(hits: Bools) -> Interval:
+    """The share of `hits` [N] that are true, with its 95 % interval (Wilson 1927).
+
+    Raises:
+        DataError: there is no picture at all.
+    """
+    need_pictures(hits.astype(np.int64))
+    share = hits.mean(keepdims=True)
+    low, high = wilson(share, np.array([len(hits)]))
+    return Interval(float(share[0]), max(0.0, float(low[0])), min(1.0, float(high[0])))
 
 
 def bootstrap(

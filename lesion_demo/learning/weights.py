@@ -30,6 +30,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], *, half: bool) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             save_file(tensors, part)
+            part.chmod(0o644)  # safetensors keeps it from everyone else; a server may run as another user
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"Could not write {path} ({error}). Free some disk space or choose another folder; "

@@ -1,8 +1,8 @@
-"""One picture through everything the demo has to say about it: quality → probability → verdict → explanation."""
+"""One picture through all that is said of it: quality → familiarity → probability → verdict → explanation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,20 +10,16 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
+from lesion_demo.imaging.lesion import find_lesion
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.transforms import Picture, visible_part
-from lesion_demo.serving.explanation import Heat, explain, place
+from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
+from lesion_demo.serving.explanation import DEFAULT_METHOD, Heat, explain_all, place
+from lesion_demo.serving.familiarity import Familiarity
 from lesion_demo.serving.predictor import Predictor
 
-BENIGN, MALIGNANT = CLASSES
-"""The two verdicts."""
 DEFAULT_OPERATING_POINT = "sensitive"
 """A missed melanoma costs more than a needless visit."""
-
-
-def verdict_of(probability: float, point: OperatingPoint) -> str:
-    """`malignant` where `probability` (0–1) is at or above the operating point's threshold, else `benign`."""
-    return MALIGNANT if probability >= point.threshold else BENIGN
 
 
 @dataclass(frozen=True)
@@ -32,37 +28,61 @@ class Analysis:
 
     Attributes:
         probability: of malignancy, 0–1, calibrated at the checkpoint's prevalence.
+        margin: closer to the threshold than this, in log-odds, the verdict is `uncertain`.
         quality: is the picture fit to be judged? The probability stands either way.
-        heat: float32 [S, S] in 0–1, over the square that the network saw: where the picture speaks for `malignant`.
-            It explains this class whatever the verdict, so that it means the same for every picture.
+        familiarity: is it like the pictures that the model has learnt from? None where the checkpoint cannot tell.
+        heats: by method, float32 [S, S] in 0–1 over the square that the network saw: where the picture speaks for
+            `malignant`. They explain this class whatever the verdict, so that they mean the same for every picture.
+        lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
     """
 
     probability: float
     operating_point: OperatingPoint
+    margin: float
     quality: QualityReport
-    heat: Heat
+    familiarity: Familiarity | None
+    heats: Mapping[str, Heat]
+    lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
 
     @property
-    def verdict(self) -> str:
-        """`benign` or `malignant`."""
-        return verdict_of(self.probability, self.operating_point)
+    def assessable(self) -> bool:
+        """Is there a verdict at all?"""
+        return self.quality.assessable and (self.familiarity is None or self.familiarity.familiar)
 
     @property
-    def heat_map(self) -> Heat:
-        """The heat map [H, W] over the whole picture; 0 outside of what the network saw."""
-        return self.heat_map_for(*self.shape)
+    def verdict(self) -> Outcome:
+        """One of four; `call` is the plain answer behind it."""
+        return decide(self.probability, self.operating_point, margin=self.margin, assessable=self.assessable)
 
-    def heat_map_for(self, height: int, width: int) -> Heat:
-        """The heat map [height, width] over a copy of the picture that was scaled to this size."""
+    @property
+    def call(self) -> str:
+        """`benign` or `malignant`, however close to the threshold and however poor the picture."""
+        return call_of(self.probability, self.operating_point)
+
+    @property
+    def uncertain_zone(self) -> tuple[float, float]:
+        """Between these probabilities (0–1) the verdict is `uncertain`."""
+        return uncertain_zone(self.operating_point, self.margin)
+
+    def off_lesion(self, method: str = DEFAULT_METHOD) -> float | None:
+        """Share (0–1) of the heat map's mass that lies off the lesion; None where there is no lesion, or no heat."""
+        heat = self.heats[method]
+        total = float(heat.sum())
+        if self.lesion is None or total <= 0:
+            return None
+        return float(heat[~self.lesion].sum()) / total
+
+    def heat_map_for(self, height: int, width: int, method: str = DEFAULT_METHOD) -> Heat:
+        """A heat map [height, width] over a copy of the picture that was scaled to this size; 0 where not seen."""
         rows, columns = self.shape
         left, top, across, down = self.visible
         x, y = round(left * width / columns), round(top * height / rows)
         right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
-        return place(self.heat, (x, y, right - x, bottom - y), (height, width))
+        return place(self.heats[method], (x, y, right - x, bottom - y), (height, width))
 
     def at(self, point: OperatingPoint) -> Analysis:
         """The same findings, judged at another operating point."""
@@ -83,23 +103,30 @@ class Analyzer:
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
         self._predictor = Predictor(loaded)
 
-    def analyze(self, picture: Picture, *, operating_point: str = DEFAULT_OPERATING_POINT) -> Analysis:
-        """Everything about `picture`, uint8 [H, W, 3].
+    def point(self, name: str, threshold: float | None = None) -> OperatingPoint:
+        """The checkpoint's operating point `name`, or one of that name with a `threshold` (0–1) of one's own.
 
         Raises:
-            CheckpointError: the checkpoint has no such operating point.
+            CheckpointError: there is none of that name, and no threshold.
         """
-        point = self.meta.operating_point(operating_point)
+        return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
+
+    def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+        """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
         inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
         (probability,) = self._predictor.predict(inputs)
-        heat = explain(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
+        explained = explain_all(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
         height, width = picture.shape[:2]
+        left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
         return Analysis(
             probability=float(probability),
-            operating_point=point,
+            operating_point=point or self.point(DEFAULT_OPERATING_POINT),
+            margin=self.meta.referral_margin,
             quality=check_quality(picture),
-            heat=heat,
-            visible=visible_part(self.meta.preprocess, picture),
+            familiarity=None,
+            heats=explained.heats,
+            lesion=find_lesion(picture[top : top + down, left : left + across], inputs.shape[-1]),
+            visible=visible,
             shape=(height, width),
         )
 

@@ -1,73 +1,215 @@
-"""What was found, in forms that outlast the browser."""
+"""One picture's findings to take away: as JSON, and as a PDF of one page."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import LesionDemoError
-from lesion_demo.files import replacing
-from lesion_demo.imaging.quality import QualityReport
-from lesion_demo.serving.analysis import verdict_of
+import matplotlib
+from fpdf import FPDF
+from PIL import Image
 
-QUALITY_OK = "ok"
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.imaging.transforms import Picture
+from lesion_demo.serving.analysis import Analysis
+from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.explanation import DEFAULT_METHOD, overlay
+from lesion_demo.serving.prevalence import at_prevalence
+from lesion_demo.serving.wording import SYMBOLS, comparison, measured_line, reasons, tested
+from lesion_demo.texts import Texts
+
+REPORT_SCHEMA = 1
+FONT = "DejaVu"
+INK, GREY, AMBER = (20, 28, 38), (90, 100, 112), (180, 83, 9)
+MARGIN, WIDTH = 16, 178  # mm, of an A4 page
 
 
-@dataclass(frozen=True)
-class CsvRow:
-    """One picture in a table; its fields, in their order, are the columns.
+def report_json(
+    analysis: Analysis,
+    picture: Picture,
+    meta: Checkpoint,
+    checkpoint_name: str,
+    texts: Texts,
+    *,
+    case_id: str = "",
+    dermoscopic: bool = True,
+    prevalence: float = 0.02,
+    method: str = DEFAULT_METHOD,
+) -> dict[str, Any]:
+    """Everything that was found, as plain JSON types.
 
-    Attributes:
-        file: the path as it was given.
-        probability: calibrated, of malignancy: six decimals, or empty.
-        verdict: `benign`, `malignant`, or empty.
-        quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
-        error: why there is no probability, or empty.
-        operating_point, threshold: what the verdict was found with.
+    Args:
+        picture: uint8 [H, W, 3]; of it, only the size that was analysed is told.
+        dermoscopic: was it taken through a dermatoscope?
+        prevalence: share (0–1) of malignant lesions where the reader works.
+        method: of the heat map that the reader looked at.
     """
+    point, scores = analysis.operating_point, tested(meta, analysis.operating_point)
+    after = at_prevalence(analysis.probability, meta.prevalence, prevalence) if analysis.assessable else None
+    low, high = analysis.uncertain_zone
+    found: dict[str, Any] = {
+        "schema_version": REPORT_SCHEMA,
+        "time": _now().isoformat(),
+        "verdict": analysis.verdict.value,
+        "call": analysis.call,
+        "assessable": analysis.assessable,
+        "reasons": reasons(analysis, texts),
+        "probability": analysis.probability,
+        "calibrated_at_prevalence": meta.prevalence,
+        "post_test": {"prevalence": prevalence, "probability": after},
+        "operating_point": {
+            "name": point.name,
+            "threshold": point.threshold,
+            "uncertain_from": low,
+            "uncertain_to": high,
+            "test": None if scores is None else asdict(scores),
+        },
+        "quality": [{**asdict(check), "passed": check.passed} for check in analysis.quality.checks],
+        "familiarity": None if analysis.familiarity is None else asdict(analysis.familiarity),
+        "heat_map": {"method": method, "off_lesion": {name: analysis.off_lesion(name) for name in analysis.heats}},
+        "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
+        "model": {
+            "checkpoint": checkpoint_name,
+            "backbone": meta.backbone,
+            "weights_sha256": meta.weights_sha256,
+            "trained_at": meta.trained_at,
+            "version": _version(),
+        },
+        "disclaimer": texts.page.disclaimer,
+    }
+    return found | ({"case_id": case_id} if case_id else {})
 
-    file: str
-    probability: str = ""
-    verdict: str = ""
-    quality: str = ""
-    error: str = ""
-    operating_point: str = ""
-    threshold: str = ""
 
-    @classmethod
-    def scored(cls, file: str, probability: float, quality: QualityReport, point: OperatingPoint) -> CsvRow:
-        """The row of a picture with a `probability` of malignancy (0–1)."""
-        return cls(
-            file=file,
-            probability=f"{probability:.6f}",
-            verdict=verdict_of(probability, point),
-            quality="; ".join(check.name for check in quality.warnings) or QUALITY_OK,
-            operating_point=point.name,
-            threshold=f"{point.threshold:.6f}",
+def render_pdf(
+    analysis: Analysis,
+    picture: Picture,
+    meta: Checkpoint,
+    checkpoint_name: str,
+    texts: Texts,
+    *,
+    case_id: str = "",
+    dermoscopic: bool = True,
+    prevalence: float = 0.02,
+    method: str = DEFAULT_METHOD,
+) -> bytes:
+    """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`."""
+    words, (height, width) = texts.report, picture.shape[:2]
+    page = _Page()
+    page.line(words.title, size=17, bold=True)
+    if case_id:
+        page.line(words.case.format(case=case_id), size=11)
+    page.line(texts.page.disclaimer, size=8.5, colour=GREY)
+    page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width, method)))
+    page.line(f"{words.picture}. {texts.page.methods.get(method, method)}: {texts.page.heat_caption}", 8.5, GREY)
+    _verdict(page, analysis, texts, dermoscopic)
+    if analysis.assessable:
+        page.bar(analysis)
+        page.line(comparison(analysis, texts))
+        after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
+        at = words.at_prevalence.format(prevalence=texts.percent(prevalence))
+        page.line(f"{at} {texts.verdict.post_test.format(probability=texts.percent(after))}")
+    page.line(_point(analysis, meta, texts))
+    _quality(page, analysis, texts)
+    page.line(
+        words.model.format(
+            name=checkpoint_name, backbone=meta.backbone, trained=meta.trained_at or "—", version=_version(),
+            weights=meta.weights_sha256[:16] or "—", time=_now().strftime("%Y-%m-%d %H:%M UTC"),
+        ),
+        8.5, GREY,
+    )  # fmt: skip
+    return page.bytes()
+
+
+def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -> None:
+    outcome, words = analysis.verdict, texts.verdict
+    page.line(f"{SYMBOLS[outcome]} {words.outcomes[outcome.value]}", size=16, bold=True)
+    if not dermoscopic:
+        page.line(f"⚠ {words.not_dermoscopic_heading}: {words.not_dermoscopic}", colour=AMBER)
+    if why := reasons(analysis, texts):
+        lead = words.not_assessable_lead if outcome is Outcome.NOT_ASSESSABLE else words.warning_lead
+        page.line(f"⚠ {lead} {' '.join(why)}", colour=AMBER)
+    page.line(words.advice[outcome.value], bold=True)
+
+
+def _point(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
+    words, point = texts.verdict, analysis.operating_point
+    parts = [texts.report.point.format(name=words.points.get(point.name, words.custom))]
+    if scores := tested(meta, point):
+        parts.append(
+            words.measured.format(
+                pictures=texts.number(scores.pictures),
+                sensitivity=texts.interval(scores.sensitivity),
+                specificity=texts.interval(scores.specificity),
+            )
         )
+    return " ".join(parts)
 
 
-def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
-    """Write a heading and `rows` as UTF-8 into `path`; a file that was there is replaced when all is written.
+def _quality(page: _Page, analysis: Analysis, texts: Texts) -> None:
+    words = texts.quality
+    page.line(words.heading, bold=True)
+    lines = []
+    for check in analysis.quality.checks:
+        value, limit = measured_line(check, texts)
+        lines.append(f"{words.names.get(check.name, check.name)}: {value} {limit}, {words.results[check.severity]}")
+    page.line("; ".join(lines) + ".", 9)
 
-    Bytes of a file name that are not UTF-8 are written as escapes, so that one odd name does not spoil the table.
 
-    Raises:
-        LesionDemoError: the disk refused; a file that was there before is still there.
-    """
-    names = [field.name for field in fields(CsvRow)]
+class _Page:
+    """An A4 page, written from top to bottom."""
+
+    def __init__(self) -> None:
+        self._pdf = FPDF(format="A4")
+        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # a font with most of the world's letters
+        self._pdf.add_font(FONT, "", folder / "DejaVuSans.ttf")
+        self._pdf.add_font(FONT, "B", folder / "DejaVuSans-Bold.ttf")
+        self._pdf.set_margins(MARGIN, 14)
+        self._pdf.c_margin = 0  # so that text begins where pictures do
+        self._pdf.set_auto_page_break(True, 12)
+        self._pdf.add_page()
+
+    def line(self, text: str, size: float = 10, colour: tuple[int, int, int] = INK, *, bold: bool = False) -> None:
+        """A paragraph; `size` in points."""
+        self._pdf.set_font(FONT, "B" if bold else "", size)
+        self._pdf.set_text_color(*colour)
+        self._pdf.multi_cell(WIDTH, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
+        self._pdf.ln(1.6)
+
+    def pictures(self, *pictures: Picture, height: float = 87) -> None:
+        """Side by side, uint8 [H, W, 3] of one shape, at most `height` mm high."""
+        rows, columns = pictures[0].shape[:2]
+        across = min((WIDTH - 4) / len(pictures), height * columns / rows)
+        top = self._pdf.get_y()
+        for number, picture in enumerate(pictures):
+            self._pdf.image(Image.fromarray(picture), x=MARGIN + number * (across + 4), y=top, w=across)
+        self._pdf.set_y(top + across * rows / columns + 2)
+
+    def bar(self, analysis: Analysis, thickness: float = 4) -> None:
+        """The probability from 0 to 1 against the threshold, with the uncertain zone as a paler band."""
+        pdf, top = self._pdf, self._pdf.get_y() + 2
+        low, high = analysis.uncertain_zone
+        pdf.set_fill_color(235, 238, 242)
+        pdf.rect(MARGIN, top, WIDTH, thickness, style="F")
+        pdf.set_fill_color(205, 212, 222)
+        pdf.rect(MARGIN + low * WIDTH, top, (high - low) * WIDTH, thickness, style="F")
+        pdf.set_fill_color(*INK)
+        pdf.rect(MARGIN, top + thickness * 0.3, max(analysis.probability * WIDTH, 0.4), thickness * 0.4, style="F")
+        pdf.rect(MARGIN + analysis.operating_point.threshold * WIDTH - 0.4, top - 1.2, 0.8, thickness + 2.4, style="F")
+        pdf.set_y(top + thickness + 3)
+
+    def bytes(self) -> bytes:
+        return bytes(self._pdf.output())
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def _version() -> str:
     try:
-        with (
-            replacing(path) as part,
-            part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows([getattr(row, name) for name in names] for row in rows)
-    except OSError as error:
-        raise LesionDemoError(
-            f"Could not write {path} ({error}): free some disk space or choose another --out."
-        ) from error
+        return version("lesion-demo")
+    except PackageNotFoundError:
+        return "source"

@@ -14,18 +14,23 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.quality import QualityReport, check_quality
+from lesion_demo.serving.decision import decide
 from lesion_demo.serving.predictor import BATCH_SIZE, Predictor
-from lesion_demo.serving.report import CsvRow
+from lesion_demo.serving.table import CsvRow
 
 
-def score_files(paths: Sequence[str], predictor: Predictor, point: OperatingPoint) -> list[CsvRow]:
-    """A row for every file in `paths` and below its folders, in that order; what cannot be scored says why."""
+def score_files(paths: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
+    """A row for every file in `paths` and below its folders, in that order; what cannot be scored says why.
+
+    Args:
+        margin: closer to the threshold than this, in log-odds, a picture is `uncertain`.
+    """
     files = find_files(paths)
     rows: list[CsvRow] = []
     with tqdm(total=len(files), unit="picture") as progress:
         for start in range(0, len(files), BATCH_SIZE):
             batch = files[start : start + BATCH_SIZE]
-            rows += _score_batch(batch, predictor, point)
+            rows += _score_batch(batch, predictor, point, margin)
             progress.update(len(batch))
     return rows
 
@@ -50,7 +55,7 @@ def _pictures_below(folder: str) -> list[str]:
     return sorted(found)
 
 
-def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint) -> list[CsvRow]:
+def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
     """A row for each of `files`; those that can be read go through the network in one pass."""
     rows: dict[int, CsvRow] = {}
     readable: list[tuple[int, Tensor, QualityReport]] = []
@@ -62,7 +67,8 @@ def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoi
     if readable:
         probabilities = predictor.predict(torch.stack([inputs for _, inputs, _ in readable]))
         for (index, _, quality), probability in zip(readable, probabilities, strict=True):
-            rows[index] = CsvRow.scored(files[index], float(probability), quality, point)
+            verdict = decide(float(probability), point, margin=margin, assessable=quality.assessable)
+            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, point)
     return [rows[index] for index in range(len(files))]
 
 

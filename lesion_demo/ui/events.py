@@ -1,8 +1,8 @@
-"""What happens on the page: a picture comes in, an example is chosen, an operating point is changed; and the API."""
+"""What happens on the page: a picture comes in, an example is chosen, a control is moved, a report is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -10,20 +10,35 @@ from typing import Any
 
 import gradio as gr
 
-from lesion_demo.config import to_dict
-from lesion_demo.errors import ImageError
+from lesion_demo.config import OperatingPoint
+from lesion_demo.errors import ImageError, LesionDemoError
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
-from lesion_demo.serving.explanation import overlay
-from lesion_demo.ui import fragments, strings
+from lesion_demo.texts import Texts
+from lesion_demo.ui.fragments import empty_card, error_card
+from lesion_demo.ui.heat import heat_html, heat_pair
+from lesion_demo.ui.meaning import meaning_html
 from lesion_demo.ui.picture import display_copy, needs_preview
+from lesion_demo.ui.quality import quality_html
+from lesion_demo.ui.take_away import Circumstances, ReportWriter
+from lesion_demo.ui.verdict import CUSTOM, point_html, verdict_html
 
 MODEL_EVENTS: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
 """All events that run the network share these places; more of them would only share the processor."""
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+LIVE: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4, **PRIVATE}
+"""For controls that are dragged: the last position counts, and nothing is run but arithmetic."""
+SAVE = "() => setTimeout(() => document.getElementById('{name}-file').click(), 100)"
+"""A download button saves what it held when it was clicked: so it is clicked when it holds the report."""
 
-Findings = tuple[str, Picture | None, str, Analysis | None, Any]
-"""For the outputs of `Panel`, in their order."""
+
+@dataclass(frozen=True)
+class Found:
+    """What a session keeps of its picture: the analysis, and a copy for display, uint8 [h, w, 3]."""
+
+    analysis: Analysis
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -31,91 +46,156 @@ class Panel:
     """The components that events read and write."""
 
     picture: gr.Image
-    point: gr.Radio
+    dermoscopic: gr.Checkbox
     result: gr.HTML
-    heat: gr.Image
-    caption: gr.HTML
-    found: gr.State
+    point: gr.Radio
+    threshold: gr.Slider
+    point_note: gr.HTML
+    heat: gr.ImageSlider
+    heat_note: gr.HTML
+    method: gr.Radio
+    opacity: gr.Slider
+    prevalence: gr.Slider
+    meaning: gr.HTML
+    quality: gr.HTML
+    case_id: gr.Textbox
     examples: gr.Gallery
+    found: gr.State
 
     @property
-    def outputs(self) -> list[gr.blocks.Block]:
-        return [self.result, self.heat, self.caption, self.found, self.picture]
+    def choices(self) -> list[Any]:
+        """What `Choices` is made of, in its order."""
+        return [self.point, self.threshold, self.dermoscopic, self.prevalence, self.method, self.opacity]
 
 
-def connect(analyzer: Analyzer, panel: Panel, examples: Sequence[Path]) -> None:
+@dataclass(frozen=True)
+class Choices:
+    """The controls as they stand: `threshold` in 0–1, `prevalence` and `opacity` in percent."""
+
+    point: str
+    threshold: float
+    dermoscopic: bool
+    prevalence: float
+    method: str
+    opacity: float
+
+    def operating_point(self, analyzer: Analyzer) -> OperatingPoint:
+        return analyzer.point(self.point, self.threshold if self.point == CUSTOM else None)
+
+    def circumstances(self, case_id: str) -> Circumstances:
+        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100, self.method)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page says of a picture as the controls stand."""
+
+    analyzer: Analyzer
+    texts: Texts
+
+    def find(self, path: str | None) -> tuple[Found | None, str]:
+        """What is found in the file at `path`, or nothing and the card that says why."""
+        if path is None:
+            return None, empty_card(self.texts)
+        try:
+            picture = load_image(path)
+        except ImageError as error:
+            return None, error_card(str(error), self.texts)
+        return Found(self.analyzer.analyze(picture), display_copy(picture)), ""
+
+    def judged(self, found: Found, choices: Choices) -> Analysis:
+        return found.analysis.at(choices.operating_point(self.analyzer))
+
+    def result(self, found: Found, choices: Choices) -> str:
+        judged = self.judged(found, choices)
+        return verdict_html(judged, self.analyzer.meta, self.texts, dermoscopic=choices.dermoscopic)
+
+    def meaning(self, found: Found, choices: Choices) -> str:
+        judged = self.judged(found, choices)
+        return meaning_html(judged, self.analyzer.meta, self.texts, prevalence=choices.prevalence / 100)
+
+    def heat(self, found: Found, choices: Choices) -> tuple[Any, str]:
+        pair = heat_pair(found.picture, found.analysis, choices.method, choices.opacity / 100)
+        return pair, heat_html(found.analysis, choices.method, self.texts)
+
+
+def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     """Give the page its behaviour. `examples` are the files behind the gallery."""
 
-    def show(path: str | None, name: str) -> Findings:
-        return find(analyzer, path, name)
+    def show(path: str | None, *values: Any) -> list[Any]:
+        # The picture is never skipped: Gradio would make the component anew, with its own `preprocess`.
+        choices = Choices(*values)
+        found, card = view.find(path)
+        if found is None:
+            return [card, None, "", "", "", None, None]
+        return [
+            view.result(found, choices),
+            *view.heat(found, choices),
+            view.meaning(found, choices),
+            quality_html(found.analysis.quality, view.texts),
+            found,
+            found.picture if path and needs_preview(path) else path,
+        ]
 
-    def show_example(name: str, chosen: gr.SelectData) -> Findings:
+    def show_example(chosen: gr.SelectData, *values: Any) -> list[Any]:
         path = str(examples[int(chosen.index)])
-        return (*find(analyzer, path, name)[:4], path)
+        return [*show(path, *values)[:-1], path]
 
-    def judge_again(analysis: Analysis | None, name: str) -> tuple[Any, Any]:
-        if analysis is None:
-            return gr.skip(), None
-        judged = analysis.at(analyzer.meta.operating_point(name))
-        return fragments.verdict_card(judged, analyzer.meta), judged
-
-    private: dict[str, Any] = {"api_visibility": "private"}
-    inputs = [panel.picture, panel.point]
+    outputs = [panel.result, panel.heat, panel.heat_note, panel.meaning, panel.quality, panel.found, panel.picture]
+    inputs = [panel.picture, *panel.choices]
     shown_on: dict[str, Any] = {"show_progress_on": [panel.result]}
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
-    panel.picture.upload(show, inputs, panel.outputs, **shown_on, **MODEL_EVENTS, **private)
-    panel.picture.clear(show, inputs, panel.outputs, queue=False, **shown_on, **private)
-    panel.examples.select(show_example, [panel.point], panel.outputs, **shown_on, **MODEL_EVENTS, **private)
-    panel.point.input(
-        judge_again, [panel.found, panel.point], [panel.result, panel.found], show_progress="hidden", **private
-    )
+    panel.picture.upload(show, inputs, outputs, **shown_on, **MODEL_EVENTS, **PRIVATE)
+    panel.picture.clear(show, inputs, outputs, queue=False, **shown_on, **PRIVATE)
+    panel.examples.select(show_example, panel.choices, outputs, **shown_on, **MODEL_EVENTS, **PRIVATE)
+    _connect_controls(view, panel)
 
 
-def find(analyzer: Analyzer, path: str | None, name: str) -> Findings:
-    """Everything the page shows of the picture at `path`, judged at the operating point `name`."""
-    if path is None:
-        return fragments.empty_card(), None, fragments.heat_caption(empty=False), None, gr.skip()
-    try:
-        picture = load_image(path)
-    except ImageError as error:
-        return fragments.error_card(str(error)), None, fragments.heat_caption(empty=False), None, None
-    analysis = analyzer.analyze(picture, operating_point=name)
-    shown = display_copy(picture)
-    return (
-        fragments.verdict_card(analysis, analyzer.meta),
-        overlay(shown, analysis.heat_map_for(*shown.shape[:2])),
-        fragments.heat_caption(empty=not analysis.heat.any()),
-        analysis,
-        shown if needs_preview(path) else gr.skip(),
-    )
+def _connect_controls(view: View, panel: Panel) -> None:
+    """Every control shows anew what depends on it, from what was found; the network rests."""
+
+    def judge(found: Found | None, *values: Any) -> list[Any]:
+        choices = Choices(*values)
+        note = point_html(view.analyzer.meta, choices.operating_point(view.analyzer), view.texts)
+        if found is None:
+            return [gr.skip(), note, gr.skip()]
+        return [view.result(found, choices), note, view.meaning(found, choices)]
+
+    def mean(found: Found | None, *values: Any) -> Any:
+        return gr.skip() if found is None else view.meaning(found, Choices(*values))
+
+    def look(found: Found | None, *values: Any) -> Any:
+        return (gr.skip(), gr.skip()) if found is None else view.heat(found, Choices(*values))
+
+    def offer_threshold(name: str) -> Any:
+        return gr.update(visible=name == CUSTOM)
+
+    inputs = [panel.found, *panel.choices]
+    panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
+    judging = [panel.point.input, panel.threshold.input, panel.dermoscopic.input]
+    gr.on(judging, judge, inputs, [panel.result, panel.point_note, panel.meaning], **LIVE)
+    panel.prevalence.input(mean, inputs, panel.meaning, **LIVE)
+    gr.on([panel.method.input, panel.opacity.input], look, inputs, [panel.heat, panel.heat_note], **LIVE)
 
 
-def add_endpoint(analyzer: Analyzer, picture: gr.Image, point: gr.Radio) -> None:
-    """The named endpoint `/analyze`, for programs: (picture, operating point) → (findings as JSON, overlay)."""
+def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dict[str, gr.Button]) -> None:
+    """Let `buttons`, by the name of a method of `writer`, make a report and have the browser save it."""
+    for name, button in buttons.items():
+        file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
+        make = _report_maker(view, getattr(writer, name))
+        inputs = [panel.found, panel.case_id, *panel.choices]
+        made = button.click(make, inputs, file, show_progress_on=[button], concurrency_limit=2, **PRIVATE)
+        made.success(None, js=SAVE.format(name=name))
 
-    def analyze(path: str | None, name: str) -> tuple[dict[str, Any], Picture]:
-        if path is None:
-            raise gr.Error(strings.EMPTY_HEADING, print_exception=False)
+
+def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Path]) -> Callable[..., Any]:
+    def make(found: Found | None, case_id: str, *values: Any) -> Any:
+        if found is None:
+            return gr.skip()
+        choices = Choices(*values)
         try:
-            image = load_image(path)
-        except ImageError as error:
+            return str(write(view.judged(found, choices), found.picture, choices.circumstances(case_id)))
+        except LesionDemoError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
-        analysis = analyzer.analyze(image, operating_point=name)
-        findings = {
-            "probability": analysis.probability,
-            "verdict": analysis.verdict,
-            "operating_point": to_dict(analysis.operating_point),
-            "quality": [to_dict(check) for check in analysis.quality.checks],
-            "disclaimer": strings.DISCLAIMER,
-        }
-        shown = display_copy(image)
-        return findings, overlay(shown, analysis.heat_map_for(*shown.shape[:2]))
 
-    gr.Button(visible=False).click(
-        analyze,
-        [picture, point],
-        [gr.JSON(label="Findings", visible=False), gr.Image(label=strings.HEAT_LABEL, format="png", visible=False)],
-        api_name="analyze",
-        api_description="Calibrated probability, verdict and quality of a picture, and its heat map as an overlay.",
-        **MODEL_EVENTS,
-    )
+    return make

@@ -9,16 +9,20 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.serving.analysis import Analyzer
+from lesion_demo.texts import Texts
 
 MAX_FILE_SIZE = "60mb"
 """Enforced by the server; a phone's largest pictures fit."""
+MAX_SESSIONS = 200
+"""Sessions whose findings are kept; each may hold about 5 MB for half an hour."""
 
 
-def serve(analyzer: Analyzer, host: str, port: int) -> None:
-    """Serve the page until it is interrupted or terminated, then delete what was uploaded.
+def serve(analyzer: Analyzer, texts: Texts, host: str, port: int) -> None:
+    """Serve the page in the language of `texts` until it is interrupted or terminated, then delete what was uploaded.
 
     Raises:
         LesionDemoError: the folder for uploads cannot be made.
@@ -27,29 +31,34 @@ def serve(analyzer: Analyzer, host: str, port: int) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends in the `finally` below
 
-    from lesion_demo.ui.page import EXAMPLES, build_app
-    from lesion_demo.ui.style import CSS, SCRIPT, theme
+    from lesion_demo.ui.page import build_app
 
     try:
-        build_app(analyzer).launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            quiet=True,
-            theme=theme(),
-            css=CSS,
-            js=SCRIPT,
-            allowed_paths=[str(EXAMPLES)],
-            show_error=False,
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            max_file_size=MAX_FILE_SIZE,
-            state_session_capacity=500,
-            footer_links=[],
-        )
+        build_app(analyzer, texts).launch(server_name=host, server_port=port, **launch_options(texts))
     finally:
         shutil.rmtree(uploads, ignore_errors=True)
+
+
+def launch_options(texts: Texts) -> dict[str, Any]:
+    """How to `launch` the page anywhere: its looks, and what is switched off."""
+    from lesion_demo.ui.page import EXAMPLES
+    from lesion_demo.ui.style import STYLE_SHEET, script, theme
+
+    return {
+        "share": False,
+        "quiet": True,
+        "theme": theme(),
+        "css_paths": STYLE_SHEET,
+        "js": script(texts),
+        "allowed_paths": [str(EXAMPLES)],
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "max_file_size": MAX_FILE_SIZE,
+        "state_session_capacity": MAX_SESSIONS,
+        "footer_links": [],
+    }
 
 
 def require_free(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The page: what stands where, and what happens when."""
+"""The page: what stands where."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from pathlib import Path
 import gradio as gr
 
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
-from lesion_demo.ui import fragments, strings
-from lesion_demo.ui.events import Panel, add_endpoint, connect
+from lesion_demo.serving.explanation import DEFAULT_METHOD, METHODS, OPACITY
+from lesion_demo.texts import Texts
+from lesion_demo.ui.about_tab import add_about_tab
+from lesion_demo.ui.batch_tab import add_batch_tab
+from lesion_demo.ui.endpoint import add_endpoint
+from lesion_demo.ui.events import Panel, View, connect, connect_reports
+from lesion_demo.ui.fragments import empty_card, fine, header, heading, model_line
 from lesion_demo.ui.picture import unopened
+from lesion_demo.ui.take_away import ReportWriter
+from lesion_demo.ui.verdict import CUSTOM, point_html
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "assets" / "examples"
 CACHE_SECONDS = (600, 1800)
@@ -21,72 +28,138 @@ CAMERA = gr.WebcamOptions(
     },
 )
 """A phone's rear camera. Gradio would mirror the saved pixels, too."""
+PREVALENCE = 2.0
+"""Per cent of the lesions that are malignant, until the reader says otherwise; in PREVALENCES."""
+PREVALENCES = (0.1, 90.0)
 
 
-def build_app(analyzer: Analyzer) -> gr.Blocks:
+def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
-    files = sorted(file for file in EXAMPLES.glob("*") if file.suffix in (".jpg", ".png"))
-    with gr.Blocks(title=strings.TITLE, analytics_enabled=False, delete_cache=CACHE_SECONDS) as app:
-        gr.HTML(fragments.header(), elem_id="head")
-        with gr.Column(elem_id="stage"):
-            with gr.Column(elem_id="picture-area"):
-                picture = picture_input()
-            with gr.Column(elem_id="result-area"):
-                result = gr.HTML(fragments.empty_card(), elem_id="result")
-                point = point_choice(analyzer)
-            with gr.Column(elem_id="heat-area"):
-                heat = heat_output()
-                caption = gr.HTML(fragments.heat_caption(empty=False), elem_id="heat-caption")
-            with gr.Column(elem_id="examples-area"):
-                examples = example_gallery(files)
-        gr.HTML(fragments.model_line(analyzer.meta, analyzer.folder.name), elem_id="foot")
-        found = gr.State(None, time_to_live=CACHE_SECONDS[1])
-        connect(analyzer, Panel(picture, point, result, heat, caption, found, examples), files)
-        add_endpoint(analyzer, picture, point)
+    with gr.Blocks(title=texts.page.title, analytics_enabled=False, delete_cache=CACHE_SECONDS) as app:
+        gr.HTML(header(texts), elem_id="head")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(texts.page.tab_one, id="one"):
+                add_picture_tab(analyzer, texts)
+            with gr.Tab(texts.page.tab_many, id="many"):
+                add_batch_tab(analyzer, texts)
+            with gr.Tab(texts.page.tab_about, id="about"):
+                add_about_tab(analyzer, texts)
+        gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
     app.queue(api_open=False, max_size=32)
     return app
 
 
-def picture_input() -> gr.Image:
+def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
+    """One picture: capture and verdict first. What is written in order here is seen in that order on a phone."""
+    files = sorted(file for file in EXAMPLES.glob("*") if file.suffix in (".jpg", ".png"))
+    writer = ReportWriter(analyzer.meta, analyzer.folder.name, texts)
+    with gr.Column(elem_id="stage"):
+        with gr.Column(elem_id="picture-area"):
+            picture, dermoscopic = capture(texts)
+        with gr.Column(elem_id="result-area"):
+            result = gr.HTML(empty_card(texts), elem_id="result")
+            point, threshold, point_note = point_choice(analyzer, texts)
+        with gr.Column(elem_id="heat-area"):
+            heat, heat_note, method, opacity = heat_view(texts)
+        with gr.Column(elem_id="meaning-area"):
+            prevalence, meaning = meaning_view(analyzer, texts)
+        with gr.Column(elem_id="quality-area"):
+            gr.HTML(heading(texts.quality.heading))
+            quality = gr.HTML(elem_id="quality")
+        with gr.Column(elem_id="take-area"):
+            case_id, buttons = take_away(texts)
+        with gr.Column(elem_id="examples-area"):
+            examples = example_gallery(files, texts)
+    found = gr.State(None, time_to_live=CACHE_SECONDS[1])
+    panel = Panel(
+        picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
+        meaning, quality, case_id, examples, found,
+    )  # fmt: skip
+    view = View(analyzer, texts)
+    connect(view, panel, files)
+    connect_reports(view, panel, writer, buttons)
+    add_endpoint(analyzer, writer, PREVALENCE / 100)
+
+
+def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
+    """Where a picture comes in; help with the camera is written under it."""
     picture = gr.Image(
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
         webcam_options=CAMERA,
-        label=strings.PICTURE_LABEL,
-        placeholder=strings.PICTURE_HINT,
-        alt_text=strings.PICTURE_ALT,
+        label=texts.page.picture_label,
+        placeholder=texts.page.picture_hint,
+        alt_text=texts.page.picture_alt,
         buttons=["fullscreen"],
         height=420,
         elem_id="picture",
     )
     picture.preprocess = unopened  # type: ignore[method-assign]
-    return picture
+    gr.HTML("<div id='capture-help' aria-live='polite'></div>", elem_id="capture-help-place")
+    return picture, gr.Checkbox(True, label=texts.page.dermoscopic_label, elem_id="dermoscopic")
 
 
-def heat_output() -> gr.Image:
-    return gr.Image(
-        label=strings.HEAT_LABEL,
-        alt_text=strings.HEAT_ALT,
+def point_choice(analyzer: Analyzer, texts: Texts) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
+    """The checkpoint's operating points by name, those that have one in `texts` first, and one of the reader's own."""
+    words, default = texts.verdict, analyzer.point(DEFAULT_OPERATING_POINT)
+    names = [point.name for point in analyzer.meta.operating_points]
+    known = [name for name in words.points if name in names]
+    choices = [(words.points.get(name, name), name) for name in [*known, *sorted(set(names) - set(known))]]
+    choices.append((words.custom, CUSTOM))
+    radio = gr.Radio(choices, value=default.name, label=words.point_label, elem_id="point")
+    threshold = gr.Slider(
+        0.0, 1.0, round(default.threshold, 2), step=0.01, visible=False,
+        label=words.custom_threshold_label, elem_id="threshold",
+    )  # fmt: skip
+    return radio, threshold, gr.HTML(point_html(analyzer.meta, default, texts), elem_id="point-note")
+
+
+def heat_view(texts: Texts) -> tuple[gr.ImageSlider, gr.HTML, gr.Radio, gr.Slider]:
+    """Picture and heat map under one handle; how it is made and drawn waits behind an accordion."""
+    words = texts.page
+    gr.HTML(heading(words.heat_heading))
+    slider = gr.ImageSlider(
+        show_label=False,
         interactive=False,
-        buttons=["download", "fullscreen"],
+        buttons=["fullscreen"],
         format="jpeg",
-        height=380,
+        max_height=420,
         elem_id="heat",
     )
+    note = gr.HTML(elem_id="heat-note")
+    with gr.Accordion(words.heat_settings, open=False, elem_id="heat-settings"):
+        methods = [(words.methods.get(name, name), name) for name in METHODS]
+        method = gr.Radio(methods, value=DEFAULT_METHOD, label=words.method_label, elem_id="method")
+        opacity = gr.Slider(0, 100, round(OPACITY * 100), step=5, label=words.opacity_label, elem_id="opacity")
+    return slider, note, method, opacity
 
 
-def point_choice(analyzer: Analyzer) -> gr.Radio:
-    """The checkpoint's operating points by name, those we know described in plain words."""
-    names = [point.name for point in analyzer.meta.operating_points]
-    known = [name for name in strings.POINTS if name in names]
-    choices = [(strings.POINTS.get(name, name), name) for name in [*known, *sorted(set(names) - set(known))]]
-    return gr.Radio(choices, value=DEFAULT_OPERATING_POINT, label=strings.POINT_LABEL, elem_id="point")
+def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
+    """What share of lesions is malignant where the reader works, and what follows."""
+    words = texts.verdict
+    trained = texts.percent(analyzer.meta.prevalence, 0)
+    gr.HTML(heading(words.meaning_heading) + fine(words.prevalence_info.format(trained=trained)))
+    prevalence = gr.Slider(*PREVALENCES, PREVALENCE, step=0.1, label=words.prevalence_label, elem_id="prevalence")
+    return prevalence, gr.HTML(elem_id="meaning")
 
 
-def example_gallery(files: list[Path]) -> gr.Gallery:
+def take_away(texts: Texts) -> tuple[gr.Textbox, dict[str, gr.Button]]:
+    """The report's case number, and a button for each form that it comes in."""
+    words = texts.page
+    gr.HTML(heading(words.take_heading) + fine(words.take_text))
+    case_id = gr.Textbox(label=words.case_id_label, info=words.case_id_info, max_length=80, elem_id="case-id")
+    with gr.Row():
+        buttons = {
+            "pdf": gr.Button(words.pdf_button, variant="primary", min_width=80, elem_id="pdf"),
+            "json": gr.Button(words.json_button, min_width=80, elem_id="json"),
+        }
+    return case_id, buttons
+
+
+def example_gallery(files: list[Path], texts: Texts) -> gr.Gallery:
     return gr.Gallery(
-        [(str(file), example_caption(file)) for file in files],
-        label=strings.EXAMPLES_LABEL,
+        [(str(file), example_caption(file, texts)) for file in files],
+        label=texts.page.examples_label,
         columns=max(1, len(files)),
         rows=1,
         height="auto",
@@ -99,7 +172,7 @@ def example_gallery(files: list[Path]) -> gr.Gallery:
     )
 
 
-def example_caption(file: Path) -> str:
-    """`phantom_benign_too_dark.jpg` → `artificial: benign too dark`."""
-    words = [word for word in file.stem.split("_") if word != "phantom" and not word.isdigit()]
-    return f"{strings.EXAMPLE_PREFIX}: {' '.join(words)}"
+def example_caption(file: Path, texts: Texts) -> str:
+    """The caption of `phantom_benign_2.jpg` is that of `phantom_benign`."""
+    kind = file.stem.rstrip("0123456789").rstrip("_")
+    return texts.page.examples.get(kind, kind.replace("_", " "))

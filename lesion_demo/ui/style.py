@@ -1,11 +1,21 @@
-"""How the page looks: a theme, and what it cannot say in CSS. Light and dark, from 360 pixels up, no foreign fonts."""
+"""How the page looks: a theme, beside page.css and page.js. Light and dark, from 360 pixels up, no foreign fonts."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import gradio as gr
+
+from lesion_demo.texts import Texts
+from lesion_demo.ui.capture import capture_script
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
+SIZES = gr.themes.Size("16px", "16px", "16px", "16px", "18px", "22px", "26px", name="text_readable")
+"""No text is smaller than 16 px: the page is read at arm's length."""
+STYLE_SHEET = Path(__file__).resolve().parent / "page.css"
+SCRIPT = STYLE_SHEET.with_suffix(".js")
 
 
 def theme() -> gr.themes.Base:
@@ -13,7 +23,7 @@ def theme() -> gr.themes.Base:
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
-        text_size=gr.themes.sizes.text_md,
+        text_size=SIZES,
         radius_size=gr.themes.sizes.radius_md,
         font=SANS,
         font_mono=MONO,
@@ -30,93 +40,29 @@ def theme() -> gr.themes.Base:
         block_title_text_color_dark="*neutral_100",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        color_accent="*primary_700",
+        slider_color="*primary_700",
+        slider_color_dark="*primary_300",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_background_color_selected_dark="*primary_600",
+        checkbox_border_color_selected="*primary_700",
+        checkbox_border_color_selected_dark="*primary_300",
+        input_border_width="1px",
+        input_border_color="*neutral_500",
+        input_border_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_text_color="white",
     )
 
 
-CSS = """
-.gradio-container { max-width: 1400px !important; margin: 0 auto; }
-#head, #result, #heat-caption, #foot { padding: 0 !important; }
-.html-container { padding: 0 !important; }
-#head h1 { font-size: 1.5rem; font-weight: 650; margin: 0; }
-#head .disclaimer { margin: .25rem 0 0; max-width: 62rem; line-height: 1.45; text-wrap: pretty; }
-
-#stage { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
-#stage > * { min-width: 0 !important; width: 100%; }
-@media (max-width: 759px) {
-  #result-area { display: contents; }
-  #picture-area { order: 1; } #result { order: 2; } #heat-area { order: 3; } #result-area > :not(#result) { order: 4; }
-  #examples-area { order: 5; }
-  #heat-area:has([aria-label="Empty value"]) { display: none; }
-}
-@media (min-width: 760px) {
-  #stage { grid-template-columns: repeat(2, minmax(0, 1fr));
-           grid-template-areas: "picture result" "heat result" "examples examples"; }
-  #picture-area { grid-area: picture; } #result-area { grid-area: result; } #heat-area { grid-area: heat; }
-  #examples-area { grid-area: examples; }
-}
-@media (min-width: 1180px) {
-  #stage { grid-template-columns: repeat(2, minmax(0, 1fr)) minmax(0, 1.1fr);
-           grid-template-areas: "picture heat result" "examples examples result";
-           grid-template-rows: auto 1fr; }
-}
-
-.card { border: 1px solid var(--border-color-primary); border-left: 6px solid var(--accent); border-radius: 8px;
-        padding: 1rem 1.1rem; background: var(--block-background-fill); line-height: 1.45;
-        --accent: #64748b; --ink: var(--body-text-color); }
-.card + .card { margin-top: .75rem; }
-.card h2 { font-size: 1.2rem; font-weight: 650; margin: 0 0 .35rem; }
-.card h2, .card p, .card li { color: var(--ink); }
-.card p, .card ul { margin: .4rem 0 0; }
-.card ul { padding-left: 1.2rem; list-style: disc; }
-.card p.overline { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); }
-.card.benign { --accent: #0f766e; }
-.card.malignant { --accent: #b45309; }
-.card.benign h2, .card.malignant h2 { font-size: 2rem; line-height: 1.15; }
-.card.malignant h2 > span, .card.benign h2 > span { color: var(--accent); }
-.card.warning { --accent: #ca8a04; --ink: #422006; background: #fef9c3; border-color: #ca8a04; }
-.card.error { --accent: #b91c1c; }
-.dark .card.benign { --accent: #5eead4; }
-.dark .card.malignant { --accent: #fbbf24; }
-.dark .card.error { --accent: #f87171; }
-.dark .card.warning { --ink: #fef9c3; background: #422006; }
-.fine, .card p.fine { font-size: .85rem; line-height: 1.45; color: var(--body-text-color-subdued); }
-
-.bar { margin: .8rem 0 .9rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
-.bar-track { position: relative; height: 16px; border-radius: 8px; border: 1px solid var(--body-text-color-subdued);
-             background: var(--background-fill-secondary); }
-.bar-fill { position: relative; height: 100%; width: calc(var(--at) * 100%); min-width: 4px;
-            border-radius: 7px 0 0 7px; background: var(--accent); }
-.bar-fill::after { content: ""; position: absolute; right: 0; top: 0; bottom: -8px; width: 2px;
-                   background: var(--accent); }
-.bar-mark { position: absolute; top: -8px; bottom: -1px; width: 3px; left: calc(var(--at) * 100% - 1.5px);
-            background: var(--body-text-color); box-shadow: 0 0 0 1px var(--block-background-fill); }
-.bar-label { display: block; width: max-content; position: relative; padding: .35rem 0;
-             left: clamp(4.4rem, calc(var(--at) * 100%), calc(100% - 4.4rem)); transform: translateX(-50%); }
-
-#examples, #examples .gallery-container, #examples .grid-wrap { height: auto !important; min-height: 0 !important; }
-#examples .grid-wrap { padding-top: 2.3rem; overflow: visible; }
-#examples .grid-container { grid-template-columns: repeat(6, minmax(0, 1fr)); }
-@media (max-width: 759px) { #examples .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-#examples .caption-label { left: 0; right: 0; bottom: 0; max-width: none; white-space: normal; text-align: center;
-                           font-size: .75rem; line-height: 1.2; border-radius: 0; padding: .15rem .2rem; }
-"""
-
-SCRIPT = """() => {
-  const mend = () => {
-    document.querySelectorAll('#examples img:not([alt=""])').forEach(image => { image.alt = ''; });
-    document.querySelectorAll('[aria-label="Empty value"]:not([role])').forEach(box => { box.role = 'img'; });
-  };
-  new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
-  mend();
-  document.addEventListener('paste', event => {
-    const file = [...event.clipboardData.files].find(file => file.type.startsWith('image/'));
-    const input = document.querySelector('#picture input[type=file]');
-    if (!file || !input) return;
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
-    input.dispatchEvent(new Event('change', {bubbles: true}));
-  });
-}"""
-"""Run once by the page. Gradio says an example's caption twice to a screen reader, names a box without a role, and does
-not take a picture pasted with the keyboard."""
+def script(texts: Texts) -> str:
+    """What the browser runs once: a JavaScript function that mends what Gradio leaves, and helps with the camera."""
+    words = texts.page
+    pictures = [words.picture_alt, words.heat_alt]
+    options = json.dumps({"language": texts.language, "handle": words.heat_handle_label, "pictures": pictures})
+    return f"() => {{ ({SCRIPT.read_text(encoding='utf-8')})({options}); ({capture_script(texts)})(); }}"

@@ -1,0 +1,83 @@
+"""The same figures among some of the pictures: does the model hold without a ring, on dark skin, on new lesions?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_demo.config import OperatingPoint
+from lesion_demo.imaging.field_of_view import find_field_of_view
+from lesion_demo.imaging.skin_tone import tone_of, typology_angle
+from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit
+from lesion_demo.learning.intervals import Interval, bootstrap, roc_auc, share_of
+
+Mask = NDArray[np.bool_]
+"""[N], True for the pictures that count."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Figures among some of the pictures, by one trait of theirs; None where a class that they need is absent."""
+
+    name: str
+    n_benign: int
+    n_malignant: int
+    sensitivity: Interval | None
+    specificity: Interval | None
+    roc_auc: Interval | None
+
+
+def traits(split: EvaluatedSplit, reader: PictureReader) -> dict[str, Mask]:
+    """Masks by name: ringed or not, repeated in training or not, by brightness, skin tone, source and diagnosis."""
+    ringed, brightness, tones = [], [], []
+    for picture in split.pictures:
+        image = reader(picture)
+        box = find_field_of_view(image)
+        ringed.append((box.width, box.height) != (image.shape[1], image.shape[0]))
+        brightness.append(float(image[box.top : box.bottom, box.left : box.right].mean()))
+        tones.append(tone_of(typology_angle(image)))
+    light, ring = np.array(brightness), np.array(ringed)
+    third, two_thirds = np.quantile(light, (1 / 3, 2 / 3))
+    repeated = np.array([picture.near_duplicate_of_train for picture in split.pictures])
+    masks = {
+        "all": np.ones(len(ring), dtype=bool),
+        "with a ring": ring,
+        "without a ring": ~ring,
+        "without ringed malignant": ~(ring & (split.labels == 1)),
+        "near-duplicate in training": repeated,
+        "no near-duplicate in training": ~repeated,
+        "darkest third": light < third,
+        "middle third": (light >= third) & (light < two_thirds),
+        "lightest third": light >= two_thirds,
+    }
+    for title, values in (
+        ("skin tone", tones),
+        ("source", [picture.source for picture in split.pictures]),
+        ("diagnosis", [picture.columns.get("dx", "") for picture in split.pictures]),
+    ):
+        masks |= {f"{title} {value}": np.array(values) == value for value in sorted(set(values)) if value}
+    return masks
+
+
+def strata(split: EvaluatedSplit, masks: Mapping[str, Mask], point: OperatingPoint) -> list[Stratum]:
+    """Sensitivity and specificity at `point`, and ROC-AUC, among the pictures of each mask."""
+    called = split.probabilities >= point.threshold
+    found = []
+    for name, mask in masks.items():
+        benign, malignant = mask & (split.labels == 0), mask & (split.labels == 1)
+        both = benign.any() and malignant.any()
+        found.append(
+            Stratum(
+                name,
+                int(benign.sum()),
+                int(malignant.sum()),
+                share_of(called[malignant]) if malignant.any() else None,
+                share_of(~called[benign]) if benign.any() else None,
+                bootstrap(roc_auc, split.labels[mask], split.probabilities[mask]) if both else None,
+            )
+        )
+    return found

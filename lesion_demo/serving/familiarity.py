@@ -1,0 +1,22 @@
+"""Is a picture like those that the model has learnt from?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How far a picture lies from what the model knows.
+
+    Attributes:
+        distance: 0 or more; the larger, the less familiar.
+        limit: up to here a picture is familiar.
+    """
+
+    distance: float
+    limit: float
+
+    @property
+    def familiar(self) -> bool:
+        return self.distance <= self.limit

@@ -1,0 +1,175 @@
+"""What a checkpoint's files say, as dataclasses. What they do not say is None here, and named as a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.config import OperatingPoint
+
+TEST = "test"
+WITHOUT_NEAR_DUPLICATES = "test_without_near_duplicates"
+"""Keys in `metrics.json`."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval, where one was measured."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pictures by truth and verdict; malignant is positive."""
+
+    tn: int
+    fp: int
+    fn: int
+    tp: int
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """The verdicts at one threshold: shares 0–1."""
+
+    name: str
+    threshold: float
+    accuracy: Estimate | None = None
+    sensitivity: Estimate | None = None
+    specificity: Estimate | None = None
+    precision: Estimate | None = None
+    f1: Estimate | None = None
+    confusion: Confusion | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One set of pictures: `n` of them, `n_malignant` malignant."""
+
+    n: int
+    n_malignant: int
+    roc_auc: Estimate | None = None
+    pr_auc: Estimate | None = None
+    brier: Estimate | None = None
+    calibration_error: float | None = None
+    points: tuple[PointResult, ...] = ()
+
+    def point(self, name: str) -> PointResult | None:
+        """The operating point `name`; None where it was not measured."""
+        return next((point for point in self.points if point.name == name), None)
+
+
+@dataclass(frozen=True)
+class ChangeResult:
+    """Verdicts turned by a change to the picture: shares 0–1 of all, and of a class; mean shifts of the probability."""
+
+    name: str
+    n: int | None = None
+    flips: Estimate | None = None
+    flips_benign: Estimate | None = None
+    flips_malignant: Estimate | None = None
+    shift_benign: float | None = None
+    shift_malignant: float | None = None
+
+
+@dataclass(frozen=True)
+class StratumResult:
+    """Figures among some of the pictures."""
+
+    name: str
+    n_benign: int
+    n_malignant: int
+    sensitivity: Estimate | None = None
+    specificity: Estimate | None = None
+    roc_auc: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """`audit.json`; `blind_roc_auc` is what classifiers that see no lesion reach, by their name."""
+
+    operating_point: OperatingPoint
+    pictures: int
+    changes: tuple[ChangeResult, ...] = ()
+    strata: tuple[StratumResult, ...] = ()
+    blind_roc_auc: dict[str, Estimate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training, as `lesion_demo.config.StageConfig` describes it; None for what was not written down."""
+
+    name: str
+    epochs: int | None = None
+    train_backbone: bool | None = None
+    frozen_blocks: int | None = None
+    backbone_rate: float | None = None
+    head_rate: float | None = None
+    schedule: str | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    epoch_pictures: int | None = None
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """`config.json` as it was written, so that a setting it does not name is not made up.
+
+    Attributes:
+        augment: by the names of `lesion_demo.config.AugmentConfig`.
+        settings: what is a number, a word or a switch, by the names of `lesion_demo.config.TrainConfig`.
+    """
+
+    init: str
+    stages: tuple[Stage, ...]
+    augment: Mapping[str, Any]
+    settings: Mapping[str, str | float | bool]
+
+
+@dataclass(frozen=True)
+class History:
+    """How long training took: finished epochs by stage, in order, and seconds in all."""
+
+    epochs: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What the checkpoint does not say: a file, or a `part` of one; `damage` is why a file that is there is no use."""
+
+    file: str
+    part: str = ""
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """All that a checkpoint's folder says of its model.
+
+    Attributes:
+        name: of the folder.
+        results: of test splits, by their key in `metrics.json`; `validation` is by source.
+        plots: PNG files, by name.
+    """
+
+    name: str
+    meta: Checkpoint
+    results: dict[str, Result]
+    validation: dict[str, Result]
+    audit: AuditResult | None
+    procedure: Procedure | None
+    history: History | None
+    plots: dict[str, Path]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def test(self) -> Result | None:
+        """The test split in full."""
+        return self.results.get(TEST)

@@ -1,0 +1,98 @@
+"""Figures and names as a reader meets them; what was not measured is a dash, and a name without a text is itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lesion_demo.serving.model_card.facts import Estimate
+from lesion_demo.texts import Texts
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def share(estimate: Estimate | None, texts: Texts) -> str:
+    """`90.4 % (87.7–92.9)`."""
+    if estimate is None:
+        return texts.about.dash
+    if estimate.low is None or estimate.high is None:
+        return texts.percent(estimate.value)
+    return texts.interval({"value": estimate.value, "low": estimate.low, "high": estimate.high})
+
+
+def ratio(estimate: Estimate | None, texts: Texts) -> str:
+    """`0.963 (0.952–0.973)`."""
+    if estimate is None:
+        return texts.about.dash
+    value = decimal(estimate.value, texts)
+    if estimate.low is None or estimate.high is None:
+        return value
+    low, high = decimal(estimate.low, texts), decimal(estimate.high, texts)
+    return texts.about.with_interval.format(value=value, low=low, high=high)
+
+
+def complement(estimate: Estimate) -> Estimate:
+    """Of a share, the rest: from sensitivity to misses."""
+    low, high = (None if end is None else 1 - end for end in (estimate.high, estimate.low))
+    return Estimate(1 - estimate.value, low, high)
+
+
+def decimal(value: float | None, texts: Texts) -> str:
+    """`0.066`."""
+    return texts.about.dash if value is None else texts.number(value, 3)
+
+
+def signed(value: float | None, texts: Texts) -> str:
+    """`+0.066`, with a sign in any case."""
+    if value is None:
+        return texts.about.dash
+    return f"{MINUS if value < 0 else '+'}{texts.number(abs(value), 3)}"
+
+
+def count(value: int | None, texts: Texts) -> str:
+    """`1,000`."""
+    return texts.about.dash if value is None else texts.number(value)
+
+
+def plain(value: float | str | None, texts: Texts) -> str:
+    """A setting as it was written: `0.0012`, `auto`."""
+    if value is None:
+        return texts.about.dash
+    if isinstance(value, bool):
+        return texts.about.yes if value else texts.about.no
+    return value if isinstance(value, str) else f"{value:g}".replace(".", texts.page.decimal_mark)
+
+
+def point_name(name: str, texts: Texts) -> str:
+    """What an operating point is called in the whole page."""
+    return texts.verdict.points.get(name, name)
+
+
+def source_name(name: str, texts: Texts) -> str:
+    """A data set's name, and in brackets what it holds where that is known."""
+    note = texts.about.source_notes.get(name)
+    title = texts.about.sources.get(name, name)
+    return f"{title} ({note})" if note else title
+
+
+def stratum_name(name: str, texts: Texts) -> str:
+    """`skin tone dark` is worded by its kind, `skin tone`; the value itself stays as it is."""
+    words = texts.about.strata
+    if name in words:
+        return words[name]
+    kinds = [kind for kind, text in words.items() if "{value}" in text and name.startswith(f"{kind} ")]
+    return words[kinds[0]].format(value=name[len(kinds[0]) + 1 :]) if kinds else name
+
+
+def result_name(key: str, texts: Texts) -> str:
+    """A set of test pictures, by its key in `metrics.json`."""
+    return texts.about.results.get(key, key.replace("_", " "))
+
+
+def init_name(init: str, texts: Texts) -> str:
+    """Where the first weights came from."""
+    return texts.about.inits.get(init) or texts.about.init_checkpoint.format(name=Path(init).name)
+
+
+def capital(text: str) -> str:
+    """With a capital at the beginning of a sentence."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,75 @@
+"""What was found of many pictures, as a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from lesion_demo.config import OperatingPoint
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import replacing
+from lesion_demo.imaging.quality import QualityReport
+from lesion_demo.serving.decision import Outcome
+
+QUALITY_OK = "ok"
+
+
+@dataclass(frozen=True)
+class CsvRow:
+    """One picture in a table; its fields, in their order, are the columns.
+
+    Attributes:
+        file: the path as it was given.
+        probability: calibrated, of malignancy: six decimals, or empty.
+        verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
+        quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
+        error: why there is no probability, or empty.
+        operating_point, threshold: what the verdict was found with.
+    """
+
+    file: str
+    probability: str = ""
+    verdict: str = ""
+    quality: str = ""
+    error: str = ""
+    operating_point: str = ""
+    threshold: str = ""
+
+    @classmethod
+    def scored(
+        cls, file: str, probability: float, verdict: Outcome, quality: QualityReport, point: OperatingPoint
+    ) -> CsvRow:
+        """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
+        return cls(
+            file=file,
+            probability=f"{probability:.6f}",
+            verdict=verdict.value,
+            quality="; ".join(check.name for check in quality.warnings) or QUALITY_OK,
+            operating_point=point.name,
+            threshold=f"{point.threshold:.6f}",
+        )
+
+
+def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
+    """Write a heading and `rows` as UTF-8 into `path`; a file that was there is replaced when all is written.
+
+    Bytes of a file name that are not UTF-8 are written as escapes, so that one odd name does not spoil the table.
+
+    Raises:
+        LesionDemoError: the disk refused; a file that was there before is still there.
+    """
+    names = [field.name for field in fields(CsvRow)]
+    try:
+        with (
+            replacing(path) as part,
+            part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows([getattr(row, name) for name in names] for row in rows)
+    except OSError as error:
+        raise LesionDemoError(
+            f"Could not write {path} ({error}): free some disk space or choose another --out."
+        ) from error

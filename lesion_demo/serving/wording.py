@@ -1,0 +1,87 @@
+"""Findings in the reader's words, for the page and the report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.config import OperatingPoint
+from lesion_demo.imaging.quality import SEVERE, QualityCheck
+from lesion_demo.serving.analysis import Analysis
+from lesion_demo.serving.decision import MALIGNANT, Outcome
+from lesion_demo.texts import Texts
+
+SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
+"""An outcome's sign, beside its words; colour alone would not do."""
+SHARE = "share"
+"""Unit of a check that is told in percent."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What an operating point scored on the test pictures: shares 0–1 with the keys `value`, `low` and `high`."""
+
+    pictures: int
+    sensitivity: Mapping[str, float]
+    specificity: Mapping[str, float]
+
+
+def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
+    """How `point` did on the checkpoint's test pictures; None where it was not tested."""
+    report = meta.metrics.get("test", {})
+    for scores in report.get("points", []):
+        if scores["name"] == point.name:
+            return Tested(report["n"], scores["sensitivity"], scores["specificity"])
+    return None
+
+
+def comparison(analysis: Analysis, texts: Texts) -> str:
+    """The probability against the threshold, as a sentence."""
+    words = texts.verdict
+    low, high = analysis.uncertain_zone
+    sentence = words.above if analysis.call == MALIGNANT else words.below
+    if analysis.verdict is Outcome.UNCERTAIN:
+        sentence = words.in_zone
+    return sentence.format(
+        probability=texts.percent(analysis.probability),
+        threshold=texts.percent(analysis.operating_point.threshold),
+        low=texts.percent(low),
+        high=texts.percent(high),
+    )
+
+
+def reasons(analysis: Analysis, texts: Texts) -> list[str]:
+    """Why a picture is not, or hardly, fit to be judged and how to retake it; the gravest first."""
+    checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
+    found = [retake(check, texts) for check in checks]
+    if analysis.familiarity is not None and not analysis.familiarity.familiar:
+        found.append(texts.verdict.unfamiliar)
+    return found
+
+
+def retake(check: QualityCheck, texts: Texts) -> str:
+    """How to do better on a check that the picture failed."""
+    return texts.quality.retake.get(check.name, check.advice)
+
+
+def measured_line(check: QualityCheck, texts: Texts) -> tuple[str, str]:
+    """What was measured, with its unit, and the limit, both in words."""
+    words = texts.quality
+    unit = words.units.get(check.unit, f"{{value}} {check.unit}").strip()
+    bound = words.at_least if is_lower_bound(check) else words.at_most
+    return unit.format(value=_measured(check.value, check, texts)), bound.format(
+        limit=_measured(check.limit, check, texts)
+    )
+
+
+def is_lower_bound(check: QualityCheck) -> bool:
+    """Must the value lie above the limit? A check does not say so, but on which side it passes shows it."""
+    return (check.value >= check.limit) == check.passed
+
+
+def _measured(value: float, check: QualityCheck, texts: Texts) -> str:
+    """`value` of `check` in as many digits as its limit asks for; a share in percent."""
+    if check.unit == SHARE:
+        return texts.percent(value)
+    return texts.number(value, 0 if abs(check.limit) >= 10 else 2 if abs(check.limit) >= 0.1 else 4)

@@ -1,0 +1,188 @@
+"""The tab for many pictures: a table that fills while it runs, and can be stopped and taken away; and its endpoint."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES
+from lesion_demo.imaging.transforms import Picture
+from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
+from lesion_demo.serving.batch import BatchFinding, ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serving.table import CsvRow, write_csv
+from lesion_demo.serving.wording import SYMBOLS
+from lesion_demo.texts import Texts
+from lesion_demo.ui.events import MODEL_EVENTS, PRIVATE
+from lesion_demo.ui.fragments import fine
+from lesion_demo.ui.picture import display_copy
+
+Kind = Literal["html", "str", "number"]
+COLUMNS: dict[str, Kind] = {
+    "thumbnail": "html",
+    "file": "str",
+    "verdict": "str",
+    "probability": "number",
+    "quality": "str",
+    "error": "str",
+}
+"""Of the table on the page, with Gradio's types; a number is sorted as one."""
+WIDTHS: list[str | int] = ["110px", "260px", "190px", "130px", "190px", "360px"]
+THUMBNAIL_SIDE = 72
+DESCRIPTION = (
+    "Analyses many pictures, or zips of them, at one of the checkpoint's operating points. Returns a list with an "
+    "entry for each file (`verdict` is benign, malignant, uncertain, not_assessable, or empty where `error` says why), "
+    "and the same as a CSV file."
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run over some files in a folder of its own, which is deleted with the other uploads."""
+
+    analyzer: Analyzer
+    texts: Texts
+    folder: Path
+
+    @classmethod
+    def begin(cls, analyzer: Analyzer, texts: Texts) -> Batch:
+        uploads = Path(get_upload_folder())
+        uploads.mkdir(parents=True, exist_ok=True)
+        return cls(analyzer, texts, Path(tempfile.mkdtemp(prefix="batch-", dir=uploads)))
+
+    def findings(self, files: list[str], point_name: str) -> tuple[int, Iterator[BatchFinding]]:
+        """How many there will be, and one after the other."""
+        items = open_inputs([Path(file) for file in files], self.folder)
+        return len(items), analyze_batch(self.analyzer, items, self.analyzer.point(point_name))
+
+    def write_table(self, rows: list[CsvRow]) -> str:
+        path = self.folder / "results.csv"
+        write_csv(path, rows)
+        return str(path)
+
+
+def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
+    """Fill the current tab, and add the endpoint `/analyze_batch`."""
+    words = texts.batch
+    gr.HTML(fine(words.intro))
+    files = gr.File(
+        file_count="multiple", file_types=[*sorted(PICTURE_SUFFIXES), ".zip"], label=words.files_label,
+        height=160, elem_id="batch-files",
+    )  # fmt: skip
+    point = gr.Radio(
+        [(texts.verdict.points.get(one.name, one.name), one.name) for one in analyzer.meta.operating_points],
+        value=DEFAULT_OPERATING_POINT, label=texts.verdict.point_label, elem_id="batch-point",
+    )  # fmt: skip
+    with gr.Row():
+        run = gr.Button(words.run, variant="primary", elem_id="batch-run")
+        stop = gr.Button(words.cancel, elem_id="batch-stop")
+    status = gr.HTML("", elem_id="batch-status")
+    table = gr.Dataframe(
+        headers=[words.columns[name] for name in COLUMNS], datatype=[*COLUMNS.values()], interactive=False,
+        label=words.table_label, max_height=560, wrap=True, elem_id="batch-table", visible=False, buttons=[],
+    )  # fmt: skip
+    with gr.Row():
+        csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")
+        zip_file = gr.DownloadButton(words.reports, visible=False, elem_id="batch-zip")
+    outputs = [status, table, csv_file, zip_file]
+    running = run.click(
+        _runner(analyzer, texts), [files, point], outputs, show_progress_on=[status], **MODEL_EVENTS, **PRIVATE
+    )
+    stop.click(None, cancels=[running], **PRIVATE)
+    _add_endpoint(analyzer, texts)
+
+
+def _runner(analyzer: Analyzer, texts: Texts) -> Any:
+    def run(files: list[str] | None, point: str) -> Iterator[list[Any]]:
+        """After every picture: the state in words, the table so far, and, from the first on, both files."""
+        words = texts.batch
+        if not files:
+            yield [_said(words.nothing), gr.skip(), gr.skip(), gr.skip()]
+            return
+        batch = Batch.begin(analyzer, texts)
+        try:
+            total, findings = batch.findings(files, point)
+        except LesionDemoError as error:
+            yield [_said(str(error)), gr.skip(), gr.skip(), gr.skip()]
+            return
+        archive = ReportArchive(batch.folder / "reports.zip", analyzer, texts)
+        lines, rows = [], []
+        for done, finding in enumerate(findings, start=1):
+            shown = None if finding.picture is None else display_copy(finding.picture)
+            if shown is not None:
+                archive.add(finding, shown)
+            lines.append(_line(finding, shown, texts))
+            rows.append(finding.row)
+            failed = sum(bool(row.error) for row in rows)
+            said = words.progress.format(done=done, total=total)
+            if done == total:
+                said = words.done.format(total=total, assessed=total - failed, failed=failed)
+            yield [
+                _said(said),
+                gr.update(value=lines, visible=True),
+                gr.update(value=batch.write_table(rows), visible=True),
+                gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
+            ]
+
+    return run
+
+
+def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
+    def analyze_batch_files(files: list[str] | None, operating_point: str) -> tuple[list[dict[str, str]], str]:
+        if not files:
+            raise gr.Error(escape(texts.batch.nothing), print_exception=False)
+        batch = Batch.begin(analyzer, texts)
+        try:
+            _, findings = batch.findings(files, operating_point)
+        except LesionDemoError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        rows = [finding.row for finding in findings]
+        return [asdict(row) for row in rows], batch.write_table(rows)
+
+    names = [one.name for one in analyzer.meta.operating_points]
+    gr.Button(visible=False).click(
+        analyze_batch_files,
+        [
+            gr.File(file_count="multiple", label="files", visible=False),
+            gr.Radio(names, value=DEFAULT_OPERATING_POINT, label="operating_point", visible=False),
+        ],
+        [gr.JSON(label="rows", visible=False), gr.File(label="csv", visible=False)],
+        api_name="analyze_batch",
+        api_description=DESCRIPTION,
+        **MODEL_EVENTS,
+    )
+
+
+def _line(finding: BatchFinding, shown: Picture | None, texts: Texts) -> list[Any]:
+    """The finding's row in the table on the page; what comes from outside is escaped, as the table shows HTML."""
+    if finding.analysis is None or shown is None:
+        return ["", escape(finding.item.name), "", None, "", escape(finding.error)]
+    verdict = finding.analysis.verdict
+    said = f"{SYMBOLS[verdict]} {texts.verdict.outcomes[verdict.value]}"
+    checks = [texts.quality.names.get(check.name, check.name) for check in finding.analysis.quality.warnings]
+    quality = "⚠ " + ", ".join(checks) if checks else texts.quality.results["ok"]
+    return [_thumbnail(shown), escape(finding.item.name), said, round(finding.analysis.probability, 4), quality, ""]
+
+
+def _thumbnail(picture: Picture) -> str:
+    """An <img> that carries its pixels, uint8 [h, w, 3] scaled down: no file, no request."""
+    image = Image.fromarray(picture)
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f"<img alt='' width='{image.width}' height='{image.height}' src='data:image/jpeg;base64,{data}'>"
+
+
+def _said(text: str) -> str:
+    return f"<p role='status'>{escape(text)}</p>"

@@ -1,0 +1,105 @@
+"""An analyzer without a network, for the page: what it is to find, a test says beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.imaging.quality import check_quality
+from lesion_demo.imaging.transforms import Picture, visible_part
+from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
+from lesion_demo.serving.explanation import METHODS
+from lesion_demo.serving.familiarity import Familiarity
+
+SIDE = 64
+"""Of the square that it claims to have seen, pixels."""
+POINTS = (OperatingPoint("sensitive", 0.25), OperatingPoint("balanced", 0.5), OperatingPoint("accuracy", 0.6))
+TESTED = {"sensitive": (0.9, 0.8), "balanced": (0.8, 0.95)}
+"""Sensitivity and specificity; `accuracy` was not tested."""
+
+
+def scores(name: str, threshold: float) -> dict[str, Any]:
+    def around(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.03, "high": value + 0.03}
+
+    sensitivity, specificity = TESTED[name]
+    return {
+        "name": name,
+        "threshold": threshold,
+        "sensitivity": around(sensitivity),
+        "specificity": around(specificity),
+        "confusion": {"tn": 400, "fp": 100, "fn": 50, "tp": 450},
+    }
+
+
+def fake_meta(margin: float = 0.0) -> Checkpoint:
+    """A checkpoint with round figures, calibrated where half of the pictures are malignant."""
+    tested = [scores(point.name, point.threshold) for point in POINTS if point.name in TESTED]
+    metrics = {"test": {"n": 1000, "n_malignant": 500, "points": tested}}
+    return Checkpoint(
+        backbone="fake",
+        preprocess=PreprocessSpec(image_size=SIDE),
+        temperature=1.0,
+        operating_points=POINTS,
+        val_roc_auc=0.9,
+        referral_margin=margin,
+        trained_at="2026-01-01",
+        metrics=metrics,
+        weights_sha256="f" * 64,
+    )
+
+
+class FakeAnalyzer(Analyzer):
+    """Finds what its attributes say in every picture; the quality alone is measured.
+
+    Attributes:
+        probability: of malignancy, 0–1.
+        margin: in log-odds, of the uncertain zone.
+        familiar: does the picture look like those it has learnt from?
+        off_lesion: does the heat lie beside the lesion?
+        asked: how many pictures it was shown.
+        seen: the last of them, uint8 [H, W, 3].
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path("checkpoints/fake")
+        self.meta = fake_meta()
+        self.asked = 0
+        self.seen: Picture | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Lower concern, in a picture like any other."""
+        self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
+
+    def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+        self.asked, self.seen = self.asked + 1, picture
+        height, width = picture.shape[:2]
+        lesion = blob(SIDE / 2, SIDE / 2) > 0.3
+        middle = (8.0, 8.0) if self.off_lesion else (SIDE / 2, SIDE / 2)
+        return Analysis(
+            probability=self.probability,
+            operating_point=point or self.point(DEFAULT_OPERATING_POINT),
+            margin=self.margin,
+            quality=check_quality(picture),
+            familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0),
+            heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},
+            lesion=lesion,
+            visible=visible_part(self.meta.preprocess, picture),
+            shape=(height, width),
+        )
+
+    def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:
+        return np.array([self.probability for _ in pictures])
+
+
+def blob(x: float, y: float) -> NDArray[np.float32]:
+    """A round spot at (x, y), float32 [SIDE, SIDE] in 0–1."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    return np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (SIDE / 8) ** 2)).astype(np.float32)

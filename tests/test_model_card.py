@@ -1,0 +1,424 @@
+"""The model card: the figures of a checkpoint's own files, no more and no less."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lesion_demo.__main__ import main
+from lesion_demo.checkpoint import find_best_checkpoint
+from lesion_demo.config import OperatingPoint
+from lesion_demo.errors import CheckpointError
+from lesion_demo.serving.model_card import ModelFacts, model_card, read_facts
+from lesion_demo.serving.model_card.facts import AuditResult, ChangeResult, Estimate, Result, StratumResult
+from lesion_demo.serving.model_card.limits import (
+    BLIND_LIMIT,
+    CALIBRATION_LIMIT,
+    FEW_IN_CLASS,
+    FEW_OF_SOURCE,
+    FLIP_LIMIT,
+    NEAR_DUPLICATE_LIMIT,
+    clearly_below,
+    known_limits,
+)
+from lesion_demo.serving.model_card.markdown import plain
+from lesion_demo.texts import load_texts
+
+PROJECT = Path(__file__).resolve().parent.parent
+TEXTS = load_texts()
+UNKNOWN = "The checkpoint’s files do not say."
+RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The shipped checkpoint without its weights, to be spoilt."""
+    shipped = find_best_checkpoint(PROJECT / "checkpoints")
+    assert (shipped / "audit.json").is_file(), f"audit {shipped} before it is shipped: python -m lesion_demo audit"
+    ignored = shutil.ignore_patterns("*.safetensors", "resume", "README.md", "split.csv")
+    return Path(shutil.copytree(shipped, tmp_path / "run", ignore=ignored))
+
+
+@pytest.fixture
+def facts(folder: Path) -> ModelFacts:
+    return read_facts(folder)
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def change(path: Path, edit: Callable[[Any], object]) -> None:
+    values = load(path)
+    edit(values)
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def card_of(folder: Path) -> str:
+    return model_card(read_facts(folder)).replace("\u00a0", " ")
+
+
+def percent(estimate: dict[str, float]) -> str:
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
+
+
+def rows_under(card: str, caption: str) -> list[list[str]]:
+    """The cells of the table after `caption`, its header first."""
+    lines = card.partition(caption)[2].split("\n\n")[1].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if not line.startswith("| ---")]
+
+
+def test_every_operating_point_is_as_in_the_metrics(folder: Path) -> None:
+    card, metrics = card_of(folder), load(folder / "metrics.json")
+    for key, title in (
+        ("test", "Test"),
+        ("test_without_near_duplicates", "Test without near-duplicates of training pictures"),
+    ):
+        header, *rows = rows_under(card, f"**{title}: by operating point**")
+        assert header[2:7] == ["Accuracy", "Sensitivity", "Specificity", "Precision (PPV)", "F1"]
+        assert len(rows) == len(metrics[key]["points"]) > 0
+        for row, point in zip(rows, metrics[key]["points"], strict=True):
+            cells = [point["confusion"][cell] for cell in ("tp", "fn", "fp", "tn")]
+            assert row[1:] == [f"{point['threshold']:.3f}", *(percent(point[rate]) for rate in RATES), *map(str, cells)]
+
+
+def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
+    card, metrics = card_of(folder), load(folder / "metrics.json")
+
+    def ratio(estimate: dict[str, float]) -> str:
+        return "{value:.3f} ({low:.3f}–{high:.3f})".format(**estimate)
+
+    row = rows_under(card, "**Independent of a threshold**")[1]
+    test = metrics["test"]
+    assert row[1:] == [
+        f"{test['n']:,}",
+        f"{test['n_malignant']:,}",
+        *(ratio(test[name]) for name in ("roc_auc", "pr_auc", "brier")),
+        f"{test['calibration_error']:.3f}",
+    ]
+    rows = rows_under(card, "## By source\n\n")
+    assert [row[1] for row in rows[1:]] == [f"{result['n']:,}" for result in metrics["validation_by_source"].values()]
+    assert [row[3] for row in rows[1:]] == [
+        ratio(result["roc_auc"]) for result in metrics["validation_by_source"].values()
+    ]
+
+
+def test_audit_is_as_in_its_file(folder: Path) -> None:
+    card, audit = card_of(folder), load(folder / "audit.json")
+    rows = {row[0].lower(): row for row in rows_under(card, "## Changes that should turn no verdict\n\n")[1:]}
+    assert len(rows) == len(audit["changes"]) > 5
+    for found in audit["changes"]:
+        row = rows[found["name"].lower()]
+        assert row[1:4] == [percent(found[name]) for name in ("flips", "flips_benign", "flips_malignant")]
+        assert [float(cell.replace("−", "-")) for cell in row[4:]] == [
+            round(found["shift_benign"], 3),
+            round(found["shift_malignant"], 3),
+        ]
+    strata = rows_under(card, "## Among some of the pictures\n\n")
+    assert [row[1:3] for row in strata[1:]] == [
+        [f"{stratum['n_benign']:,}", f"{stratum['n_malignant']:,}"] for stratum in audit["strata"]
+    ]
+    for name in audit["blind_roc_auc"]:
+        assert f"| {name} | " in card
+
+
+def test_data_weights_and_dates_are_told(folder: Path) -> None:
+    card, meta = card_of(folder), load(folder / "checkpoint.json")
+    assert f"SHA-256 of the weights: {meta['weights_sha256']}" in card
+    assert f"Trained on: {meta['trained_at']}" in card
+    rows = rows_under(card, "## Data\n\n")
+    for row, data in zip(rows[1:], meta["data"].values(), strict=True):
+        counts = data["counts"]
+        assert row[1] == f"{counts['train/benign']:,} + {counts['train/malignant']:,}"
+        assert row[4] == str(data["dropped"])
+    for name, package in meta["packages"].items():
+        assert f"| {name} | {package} |" in card
+
+
+def test_every_plot_is_linked_once(folder: Path, facts: ModelFacts) -> None:
+    card = card_of(folder)
+    assert len(facts.plots) > 5
+    for path in facts.plots.values():
+        assert card.count(f"](plots/{path.name})") == 1
+
+
+def test_every_row_has_as_many_cells_as_its_header(folder: Path) -> None:
+    blocks = [block.splitlines() for block in card_of(folder).split("\n\n") if block.startswith("|")]
+    assert len(blocks) > 8
+    for block in blocks:
+        assert {line.count(" | ") for line in block} == {block[0].count(" | ")}
+
+
+def test_card_follows_the_metrics(folder: Path) -> None:
+    before = card_of(folder)
+
+    def edit(metrics: Any) -> None:
+        point = next(point for point in metrics["test"]["points"] if point["name"] == "sensitive")
+        point["sensitivity"] = {"value": 0.4321, "low": 0.4, "high": 0.45678}
+
+    change(folder / "metrics.json", edit)
+    after = card_of(folder)
+    assert "43.2 % (40.0–45.7)" not in before
+    assert "| Sensitivity at “Sensitive” | 43.2 % (40.0–45.7) |" in after
+    assert "misses 56.8 % (54.3–60.0)" in after
+
+
+def test_missing_audit_is_named_and_not_made_up(folder: Path) -> None:
+    (folder / "audit.json").unlink()
+    card = card_of(folder)
+    assert "- audit.json is missing." in card
+    for title in ("Among some of the pictures", "Changes that should turn no verdict", "Without seeing a lesion"):
+        assert card.partition(f"## {title}\n\n")[2].startswith(UNKNOWN)
+    assert "Verdicts turned by the worst" not in card
+    assert "cannot make out a lesion (" not in card
+
+
+def test_complete_checkpoint_lacks_nothing(facts: ModelFacts) -> None:
+    assert facts.gaps == ()
+    assert "## Missing" not in model_card(facts)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "audit.json", "config.json", "history.csv"])
+def test_damaged_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_text('{"test": {"n": 3' if name.endswith("json") else "epoch,split\n1,val\n")
+    assert f"- {name} cannot be used: " in card_of(folder)
+
+
+def test_audit_of_another_checkpoint_is_refused(folder: Path) -> None:
+    change(folder / "audit.json", lambda audit: audit["operating_point"].update(threshold=0.123))
+    card = card_of(folder)
+    assert "- audit.json cannot be used: ValueError: the checkpoint has no point" in card
+    assert "at 0.123000; audit it again" in card
+    assert "Verdicts turned by the worst" not in card
+
+
+def test_missing_metrics_are_those_of_the_checkpoint(folder: Path) -> None:
+    whole = card_of(folder)
+    (folder / "metrics.json").unlink()
+    card = card_of(folder)
+    assert "- metrics.json is missing." in card
+    assert rows_under(card, "**Test: by operating point**") == rows_under(whole, "**Test: by operating point**")
+
+
+def test_checkpoint_alone_says_what_it_can(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "checkpoint.json":
+            path.unlink()
+    change(folder / "checkpoint.json", lambda meta: meta.update(metrics={}, data={}))
+    card = card_of(folder)
+    for gap in ("metrics.json is missing", "audit.json is missing", "config.json is missing", "plots is missing"):
+        assert f"- {gap}." in card
+    assert "- checkpoint.json says nothing of “data”." in card
+    assert "- metrics.json says nothing of “test”." in card
+    assert "There is no test split" in card
+    assert card.count(UNKNOWN) >= 6
+
+
+def test_without_a_checkpoint_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="No checkpoint in"):
+        read_facts(tmp_path)
+
+
+def test_unknown_keys_do_no_harm(folder: Path) -> None:
+    before = card_of(folder)
+    for name in ("metrics.json", "audit.json", "config.json"):
+        change(folder / name, lambda values: values.update(horoscope={"sign": ["Pisces"]}, test_of_taste=[1]))
+    change(folder / "audit.json", lambda audit: audit["changes"][0].update(mood="good"))
+    assert card_of(folder) == before
+
+
+def test_figure_that_is_null_is_a_dash(folder: Path) -> None:
+    def edit(metrics: Any) -> None:
+        metrics["test"]["roc_auc"] = {"value": None, "low": None, "high": None}
+        metrics["test"]["points"][0]["sensitivity"] = None
+
+    change(folder / "metrics.json", edit)
+    card = card_of(folder)
+    assert rows_under(card, "**Independent of a threshold**")[1][3] == "—"
+    assert rows_under(card, "**Test: by operating point**")[1][3] == "—"
+
+
+def test_procedure_is_what_the_configuration_says(folder: Path) -> None:
+    def edit(config: Any) -> None:
+        del config["dropout"]
+        config["init"] = "somewhere/checkpoints/first"
+        config["augment"] = {"ring": 0.123, "crop": 0.5, "crop_scale": [0.25, 0.75], "erasing": 0.0, "snow": 0.5}
+        config["stages"] = [{"name": "one", "epochs": 7, "train_backbone": False}]
+
+    change(folder / "config.json", edit)
+    card = card_of(folder)
+    assert "First weights: those of the checkpoint first, " in card
+    assert "somewhere" not in card
+    assert "before the lit field is cropped: 12 %" in card
+    assert "- crop to 0.25–0.75 of the area, aspect ratio —: 50 %" in card
+    assert "- snow: 50 %" in card
+    assert "erased" not in card
+    assert "Dropout" not in card
+    assert rows_under(card, "**Stages, in order**") == [
+        ["Stage", "Epochs", "Layers trained"],
+        ["one", "0 of at most 7", "head alone"],
+    ]
+
+
+def test_what_comes_from_files_is_text(folder: Path) -> None:
+    evil = "<script>alert(1)</script> | **bold** [x](http://x) `y`"
+
+    def edit(audit: Any) -> None:
+        audit["strata"][0]["name"] = audit["changes"][0]["name"] = evil
+
+    change(folder / "audit.json", edit)
+    change(folder / "checkpoint.json", lambda meta: meta["packages"].update({evil: evil}))
+    change(folder / "metrics.json", lambda metrics: metrics["validation_by_source"].update({evil: metrics["test"]}))
+    card = card_of(folder)
+    assert "<script" not in card
+    assert "**bold**" not in card
+    assert not re.search(r"(?<!\\)]\(http", card)
+    assert card.count("&lt;script&gt;alert(1)&lt;/script&gt; \\| \\*\\*bold\\*\\* \\[x\\](http://x) \\`y\\`") >= 5
+
+
+def test_plain_leaves_names_readable() -> None:
+    assert plain("efficientnet_b3-cpu") == "efficientnet_b3-cpu"
+    assert plain("_sly_ a\nb") == "\\_sly\\_ a b"
+    assert plain("a & b") == "a &amp; b"
+
+
+def only(facts: ModelFacts, **changes: Any) -> tuple[str, ...]:
+    """Limits of a model of which nothing is known but `changes`."""
+    meta = replace(facts.meta, data={})
+    empty = replace(facts, meta=meta, results={}, validation={}, audit=None)
+    return known_limits(replace(empty, **changes), TEXTS)
+
+
+def says(limits: tuple[str, ...], part: str) -> bool:
+    return any(part in limit.replace("\u00a0", " ") for limit in limits)
+
+
+def audit_with(**parts: Any) -> AuditResult:
+    return AuditResult(OperatingPoint("balanced", 0.5), 100, **parts)
+
+
+def test_without_figures_only_what_is_always_true_is_a_limit(facts: ModelFacts) -> None:
+    limits = only(facts)
+    assert len(limits) == 2
+    assert f"{facts.meta.prevalence:.0%}".replace("%", "\u00a0%") in limits[0]
+    assert "no test split" in limits[1]
+
+
+def test_calibration_is_a_limit_above_its_threshold(facts: ModelFacts) -> None:
+    for error, told in ((CALIBRATION_LIMIT, False), (CALIBRATION_LIMIT + 0.001, True)):
+        limits = only(facts, results={"test": Result(100, 50, calibration_error=error)})
+        assert says(limits, "differ by 0.041") is told
+
+
+def test_change_is_a_limit_above_its_threshold_in_either_class(facts: ModelFacts) -> None:
+    def change_of(benign: float, malignant: float) -> ChangeResult:
+        return ChangeResult("snow", flips_benign=Estimate(benign), flips_malignant=Estimate(malignant))
+
+    assert not says(only(facts, audit=audit_with(changes=(change_of(FLIP_LIMIT, 0.0),))), "snow")
+    assert says(only(facts, audit=audit_with(changes=(change_of(0.07, 0.0),))), "snow (7.0 % on benign")
+    worse = replace(change_of(0.0, 0.3), name="hail")
+    limits = only(facts, audit=audit_with(changes=(change_of(0.07, 0.0), worse)))
+    assert says(limits, "hail (30.0 % on malignant pictures); snow (7.0 % on benign pictures)")
+
+
+def test_blind_classifier_is_a_limit_from_its_threshold_on(facts: ModelFacts) -> None:
+    weak = {"border pixels": Estimate(BLIND_LIMIT - 0.001)}
+    assert not says(only(facts, audit=audit_with(blind_roc_auc=weak)), "without medicine")
+    strong = weak | {"8 × 8 thumbnail": Estimate(BLIND_LIMIT, 0.7, 0.8)}
+    assert says(only(facts, audit=audit_with(blind_roc_auc=strong)), "(8 × 8 thumbnail) reaches a ROC-AUC of 0.750")
+
+
+def test_near_duplicates_are_a_limit_where_they_flatter(facts: ModelFacts) -> None:
+    for lost, told in ((NEAR_DUPLICATE_LIMIT / 2, False), (NEAR_DUPLICATE_LIMIT * 2, True)):
+        results = {
+            "test": Result(100, 50, roc_auc=Estimate(0.95)),
+            "test_without_near_duplicates": Result(90, 45, roc_auc=Estimate(0.95 - lost)),
+        }
+        assert says(only(facts, results=results), "Without near-duplicates") is told
+
+
+def test_stratum_is_a_limit_where_its_whole_interval_lies_below(facts: ModelFacts) -> None:
+    everything = StratumResult("all", 100, 100, sensitivity=Estimate(0.9), specificity=Estimate(0.9))
+    poor = StratumResult("without a ring", 50, 50, Estimate(0.7, 0.6, 0.8), Estimate(0.8, 0.7, 0.95))
+    again = replace(poor, name="without ringed malignant")
+    limits = only(facts, audit=audit_with(strata=(everything, poor, again)))
+    assert says(limits, "Without a ring: sensitivity 70.0 % (60.0–80.0), against 90.0 % among all")
+    assert not says(limits, "specificity 80")
+    assert not says(limits, "ringed malignant")  # the same malignant pictures once more
+
+
+def test_clearly_below_needs_an_interval() -> None:
+    assert clearly_below(Estimate(0.5, 0.4, 0.6), Estimate(0.7))
+    assert not clearly_below(Estimate(0.5, 0.4, 0.8), Estimate(0.7))
+    assert not clearly_below(Estimate(0.5), Estimate(0.7))
+    assert not clearly_below(None, Estimate(0.7))
+    assert not clearly_below(Estimate(0.5, 0.4, 0.6), None)
+
+
+def test_few_pictures_are_a_limit(facts: ModelFacts) -> None:
+    strata = (
+        StratumResult("skin tone dark", 1, FEW_IN_CLASS),
+        StratumResult("skin tone light", FEW_IN_CLASS, FEW_IN_CLASS),
+        StratumResult("diagnosis mel", 0, FEW_IN_CLASS),
+        StratumResult("diagnosis df", FEW_IN_CLASS - 1, 0),
+    )
+    limits = only(facts, audit=audit_with(strata=strata))
+    assert says(limits, "too few to judge by: skin tone (estimated): dark (1 + 30); diagnosis df (29 + 0).")
+
+
+def test_small_and_poor_sources_are_limits(facts: ModelFacts) -> None:
+    data = {
+        "padufes20": {"counts": {"train/benign": FEW_OF_SOURCE - 2, "val/malignant": 1}},
+        "big": {"counts": {"train/benign": FEW_OF_SOURCE}},
+    }
+    limits = only(
+        facts,
+        meta=replace(facts.meta, data=data),
+        results={"test": Result(100, 50, roc_auc=Estimate(0.95, 0.9, 0.99))},
+        validation={
+            "padufes20": Result(45, 18, roc_auc=Estimate(0.8, 0.7, 0.9)),
+            "big": Result(500, 250, roc_auc=Estimate(0.93, 0.9, 0.96)),
+        },
+    )
+    assert says(limits, "phone photographs, without a dermatoscope): 499 pictures in all")
+    assert says(limits, "ROC-AUC 0.800 (0.700–0.900) on 45 validation pictures, against 0.950 on test")
+    assert not says(limits, "big")
+
+
+def test_command_writes_the_card_beside_the_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "audit.json").unlink()
+    before = set(folder.iterdir())
+    assert main(["card", "--checkpoint", str(folder)]) == 0
+    assert set(folder.iterdir()) - before == {folder / "README.md"}
+    written = (folder / "README.md").read_text(encoding="utf-8")
+    assert written.startswith("# Model card: run\n")
+    assert written == model_card(read_facts(folder))
+    assert "lacking: audit.json\n" in capsys.readouterr().out
+
+
+def test_command_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "README.md").mkdir()
+    assert main(["card", "--checkpoint", str(folder)]) == 1
+    assert "Could not write" in capsys.readouterr().err
+    assert main(["card", "--checkpoint", str(folder / "nothing")]) == 1
+    assert "No checkpoint in" in capsys.readouterr().err
+
+
+def test_card_is_the_same_in_every_number_in_german(facts: ModelFacts) -> None:
+    from lesion_demo.serving.model_card.description import describe
+
+    english, german = (describe(facts, load_texts(language)) for language in ("en", "de"))
+    assert [len(section.tables) for section in english.details] == [len(section.tables) for section in german.details]
+    for one, other in zip(english.headlines, german.headlines, strict=True):
+        assert one.value.replace(".", ",") == other.value
+        assert one.label != other.label or one.label == "ROC-AUC"

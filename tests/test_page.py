@@ -1,0 +1,286 @@
+"""What the page says of a picture, piece by piece, without a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_analyzer import SIDE, FakeAnalyzer
+from PIL import Image
+
+from lesion_demo.config import OperatingPoint
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
+from lesion_demo.serving.analysis import Analysis
+from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.prevalence import at_prevalence, predictive_values
+from lesion_demo.serving.wording import SYMBOLS
+from lesion_demo.texts import load_texts
+from lesion_demo.ui.events import Choices, View
+from lesion_demo.ui.fragments import error_card
+from lesion_demo.ui.heat import heat_html, heat_pair
+from lesion_demo.ui.launch import launch_options
+from lesion_demo.ui.meaning import meaning_html
+from lesion_demo.ui.page import example_caption
+from lesion_demo.ui.picture import DISPLAY_SIDE
+from lesion_demo.ui.quality import quality_html
+from lesion_demo.ui.take_away import Circumstances, ReportWriter
+from lesion_demo.ui.verdict import CUSTOM, point_html, probability_bar, verdict_html
+
+TEXTS = load_texts("en")
+GOOD = render_phantom(5, malignant=True)
+DIM = render_phantom(5, malignant=True, brightness=0.4)
+BLACK = render_phantom(5, malignant=True, brightness=0.1)
+
+
+@pytest.fixture
+def analyzer() -> FakeAnalyzer:
+    return FakeAnalyzer()
+
+
+def plain(html: str) -> str:
+    """What a reader reads, in one line."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
+
+
+def verdict(analyzer: FakeAnalyzer, picture: np.ndarray = GOOD, *, dermoscopic: bool = True) -> str:
+    return verdict_html(analyzer.analyze(picture), analyzer.meta, TEXTS, dermoscopic=dermoscopic)
+
+
+@pytest.mark.parametrize(
+    ("probability", "margin", "outcome"),
+    [(0.1, 0.0, Outcome.BENIGN), (0.7, 0.4, Outcome.MALIGNANT), (0.27, 0.4, Outcome.UNCERTAIN)],
+)
+def test_verdict_has_sign_words_bar_and_advice(
+    analyzer: FakeAnalyzer, probability: float, margin: float, outcome: Outcome
+) -> None:
+    analyzer.probability, analyzer.margin = probability, margin
+    html = verdict(analyzer)
+    assert html.count("<section") == 1
+    assert f"class='card {outcome.value}'" in html
+    text = plain(html)
+    assert f"{SYMBOLS[outcome]} {TEXTS.verdict.outcomes[outcome.value]}" in text
+    assert TEXTS.verdict.advice[outcome.value] in text
+    assert f"this picture {probability * 100:.1f} %" in text
+    assert "threshold 25.0 %" in text
+    assert "<details>" not in html
+
+
+def test_signs_and_words_of_the_outcomes_differ() -> None:
+    assert len(set(SYMBOLS.values())) == len(SYMBOLS) == len(Outcome)
+    assert len(set(TEXTS.verdict.outcomes.values())) == len(Outcome)
+
+
+def test_lower_concern_comes_with_a_safety_net(analyzer: FakeAnalyzer) -> None:
+    assert "Refer changing or worrying lesions whatever the score." in plain(verdict(analyzer))
+
+
+def test_not_assessable_gives_reasons_first_and_the_number_only_on_request(analyzer: FakeAnalyzer) -> None:
+    html = verdict(analyzer, BLACK)
+    assert html.count("<section") == 1  # the warning is the verdict
+    before, _, hidden = html.partition("<details>")
+    assert "Not assessable" in before
+    assert TEXTS.quality.retake["brightness"] in plain(before)
+    assert "bar" not in before
+    assert "class='bar'" in hidden
+    assert "unlike" not in plain(html)
+
+
+def test_unfamiliar_picture_is_not_assessable_however_good_it_is(analyzer: FakeAnalyzer) -> None:
+    analyzer.familiar = False
+    text = plain(verdict(analyzer))
+    assert "Not assessable" in text
+    assert TEXTS.verdict.unfamiliar in text
+
+
+def test_poor_picture_is_warned_about_before_the_verdict(analyzer: FakeAnalyzer) -> None:
+    html = verdict(analyzer, DIM)
+    assert html.index("card warning") < html.index("card benign")
+    assert html.index(TEXTS.quality.retake["brightness"]) < html.index("card benign")
+
+
+def test_picture_without_dermatoscope_is_out_of_scope(analyzer: FakeAnalyzer) -> None:
+    assert TEXTS.verdict.not_dermoscopic not in plain(verdict(analyzer))
+    html = verdict(analyzer, dermoscopic=False)
+    assert html.index(TEXTS.verdict.not_dermoscopic_heading) < html.index("card benign")
+
+
+def test_bar_shows_the_uncertain_zone_only_where_there_is_one(analyzer: FakeAnalyzer) -> None:
+    assert "bar-zone" not in probability_bar(analyzer.analyze(GOOD), TEXTS)
+    analyzer.margin = 0.4
+    analysis = analyzer.analyze(GOOD)
+    low, high = analysis.uncertain_zone
+    bar = probability_bar(analysis, TEXTS)
+    assert f"--from:{low:.4f};--to:{high:.4f}" in bar
+    assert f"from {TEXTS.percent(low)} to {TEXTS.percent(high)}" in bar
+    assert low < 0.25 < high
+
+
+def test_operating_point_tells_what_was_tested_and_nothing_else(analyzer: FakeAnalyzer) -> None:
+    tested = plain(point_html(analyzer.meta, analyzer.point("sensitive"), TEXTS))
+    assert "1,000 test pictures" in tested
+    assert "sensitivity 90.0 % (87.0–93.0)" in tested
+    assert "specificity 80.0 % (77.0–83.0)" in tested
+    assert "sensitivity" not in point_html(analyzer.meta, analyzer.point("accuracy"), TEXTS)
+    assert TEXTS.verdict.custom_note in point_html(analyzer.meta, analyzer.point(CUSTOM, 0.4), TEXTS)
+    assert point_html(analyzer.meta, OperatingPoint("nameless", 0.5), TEXTS) == ""
+
+
+def meaning(analyzer: FakeAnalyzer, prevalence: float, point: OperatingPoint | None = None) -> str:
+    return plain(meaning_html(analyzer.analyze(GOOD, point), analyzer.meta, TEXTS, prevalence=prevalence))
+
+
+def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnalyzer) -> None:
+    text = meaning(analyzer, 0.02)
+    values = predictive_values(0.9, 0.8, 0.02)
+    assert values.ppv is not None
+    assert values.npv is not None
+    assert TEXTS.percent(at_prevalence(0.1, 0.5, 0.02)).replace("\u00a0", " ") in text
+    assert "Of 1,000 such patients, 20 have a malignant lesion" in text
+    assert "finds 18 and misses 2; of the 980 others it calls 196" in text
+    assert f"PPV {values.ppv * 100:.1f} %" in text
+    assert f"NPV {values.npv * 100:.1f} %" in text
+    assert "Of 100 such patients, 50 have" in meaning(analyzer, 0.5)
+
+
+def test_meaning_marks_the_row_of_the_outcome(analyzer: FakeAnalyzer) -> None:
+    for probability, margin, outcome in ((0.1, 0.0, "benign"), (0.7, 0.0, "malignant"), (0.25, 0.4, "uncertain")):
+        analyzer.probability, analyzer.margin = probability, margin
+        html = meaning_html(analyzer.analyze(GOOD), analyzer.meta, TEXTS, prevalence=0.02)
+        assert f"class='values {outcome}'" in html
+        assert (TEXTS.verdict.uncertain_counted in plain(html)) == (margin > 0)
+
+
+def test_no_predictive_value_without_a_test(analyzer: FakeAnalyzer) -> None:
+    for point, reason in (
+        (analyzer.point(CUSTOM, 0.4), TEXTS.verdict.custom_not_tested),
+        (analyzer.point("accuracy"), TEXTS.verdict.not_tested),
+    ):
+        text = meaning(analyzer, 0.02, point)
+        assert reason in text
+        assert "Post-test probability" in text
+        assert "PPV 8" not in text
+
+
+def test_no_post_test_probability_without_a_verdict(analyzer: FakeAnalyzer) -> None:
+    analyzer.familiar = False
+    assert meaning(analyzer, 0.02) == TEXTS.verdict.no_post_test
+
+
+def test_quality_table_has_a_line_per_check() -> None:
+    checks = (
+        QualityCheck("brightness", 20.0, 89.0, "of 255", SEVERE, "More light."),
+        QualityCheck("glare", 0.2, 0.15, "share", WARNING, "Less glare."),
+        QualityCheck("sharpness", 0.02311, 0.0105, "", OK, "Hold still."),
+        QualityCheck("framing", 3.0, 12.0, "mm", WARNING, "Put it in the <middle>."),
+    )
+    html = quality_html(QualityReport(checks), TEXTS)
+    rows = [plain(row) for row in re.findall(r"<tr.*?</tr>", html)][1:]
+    assert rows == [
+        "Brightness 20 of 255 (≥ 89) ✕ too poor",
+        TEXTS.quality.retake["brightness"],
+        "Glare 20.0 % (≤ 15.0 %) ⚠ warning",
+        TEXTS.quality.retake["glare"],
+        "Sharpness 0.0231 (≥ 0.0105) ✓ pass",
+        "framing 3 mm (≥ 12) ⚠ warning",
+        "Put it in the <middle>.",
+    ]
+    assert "<middle>" not in html
+
+
+def test_every_check_and_method_has_its_texts(analyzer: FakeAnalyzer) -> None:
+    analysis = analyzer.analyze(GOOD)
+    assert {check.name for check in analysis.quality.checks} <= set(TEXTS.quality.names)
+    assert {check.name for check in analysis.quality.checks} <= set(TEXTS.quality.retake)
+    assert set(analysis.heats) == set(TEXTS.page.methods) == set(TEXTS.page.method_notes)
+
+
+def test_heat_pair_is_the_picture_and_what_lies_over_it(analyzer: FakeAnalyzer) -> None:
+    wide = np.pad(GOOD, ((0, 0), (50, 50), (0, 0)), mode="edge")
+    analysis = analyzer.analyze(wide)
+    left, right = heat_pair(wide, analysis, "gradcam", 0.6)
+    assert left.shape == right.shape == wide.shape
+    assert np.array_equal(left, wide)
+    assert not np.array_equal(right, wide)
+    assert np.array_equal(heat_pair(wide, analysis, "gradcam", 0.0)[1], wide)
+    assert not np.array_equal(heat_pair(wide, analysis, "eigencam", 0.6)[1], right)
+
+
+def note(analysis: Analysis) -> str:
+    return plain(heat_html(analysis, "gradcam", TEXTS))
+
+
+def test_heat_off_the_lesion_is_warned_about(analyzer: FakeAnalyzer) -> None:
+    assert "⚠" not in note(analyzer.analyze(GOOD))
+    assert "not why" in note(analyzer.analyze(GOOD))
+    analyzer.off_lesion = True
+    assert "lies off the lesion" in note(analyzer.analyze(GOOD))
+
+
+def test_heat_says_what_it_does_not_show(analyzer: FakeAnalyzer) -> None:
+    empty = analyzer.analyze(GOOD)
+    empty.heats["gradcam"][:] = 0
+    assert TEXTS.page.heat_empty in note(empty)
+    assert TEXTS.page.heat_not_assessable in note(analyzer.analyze(BLACK))
+    wide = np.pad(GOOD, ((0, 0), (SIDE, SIDE), (0, 0)), mode="edge")
+    assert TEXTS.page.heat_outside in note(analyzer.analyze(wide))
+    assert TEXTS.page.heat_outside not in note(analyzer.analyze(GOOD))
+
+
+def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
+    view = View(analyzer, TEXTS)
+    (tmp_path / "letter.jpg").write_bytes(b"Dear doctor")
+    found, card = view.find(str(tmp_path / "letter.jpg"))
+    assert found is None
+    assert "is not a picture" in plain(card)
+    assert TEXTS.page.empty_heading in view.find(None)[1]
+
+
+def test_session_keeps_a_small_copy(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
+    Image.fromarray(np.tile(GOOD, (5, 7, 1))).save(tmp_path / "large.png")
+    found, _ = View(analyzer, TEXTS).find(str(tmp_path / "large.png"))
+    assert found is not None
+    assert max(found.picture.shape) == DISPLAY_SIDE
+    assert found.analysis.shape == (1500, 2100)
+
+
+def test_choices_name_the_operating_point_they_stand_for(analyzer: FakeAnalyzer) -> None:
+    named = Choices("balanced", 0.9, True, 2.0, "gradcam", 60)
+    assert named.operating_point(analyzer) == analyzer.point("balanced")
+    custom = Choices(CUSTOM, 0.9, False, 2.0, "gradcam", 60)
+    assert custom.operating_point(analyzer) == OperatingPoint(CUSTOM, 0.9)
+    assert custom.circumstances(" 17 ").case_id == "17"
+    assert custom.circumstances("").prevalence == pytest.approx(0.02)
+
+
+def test_reports_lie_where_the_cache_is_cleared(
+    analyzer: FakeAnalyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    writer = ReportWriter(analyzer.meta, "a-checkpoint", TEXTS)
+    circumstances = Circumstances("17", True, 0.02, "gradcam")
+    for write, start in ((writer.pdf, b"%PDF"), (writer.json, b"{")):
+        first, second = (write(analyzer.analyze(GOOD), GOOD, circumstances) for _ in range(2))
+        assert first != second
+        assert first.is_relative_to(tmp_path / "uploads")
+        assert first.read_bytes().startswith(start)
+
+
+def test_nothing_is_kept_shared_or_told() -> None:
+    options = launch_options(TEXTS)
+    assert {name for name in ("share", "run_history", "enable_monitoring", "show_error") if options[name]} == set()
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
+def test_text_from_outside_is_escaped() -> None:
+    assert "<script>" not in error_card("<script>alert(1)</script>", TEXTS)
+
+
+def test_examples_are_said_to_be_artificial() -> None:
+    files = [Path("phantom_benign_1.jpg"), Path("phantom_malignant_ring.jpg"), Path("a_new_one.jpg")]
+    captions = [example_caption(file, TEXTS) for file in files]
+    assert captions == ["artificial: benign", "artificial: malignant, with ring", "a new one"]

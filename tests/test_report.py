@@ -1,0 +1,93 @@
+"""Reports: the PDF read back, and the JSON, for every outcome and in both languages."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from fake_analyzer import FakeAnalyzer, fake_meta
+from pypdf import PdfReader
+
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.serving.analysis import Analysis
+from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.prevalence import at_prevalence
+from lesion_demo.serving.report import render_pdf, report_json
+from lesion_demo.texts import load_texts
+
+PICTURE = render_phantom(3, malignant=True, size=300)
+META = fake_meta(0.6)
+
+
+def analysis(outcome: Outcome) -> Analysis:
+    analyzer = FakeAnalyzer()
+    analyzer.margin = 0.6
+    analyzer.probability = {Outcome.MALIGNANT: 0.81, Outcome.UNCERTAIN: 0.22}.get(outcome, 0.04)
+    analyzer.familiar = outcome is not Outcome.NOT_ASSESSABLE
+    return analyzer.analyze(PICTURE)
+
+
+def read(pdf: bytes) -> tuple[str, int]:
+    """The text, on one line, and how many pictures are in it."""
+    (page,) = PdfReader(io.BytesIO(pdf)).pages
+    return " ".join(page.extract_text().replace("\N{NO-BREAK SPACE}", " ").split()), len(page.images)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("outcome", Outcome)
+def test_pdf_says_what_was_found(outcome: Outcome, language: str) -> None:
+    texts, found = load_texts(language), analysis(outcome)
+    assert found.verdict is outcome
+    text, pictures = read(render_pdf(found, PICTURE, META, "a-run", texts, case_id="Case 12 – Łódź"))
+    assert pictures == 2
+    assert texts.verdict.outcomes[outcome.value] in text
+    assert " ".join(texts.verdict.advice[outcome.value].split()) in text
+    assert "Case 12 – Łódź" in text
+    assert "a-run" in text
+    assert META.weights_sha256[:16] in text
+    assert " ".join(texts.page.disclaimer.split()) in text
+    probability = texts.percent(found.probability).replace("\N{NO-BREAK SPACE}", " ")
+    assert (probability in text) == (outcome is not Outcome.NOT_ASSESSABLE)
+    assert (" ".join(texts.verdict.unfamiliar.split()) in text) == (outcome is Outcome.NOT_ASSESSABLE)
+
+
+def test_pdf_names_what_lies_outside_the_test_and_survives_odd_letters() -> None:
+    texts = load_texts("en")
+    found = analysis(Outcome.BENIGN)
+    text, _ = read(render_pdf(found, PICTURE, META, "a-run", texts, dermoscopic=False, case_id="皮膚"))
+    assert texts.verdict.not_dermoscopic_heading in text
+    plain, _ = read(render_pdf(found, PICTURE, META, "a-run", texts))
+    assert texts.verdict.not_dermoscopic_heading not in plain
+
+
+@pytest.mark.parametrize("shape", [(40, 400), (400, 40)])
+def test_pdf_of_an_oblong_picture_is_one_page(shape: tuple[int, int]) -> None:
+    picture = np.resize(PICTURE, (*shape, 3)).astype(np.uint8)
+    found = FakeAnalyzer().analyze(picture)
+    assert read(render_pdf(found, picture, META, "a-run", load_texts("de")))[1] == 2
+
+
+def test_json_is_plain_and_complete() -> None:
+    found = analysis(Outcome.UNCERTAIN)
+    report = json.loads(json.dumps(report_json(found, PICTURE, META, "a-run", load_texts(), prevalence=0.1)))
+    assert report["verdict"] == "uncertain"
+    assert report["call"] == "benign"
+    assert report["probability"] == found.probability
+    assert report["post_test"]["probability"] == pytest.approx(at_prevalence(0.22, 0.5, 0.1))
+    point = report["operating_point"]
+    assert point["uncertain_from"] < point["threshold"] == 0.25 < point["uncertain_to"]
+    assert point["test"]["sensitivity"] == {"value": 0.9, "low": 0.87, "high": 0.93}
+    assert [check["name"] for check in report["quality"]] == [check.name for check in found.quality.checks]
+    assert report["picture"] == {"height": 300, "width": 300, "dermoscopic": True}
+    assert report["model"]["weights_sha256"] == "f" * 64
+    assert "case_id" not in report
+    assert report_json(found, PICTURE, META, "a-run", load_texts(), case_id="7")["case_id"] == "7"
+
+
+def test_json_of_a_picture_that_cannot_be_assessed_has_no_post_test_probability() -> None:
+    report = report_json(analysis(Outcome.NOT_ASSESSABLE), PICTURE, META, "a-run", load_texts())
+    assert report["verdict"] == "not_assessable"
+    assert report["post_test"]["probability"] is None
+    assert report["reasons"] == [load_texts().verdict.unfamiliar]

@@ -1,0 +1,139 @@
+"""The translations: complete, alike in what they fill in, and with numbers as their readers write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+
+from lesion_demo import texts as module
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.texts import TRANSLATIONS, languages, load_texts
+
+PACKAGE = TRANSLATIONS.parent
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text below `value` with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def translation(language: str) -> dict[str, str]:
+    return dict(leaves(json.loads((TRANSLATIONS / f"{language}.json").read_text(encoding="utf-8"))))
+
+
+@pytest.fixture
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The translations in a folder of their own, where they may be spoilt."""
+    for path in TRANSLATIONS.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(module, "TRANSLATIONS", tmp_path)
+    return tmp_path
+
+
+def change(path: Path, area: str, key: str, value: Any) -> None:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if value is None:
+        del values[area][key]
+    else:
+        values[area][key] = value
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_english_and_german_are_there() -> None:
+    assert languages() == ["en", "de"]
+    assert load_texts().language == "en"
+    assert load_texts("de").page.title != load_texts("en").page.title
+    with pytest.raises(LesionDemoError, match=r"'fr'.*en, de"):
+        load_texts("fr")
+
+
+def test_missing_key_is_named(copies: Path) -> None:
+    change(copies / "de.json", "page", "title", None)
+    with pytest.raises(LesionDemoError, match=r"de\.json: page lacks title"):
+        load_texts("de")
+    assert load_texts("en")
+
+
+def test_unknown_key_is_named(copies: Path) -> None:
+    change(copies / "en.json", "verdict", "horoscope", "Pisces")
+    with pytest.raises(LesionDemoError, match=r"en\.json: verdict should not have horoscope"):
+        load_texts("en")
+
+
+def test_missing_word_is_named(copies: Path) -> None:
+    change(copies / "de.json", "verdict", "outcomes", {"benign": "Geringerer Verdacht"})
+    with pytest.raises(LesionDemoError, match=r"de\.json: verdict\.outcomes lacks malignant"):
+        load_texts("de")
+
+
+def test_file_that_is_no_json_is_named(copies: Path) -> None:
+    (copies / "de.json").write_text("{", encoding="utf-8")
+    with pytest.raises(LesionDemoError, match=r"de\.json cannot be read"):
+        load_texts("de")
+
+
+@pytest.mark.parametrize("language", [language for language in languages() if language != "en"])
+def test_translations_fill_in_the_same_values(language: str) -> None:
+    def filled(text: str) -> set[str]:
+        return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+    english, other = translation("en"), translation(language)
+    assert english.keys() == other.keys()
+    assert {path for path in english if filled(english[path]) != filled(other[path])} == set()
+
+
+@pytest.mark.parametrize("language", [language for language in languages() if language != "en"])
+def test_no_sentence_is_left_in_english(language: str) -> None:
+    english, other = translation("en"), translation(language)
+    assert [path for path, text in english.items() if len(text.split()) > 3 and other[path] == text] == []
+
+
+def test_every_text_is_used() -> None:
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for pattern in ("*.py", "*.js")
+        for path in PACKAGE.rglob(pattern)
+        if path.name != "texts.py"
+    )
+    source = code + (PACKAGE / "texts.py").read_text(encoding="utf-8").partition("class Texts:")[2]
+    texts = load_texts()
+    areas = [getattr(texts, field.name) for field in fields(texts) if is_dataclass(getattr(texts, field.name))]
+    names = [field.name for area in areas for field in fields(area)]
+    assert len(names) > 50
+    assert [name for name in names if not re.search(rf"\b{name}\b", source)] == []
+
+
+@pytest.mark.parametrize(
+    ("share", "english", "german"),
+    [
+        (0.0, "0.0 %", "0,0 %"),
+        (0.0002, "under 0.1 %", "unter 0,1 %"),
+        (0.214, "21.4 %", "21,4 %"),
+        (0.9999, "over 99.9 %", "über 99,9 %"),
+        (1.0, "100.0 %", "100,0 %"),
+    ],
+)
+def test_percentages_do_not_round_to_certainty(share: float, english: str, german: str) -> None:
+    assert load_texts("en").percent(share).replace("\u00a0", " ") == english
+    assert load_texts("de").percent(share).replace("\u00a0", " ") == german
+
+
+def test_numbers_and_intervals_are_written_as_in_the_language() -> None:
+    interval = {"value": 0.904, "low": 0.877, "high": 0.929}
+    assert load_texts("en").number(12345.6, 1) == "12,345.6"
+    assert load_texts("de").number(12345.6, 1) == "12.345,6"
+    assert load_texts("de").interval(interval) == "90,4\u00a0% (87,7–92,9)"

@@ -37,7 +37,7 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
     with gr.Blocks(title=texts.page.title, analytics_enabled=False, delete_cache=CACHE_SECONDS) as app:
         gr.HTML(header(texts), elem_id="head")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab(texts.page.tab_one, id="one"):
                 add_picture_tab(analyzer, texts)
             with gr.Tab(texts.page.tab_many, id="many"):

@@ -179,3 +179,15 @@ def test_bad_checkpoint_or_point_is_one_line(
     assert error.startswith("error: ")
     assert "\n" not in error
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_close_calls_are_uncertain_and_hopeless_pictures_not_assessable(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    points = (OperatingPoint("sensitive", 0.5),)
+    meta = Checkpoint("resnet18", PreprocessSpec(64), 1.0, points, 0.5, referral_margin=50.0)
+    save_checkpoint(tmp_path / "unsure", build_model("resnet18"), meta)
+    Image.fromarray(render_phantom(1, malignant=True, size=160)).save(tmp_path / "good.png")
+    Image.new("RGB", (160, 160), (2, 2, 2)).save(tmp_path / "black.png")
+    out = tmp_path / "out.csv"
+    assert score(tmp_path / "good.png", tmp_path / "black.png", "--out", out, "--checkpoint", tmp_path / "unsure") == 0
+    assert [row["verdict"] for row in read(out)] == ["uncertain", "not_assessable"]

@@ -15,7 +15,6 @@ ROOMS = (
     "imaging.field_of_view",
     "imaging.artefacts",
     "imaging.transforms",
-    "imaging.strangers",
     "imaging.quality",
     "imaging.lesion",
     "imaging.skin_tone",

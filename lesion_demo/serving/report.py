@@ -18,7 +18,7 @@ from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.explanation import DEFAULT_METHOD, overlay
 from lesion_demo.serving.prevalence import at_prevalence
-from lesion_demo.serving.wording import SYMBOLS, comparison, measured_line, reasons, tested
+from lesion_demo.serving.wording import SYMBOLS, comparison, measured_line, measured_on_test, reasons, tested
 from lesion_demo.texts import Texts
 
 REPORT_SCHEMA = 1
@@ -138,13 +138,7 @@ def _point(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
     words, point = texts.verdict, analysis.operating_point
     parts = [texts.report.point.format(name=words.points.get(point.name, words.custom))]
     if scores := tested(meta, point):
-        parts.append(
-            words.measured.format(
-                pictures=texts.number(scores.pictures),
-                sensitivity=texts.interval(scores.sensitivity),
-                specificity=texts.interval(scores.specificity),
-            )
-        )
+        parts.append(measured_on_test(scores, texts))
     return " ".join(parts)
 
 

@@ -36,6 +36,15 @@ def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
     return None
 
 
+def measured_on_test(scores: Tested, texts: Texts) -> str:
+    """Sensitivity and specificity with their intervals, as a sentence."""
+    return texts.verdict.measured.format(
+        pictures=texts.number(scores.pictures),
+        sensitivity=texts.interval(scores.sensitivity),
+        specificity=texts.interval(scores.specificity),
+    )
+
+
 def comparison(analysis: Analysis, texts: Texts) -> str:
     """The probability against the threshold, as a sentence."""
     words = texts.verdict

@@ -8,7 +8,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.wording import SYMBOLS, comparison, reasons, tested
+from lesion_demo.serving.wording import SYMBOLS, comparison, measured_on_test, reasons, tested
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import card, fine, heading, notice
 
@@ -93,11 +93,5 @@ def point_html(meta: Checkpoint, point: OperatingPoint, texts: Texts) -> str:
         return fine(words.custom_note)
     parts = [words.point_notes[point.name]] if point.name in words.point_notes else []
     if scores := tested(meta, point):
-        parts.append(
-            words.measured.format(
-                pictures=texts.number(scores.pictures),
-                sensitivity=texts.interval(scores.sensitivity),
-                specificity=texts.interval(scores.specificity),
-            )
-        )
+        parts.append(measured_on_test(scores, texts))
     return fine(" ".join(parts))

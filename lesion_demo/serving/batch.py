@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,14 @@ from lesion_demo.texts import Texts
 
 MAX_PICTURES = 500
 MAX_UNPACKED_BYTES = 1_000_000_000
+
+_CHUNK = 1 << 16
+_ENCRYPTED = 1  # the bit in a zip member's flags
+_REFUSALS = (
+    *(LesionDemoError, OSError, EOFError, ValueError, RuntimeError, OverflowError),
+    *(zipfile.BadZipFile, struct.error, zlib.error),
+)
+"""Ours, and what `zipfile` raises on damaged zips, found by feeding it some."""
 
 
 @dataclass(frozen=True)
@@ -57,47 +67,86 @@ class BatchFinding:
 
 
 def open_inputs(
-    paths: Sequence[Path],
-    folder: Path,
-    *,
-    max_pictures: int = MAX_PICTURES,
-    max_bytes: int = MAX_UNPACKED_BYTES,
+    paths: Sequence[Path], folder: Path, *, max_pictures: int = MAX_PICTURES, max_bytes: int = MAX_UNPACKED_BYTES
 ) -> list[BatchItem]:
-    """The pictures among `paths`, zips unpacked into `folder`, which exists.
+    """The pictures among `paths`, zips unpacked into `folder`, which exists and is the caller's to delete.
 
-    A zip's pictures come in the order of their names. What cannot be unpacked is an item with an error.
+    A zip's pictures come in the order of their names. What cannot be unpacked is an item with an error. Both limits
+    are for all `paths` together; files take their places before zips do.
 
     Raises:
-        LesionDemoError: there are more than `max_pictures`.
+        LesionDemoError: there are more than `max_pictures` files, not counting zips.
     """
+    zips = {path for path in paths if path.suffix.lower() == ".zip"}
+    files = sum(path not in zips for path in paths)
+    if files > max_pictures:
+        raise LesionDemoError(f"These are {files} pictures: choose at most {max_pictures} at once.")
+    room = _Room(max_pictures - files, max_bytes)
     items: list[BatchItem] = []
     for number, path in enumerate(paths):
-        if path.suffix.lower() == ".zip":
-            items += _unpack(path, folder / str(number), max_pictures, max_bytes)
-        else:
-            items.append(BatchItem(path.name, path))
-    if len(items) > max_pictures:
-        raise LesionDemoError(f"These are {len(items)} pictures: choose at most {max_pictures} at once.")
+        items += _unpack(path, folder / str(number), room) if path in zips else [BatchItem(path.name, path)]
     return items
 
 
-def _unpack(archive: Path, folder: Path, max_pictures: int, max_bytes: int) -> list[BatchItem]:
-    """The pictures of a zip, written under names of our own: those inside may point anywhere."""
-    items = []
+@dataclass
+class _Room:
+    """What all zips together may still hold; fewer than 0 `bytes`: they held too much."""
+
+    pictures: int
+    bytes: int
+
+
+def _unpack(archive: Path, folder: Path, room: _Room) -> list[BatchItem]:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = sorted((one for one in opened.infolist() if _is_picture(one)), key=lambda one: one.filename)
-            if len(members) > max_pictures or sum(one.file_size for one in members) > max_bytes:
-                reason = f"it holds more than {max_pictures} pictures or {max_bytes / 1e6:.0f} MB; divide it"
-                return [BatchItem(archive.name, None, f"The zip {archive.name} was not opened: {reason}.")]
+            if len(members) > room.pictures:
+                raise LesionDemoError(f"it holds {len(members)} pictures, only {room.pictures} more fit; divide it")
+            room.pictures -= len(members)
             folder.mkdir(parents=True)
-            for number, member in enumerate(members):
-                path = folder / f"{number}{PurePosixPath(member.filename).suffix.lower()}"
-                path.write_bytes(opened.read(member))
-                items.append(BatchItem(f"{archive.name}/{member.filename}", path))
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:  # RuntimeError: encrypted
-        items.append(BatchItem(archive.name, None, f"The zip {archive.name} cannot be opened ({error}): make it anew."))
+            items = list(_unpack_members(opened, members, archive.name, folder, room))
+    except _REFUSALS as error:
+        return [BatchItem(archive.name, None, f"The zip {archive.name} cannot be opened: {_reason(error)}.")]
     return items or [BatchItem(archive.name, None, f"The zip {archive.name} holds no pictures.")]
+
+
+def _unpack_members(
+    opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], archive: str, folder: Path, room: _Room
+) -> Iterator[BatchItem]:
+    """Each of `members`, written under a name of our own: those inside may point anywhere."""
+    for number, member in enumerate(members):
+        path = folder / f"{number}{PurePosixPath(member.filename).suffix.lower()}"
+        name = f"{archive}/{member.filename}"
+        try:
+            _extract(opened, member, path, room)
+        except _REFUSALS as error:
+            path.unlink(missing_ok=True)
+            yield BatchItem(name, None, f"“{member.filename}” cannot be unpacked: {_reason(error)}.")
+        else:
+            yield BatchItem(name, path)
+        if room.bytes < 0:
+            return
+
+
+def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, room: _Room) -> None:
+    """Write `member` to `path`, or raise when there is no room; the size that it claims to have counts for nothing."""
+    if member.flag_bits & _ENCRYPTED:
+        raise LesionDemoError("it is encrypted; make the zip anew without a password")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of bzip2 and LZMA, `zipfile` unpacks all that a chunk holds at once: 82 bytes may become 90 MB.
+        raise LesionDemoError("its compression is unusual; make the zip anew with the usual one, Deflate")
+    with opened.open(member) as source, path.open("wb") as target:
+        while room.bytes >= 0 and (chunk := source.read(_CHUNK)):
+            room.bytes -= len(chunk)
+            target.write(chunk)
+    if room.bytes < 0:
+        raise LesionDemoError("from here on, the pictures take more space than is allowed at once; divide the zip")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error) if isinstance(error, LesionDemoError) else "it is damaged or of an unknown kind; make it anew"
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
@@ -115,9 +164,11 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
         try:
             picture = load_image(item.path)
         except ImageError as error:
-            yield BatchFinding(item, error=str(error))
-            continue
-        yield BatchFinding(item, analyzer.analyze(picture, point), picture)
+            # A zip's picture lies under a name of ours, which the reader has never seen.
+            named = str(error).replace(f"“{item.path.name}”", f"“{PurePosixPath(item.name).name}”")
+            yield BatchFinding(item, error=named)
+        else:
+            yield BatchFinding(item, analyzer.analyze(picture, point), picture)
 
 
 class ReportArchive:

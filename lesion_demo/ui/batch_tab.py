@@ -6,6 +6,7 @@ import base64
 import io
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -20,7 +21,7 @@ from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.batch import BatchFinding, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serving.table import CsvRow, write_csv
+from lesion_demo.serving.table import write_csv
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
 from lesion_demo.ui.events import MODEL_EVENTS, PRIVATE
@@ -48,27 +49,39 @@ DESCRIPTION = (
 
 @dataclass(frozen=True)
 class Batch:
-    """A run over some files in a folder of its own, which is deleted with the other uploads."""
+    """A run over some files.
+
+    Attributes:
+        unpacked: a folder for the pictures out of zips; it is deleted when the run ends.
+        results: a folder for what may be taken away; Gradio deletes what it was told of with the other uploads.
+    """
 
     analyzer: Analyzer
-    texts: Texts
-    folder: Path
+    unpacked: Path
+    results: Path
 
     @classmethod
-    def begin(cls, analyzer: Analyzer, texts: Texts) -> Batch:
+    @contextmanager
+    def begin(cls, analyzer: Analyzer) -> Iterator[Batch]:
+        """A run that ends with the `with` block: when it is done, was stopped or failed."""
         uploads = Path(get_upload_folder())
         uploads.mkdir(parents=True, exist_ok=True)
-        return cls(analyzer, texts, Path(tempfile.mkdtemp(prefix="batch-", dir=uploads)))
+        results = Path(tempfile.mkdtemp(prefix="batch-", dir=uploads))
+        try:
+            with tempfile.TemporaryDirectory(prefix="unpacked-", dir=uploads) as unpacked:
+                yield cls(analyzer, Path(unpacked), results)
+        finally:
+            if not any(results.iterdir()):
+                results.rmdir()
+
+    @property
+    def table(self) -> Path:
+        return self.results / "results.csv"
 
     def findings(self, files: list[str], point_name: str) -> tuple[int, Iterator[BatchFinding]]:
         """How many there will be, and one after the other."""
-        items = open_inputs([Path(file) for file in files], self.folder)
+        items = open_inputs([Path(file) for file in files], self.unpacked)
         return len(items), analyze_batch(self.analyzer, items, self.analyzer.point(point_name))
-
-    def write_table(self, rows: list[CsvRow]) -> str:
-        path = self.folder / "results.csv"
-        write_csv(path, rows)
-        return str(path)
 
 
 def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
@@ -104,50 +117,59 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
 
 def _runner(analyzer: Analyzer, texts: Texts) -> Any:
     def run(files: list[str] | None, point: str) -> Iterator[list[Any]]:
-        """After every picture: the state in words, the table so far, and, from the first on, both files."""
-        words = texts.batch
         if not files:
-            yield [_said(words.nothing), gr.skip(), gr.skip(), gr.skip()]
+            yield [_said(texts.batch.nothing), gr.skip(), gr.skip(), gr.skip()]
             return
-        batch = Batch.begin(analyzer, texts)
-        try:
-            total, findings = batch.findings(files, point)
-        except LesionDemoError as error:
-            yield [_said(str(error)), gr.skip(), gr.skip(), gr.skip()]
-            return
-        archive = ReportArchive(batch.folder / "reports.zip", analyzer, texts)
-        lines, rows = [], []
-        for done, finding in enumerate(findings, start=1):
-            shown = None if finding.picture is None else display_copy(finding.picture)
-            if shown is not None:
-                archive.add(finding, shown)
-            lines.append(_line(finding, shown, texts))
-            rows.append(finding.row)
-            failed = sum(bool(row.error) for row in rows)
-            said = words.progress.format(done=done, total=total)
-            if done == total:
-                said = words.done.format(total=total, assessed=total - failed, failed=failed)
-            yield [
-                _said(said),
-                gr.update(value=lines, visible=True),
-                gr.update(value=batch.write_table(rows), visible=True),
-                gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
-            ]
+        with Batch.begin(analyzer) as batch:
+            try:
+                total, findings = batch.findings(files, point)
+            except LesionDemoError as error:
+                yield [_said(str(error)), gr.skip(), gr.skip(), gr.skip()]
+                return
+            yield from _progress(batch, texts, total, findings)
 
     return run
+
+
+def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding]) -> Iterator[list[Any]]:
+    """After every picture: the state in words, the table so far, and, from the first on, both files."""
+    words = texts.batch
+    archive = ReportArchive(batch.results / "reports.zip", batch.analyzer, texts)
+    # Gradio deletes the files that it was told of: so it is told before they are written, as a run may be stopped.
+    files = [gr.update(value=str(path), visible=False) for path in (batch.table, archive.path)]
+    yield [_said(words.progress.format(done=0, total=total)), gr.skip(), *files]
+    lines, rows = [], []
+    for done, finding in enumerate(findings, start=1):
+        shown = None if finding.picture is None else display_copy(finding.picture)
+        if shown is not None:
+            archive.add(finding, shown)
+        lines.append(_line(finding, shown, texts))
+        rows.append(finding.row)
+        write_csv(batch.table, rows)
+        failed = sum(bool(row.error) for row in rows)
+        said = words.progress.format(done=done, total=total)
+        if done == total:
+            said = words.done.format(total=total, assessed=total - failed, failed=failed)
+        yield [
+            _said(said),
+            gr.update(value=lines, visible=True),
+            gr.update(value=str(batch.table), visible=True),
+            gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
+        ]
 
 
 def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
     def analyze_batch_files(files: list[str] | None, operating_point: str) -> tuple[list[dict[str, str]], str]:
         if not files:
             raise gr.Error(escape(texts.batch.nothing), print_exception=False)
-        batch = Batch.begin(analyzer, texts)
-        try:
-            _, findings = batch.findings(files, operating_point)
-        except LesionDemoError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
-        rows = [finding.row for finding in findings]
-        return [asdict(row) for row in rows], batch.write_table(rows)
+        with Batch.begin(analyzer) as batch:
+            try:
+                _, findings = batch.findings(files, operating_point)
+            except LesionDemoError as error:
+                raise gr.Error(escape(str(error)), print_exception=False) from error
+            rows = [finding.row for finding in findings]
+            write_csv(batch.table, rows)
+            return [asdict(row) for row in rows], str(batch.table)
 
     names = [one.name for one in analyzer.meta.operating_points]
     gr.Button(visible=False).click(

@@ -69,11 +69,14 @@ class PreprocessSpec:
     Attributes:
         image_size: side of the square input, pixels.
         crop_field_of_view: cut a dermatoscope's dark ring away first.
+        round_window: show the network the same round field of every picture, whether it came with a ring or without:
+            what lies outside is the mean colour. Only with `crop_field_of_view`.
         mean, std: per channel, for values in 0–1.
     """
 
     image_size: int = 300
     crop_field_of_view: bool = True
+    round_window: bool = False
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 

@@ -45,8 +45,8 @@ def draw_random_ring(image: Picture, rng: np.random.Generator) -> Picture:
     """
     return draw_ring(
         image,
-        centre=(rng.normal(0.5, 0.03), rng.normal(0.5, 0.03)),
-        radius=rng.uniform(0.36, 0.66),
+        centre=(rng.normal(0.5, 0.04), rng.normal(0.5, 0.04)),
+        radius=rng.uniform(0.34, 0.66),
         aspect=float(np.exp(rng.uniform(-0.3, 0.3))),
         softness=float(np.exp(rng.uniform(np.log(0.004), np.log(0.12)))),
         darkness=rng.uniform(0.0, 18.0),

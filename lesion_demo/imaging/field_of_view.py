@@ -18,6 +18,8 @@ LIT_SHARE = 0.12
 """A pixel is lit above max(LIT_FLOOR, LIT_SHARE × the 95th percentile) of luminance (0–255)."""
 CORNER = 0.06
 """Side of the square looked at in each corner, as a share of the picture's shorter side."""
+ROUND_GROWTH = 1.36
+"""From the box inside a round field to the box around it: √2, less a little that a soft edge darkens."""
 MIN_SIDE = 0.35
 """A field narrower than this share of the shorter side is not believed: the picture is dark for another reason."""
 
@@ -61,6 +63,23 @@ def find_field_of_view(image: NDArray[np.uint8]) -> Box:
         top=round(box.top * height / rows),
         right=round(box.right * width / columns),
         bottom=round(box.bottom * height / rows),
+    )
+
+
+def round_field_of_view(image: NDArray[np.uint8]) -> Box:
+    """The box around the round field of `image` (uint8 [H, W, 3]), as far as the picture shows it.
+
+    Without a ring it is the whole picture, and so it is with a ring that touches the corners alone: the disc in it is
+    lit in either case.
+    """
+    height, width = image.shape[:2]
+    inner = find_field_of_view(image)
+    across, down = (round((ROUND_GROWTH - 1) / 2 * side) for side in (inner.width, inner.height))
+    return Box(
+        left=max(0, inner.left - across),
+        top=max(0, inner.top - down),
+        right=min(width, inner.right + across),
+        bottom=min(height, inner.bottom + down),
     )
 
 

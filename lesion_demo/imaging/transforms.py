@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
-from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
+from lesion_demo.imaging.field_of_view import Box, find_field_of_view, round_field_of_view
 
 Picture = NDArray[np.uint8]
 """RGB uint8 [H, W, 3]."""
@@ -28,7 +28,7 @@ def eval_transform(spec: PreprocessSpec, image_size: int | None = None) -> Trans
     `image_size` overrides the spec's, for the smaller pictures of an early training stage.
     """
     side = image_size or spec.image_size
-    steps = v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side), *_normalise(spec)])
+    steps = v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side), *_normalise(spec), *_window(spec)])
 
     def transform(picture: Picture) -> Tensor:
         output: Tensor = steps(_as_tensor(_crop(picture, spec)))
@@ -42,8 +42,7 @@ def visible_part(spec: PreprocessSpec, picture: Picture) -> tuple[int, int, int,
 
     A heat map from the network covers exactly this square.
     """
-    height, width = picture.shape[:2]
-    box = find_field_of_view(picture) if spec.crop_field_of_view else Box(0, 0, width, height)
+    box = _field(picture, spec)
     side = min(box.width, box.height)
     return box.left + (box.width - side) // 2, box.top + (box.height - side) // 2, side, side
 
@@ -82,15 +81,27 @@ def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> l
     ]
     erasing = [v2.RandomErasing(p=augment.erasing, scale=(0.02, 0.15))] if augment.erasing > 0 else []
     chosen = [v2.RandomApply([step], p=p) for p, step in optional if p > 0]
-    return [*resized, *chosen, *_normalise(spec), *erasing]
+    return [*resized, *chosen, *_normalise(spec), *erasing, *_window(spec)]
 
 
 def _normalise(spec: PreprocessSpec) -> list[nn.Module]:
     return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(spec.mean), list(spec.std))]
 
 
+def _window(spec: PreprocessSpec) -> list[nn.Module]:
+    return [RoundWindow()] if spec.round_window else []
+
+
+def _field(picture: Picture, spec: PreprocessSpec) -> Box:
+    """The part of `picture` that the network is shown the middle of."""
+    if not spec.crop_field_of_view:
+        return Box(0, 0, picture.shape[1], picture.shape[0])
+    return round_field_of_view(picture) if spec.round_window else find_field_of_view(picture)
+
+
 def _crop(picture: Picture, spec: PreprocessSpec) -> Picture:
-    return crop_to_field_of_view(picture) if spec.crop_field_of_view else picture
+    box = _field(picture, spec)
+    return picture[box.top : box.bottom, box.left : box.right]
 
 
 def _as_tensor(picture: Picture) -> Tensor:
@@ -112,6 +123,17 @@ class _Reflected(nn.Module):
         padded = v2.functional.pad(picture, [margin] * 4, padding_mode="reflect")
         moved: Tensor = v2.functional.center_crop(self.step(padded), [height, width])
         return moved
+
+
+class RoundWindow(nn.Module):
+    """Leaves the largest disc of a normalised picture as it is, and makes the rest zero: the mean colour."""
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """float [3, S, S] → the same."""
+        side = picture.shape[-1]
+        offset = torch.arange(side) + 0.5 - side / 2
+        distance = (offset[:, None] ** 2 + offset[None, :] ** 2).sqrt()  # [S, S], pixels
+        return picture * (side / 2 - distance).clamp(0, 1)  # an edge of one pixel
 
 
 class SimulatedLighting(nn.Module):

@@ -15,6 +15,7 @@ from torch import nn
 from lesion_demo.config import CLASSES, OperatingPoint, PreprocessSpec, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
+from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 META_FILE = "checkpoint.json"
+KNOWN_FILE = "familiarity.safetensors"
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
@@ -39,6 +41,7 @@ class Checkpoint:
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
         weights_sha256: of the weights file, hex.
+        known_sha256: of the file that says which pictures are familiar, hex; empty where there is none.
     """
 
     backbone: str
@@ -54,6 +57,7 @@ class Checkpoint:
     data: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     weights_sha256: str = ""
+    known_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def operating_point(self, name: str) -> OperatingPoint:
@@ -71,23 +75,31 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A checkpoint with its network, in eval mode on the CPU, float32."""
+    """A checkpoint with its network, in eval mode on the CPU, float32.
+
+    Attributes:
+        known: which pictures are familiar to it; None where it cannot tell.
+    """
 
     folder: Path
     meta: Checkpoint
     model: nn.Module
+    known: KnownPictures | None = None
 
 
-def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint) -> Checkpoint:
-    """Write `model` in half precision and `meta` into `folder`; the JSON goes last, so what has one is complete.
+def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: KnownPictures | None = None) -> Checkpoint:
+    """Write `model` in half precision, `known` and `meta` into `folder`; the JSON goes last: what has one is complete.
 
     Raises:
-        CheckpointError: the disk refused; a checkpoint that was there before is still there.
+        CheckpointError: the disk refused.
     """
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
     path = folder / META_FILE
     try:
+        if known is not None:
+            write_known(folder / KNOWN_FILE, known)
+            meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
         with replacing(path) as part:
             part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -123,23 +135,34 @@ def read_meta(folder: Path) -> Checkpoint:
 
 
 def load_checkpoint(folder: Path) -> LoadedCheckpoint:
-    """The checkpoint in `folder`, its weights checked against their hash.
+    """The checkpoint in `folder`, its files checked against their hashes.
 
     Raises:
         CheckpointError: as `read_meta`, or the weights are missing, damaged, or of another backbone.
     """
     meta = read_meta(folder)
     weights = folder / WEIGHTS_FILE
-    if weights.is_file() and sha256_of(weights) != meta.weights_sha256:
-        raise CheckpointError(
-            f"{weights} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
-        )
+    if weights.is_file():
+        _check_hash(weights, meta.weights_sha256)
     try:
         model = build_model(meta.backbone)
     except LesionDemoError as error:
         raise CheckpointError(f"{folder / META_FILE}: {error}") from error
     load_into(model, weights, backbone=meta.backbone)
-    return LoadedCheckpoint(folder, meta, model.eval())
+    known = None
+    if meta.known_sha256:
+        _check_hash(folder / KNOWN_FILE, meta.known_sha256)
+        known = read_known(folder / KNOWN_FILE)
+    return LoadedCheckpoint(folder, meta, model.eval(), known)
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
+    if sha256_of(path) != expected:
+        raise CheckpointError(
+            f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
+        )
 
 
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:

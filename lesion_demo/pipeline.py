@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from tqdm import tqdm
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
-from lesion_demo.learning.audit import Audit, audit_change, blind_scores
-from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.learning.dataset import LesionDataset, PictureReader, eval_loader
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
@@ -26,11 +25,10 @@ from lesion_demo.learning.evaluation import (
     summarise,
     write_evaluation_plots,
 )
+from lesion_demo.learning.familiarity import KnownPictures, can_describe, describe_all, learn
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.run_state import write_json
-from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
-from lesion_demo.learning.strata import strata, traits
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.weights import round_to_half
 
@@ -38,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
 METRICS_FILE = "metrics.json"
+KNOWN_PER_SOURCE = 1000
+"""Training pictures of each data set, about, that familiarity is learnt from."""
 
 
 def train(
@@ -100,7 +100,7 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     round_to_half(result.model)
     val = tuple(splits.of("val"))
     predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
-    calibration = calibrate(predictions, val, config.source_balance)
+    calibration = calibrate(predictions, val, config.source_balance, {picture.source for picture in splits.of("test")})
     evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
     test = None
     if splits.of("test"):
@@ -128,7 +128,24 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
         metrics=metrics,
         data=describe(splits),
     )
-    return save_checkpoint(folder, result.model, meta)
+    return save_checkpoint(folder, result.model, meta, learn_known(result.model, config, splits, reader))
+
+
+def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: PictureReader) -> KnownPictures | None:
+    """What `model` has learnt from, by KNOWN_PER_SOURCE pictures of each data set; None if its layout forbids it."""
+    if not can_describe(model):
+        log.warning("%s has too few feature blocks to tell a familiar picture from a strange one.", config.backbone)
+        return None
+    train = splits.of("train")
+    chosen: list[Picture] = []
+    for source in sorted({picture.source for picture in train}):
+        own = [picture for picture in train if picture.source == source]
+        chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
+    found = [
+        describe_all(model, eval_loader(LesionDataset(pictures, eval_transform(config.preprocess), reader)), title)
+        for pictures, title in ((chosen, "familiarity, training"), (splits.of("val"), "familiarity, validation"))
+    ]
+    return learn(*found)
 
 
 def evaluate(
@@ -151,35 +168,6 @@ def evaluate(
     if splits.of("test"):
         test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test", views)
     return summarise(test, val, loaded.meta.operating_points), test or val
-
-
-def audit(loaded: LoadedCheckpoint, roots: Sequence[Path], *, operating_point: str, limit: int | None = None) -> Audit:
-    """What moves the verdicts of `loaded` on its test split (validation where there is none), and should not.
-
-    Raises:
-        DataError: the data sets are not those of the checkpoint's `split.csv`. CheckpointError: no such point.
-    """
-    point = loaded.meta.operating_point(operating_point)
-    splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    pictures = splits.of("test") or splits.of("val")
-    pictures = pictures[:: max(1, len(pictures) // limit)] if limit else pictures
-    reader = PictureReader()
-    reader.cache(pictures)
-    model, spec, temperature = loaded.model, loaded.meta.preprocess, loaded.meta.temperature
-    plain = _evaluated(model, spec, pictures, temperature, reader, "unchanged")
-    changes = [
-        audit_change(model, spec, plain, name, temperature=temperature, point=point, reader=reader)
-        for name in tqdm(CHANGES, "audit", unit="change")
-    ]
-    sources = {picture.source for picture in pictures}
-    train = [picture for picture in splits.of("train") if picture.source in sources]
-    return Audit(
-        operating_point=point,
-        pictures=len(pictures),
-        changes=tuple(changes),
-        strata=tuple(strata(plain, traits(plain, reader), point)),
-        blind_roc_auc=blind_scores(train, pictures, reader),
-    )
 
 
 def _evaluated(

@@ -132,7 +132,7 @@ class CaptureTexts:
 
 @dataclass(frozen=True)
 class QualityTexts:
-    """One line per quality check; `names` and `retake` by check, `results` by severity, `units` by unit."""
+    """One line per check; `names` and `retake` by check, `results` and `known` by severity, `artefacts` by name."""
 
     heading: str
     check: str
@@ -144,6 +144,14 @@ class QualityTexts:
     names: Words
     retake: Words
     units: Words
+    familiarity: str
+    known: Words
+    artefacts: Words
+    artefacts_found: str
+    no_artefacts: str
+    skin_tone: str
+    tones: Words
+    few_tested: str
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,8 @@ class AboutTexts:
         columns: headings of tables, by what stands below.
         results: sets of test pictures, by their key in the metrics.
         sources, source_notes: data sets, by name.
-        changes, probes: by the name that the audit gives them; `strata` too, or by the first word or two of it.
+        changes, probes, degradations, levels, strangers, zones, confidences: by the name that the audit gives them;
+            `strata` too, or by the first word or two of it.
         inits, schedules, settings, augment: by value or key of the configuration.
         plots, plot_alts: by file name, or the part of it before the first `_`.
     """
@@ -194,6 +203,7 @@ class AboutTexts:
     lead: str
     summary: str
     summary_crop: str
+    summary_window: str
     unknown: str
     dash: str
     with_interval: str
@@ -235,6 +245,24 @@ class AboutTexts:
     blind_title: str
     blind_note: str
     probes: Words
+    quality_title: str
+    quality_note: str
+    untouched_caption: str
+    degradations_caption: str
+    degradations: Words
+    levels: Words
+    familiarity_title: str
+    familiarity_note: str
+    strangers_caption: str
+    strangers: Words
+    refusals_caption: str
+    clinics_caption: str
+    uncertainty_title: str
+    uncertainty_note: str
+    zones_caption: str
+    zones: Words
+    coverage_caption: str
+    confidences: Words
     data_title: str
     data_note: str
     procedure_title: str

@@ -65,7 +65,7 @@ def ablations(pictures: int) -> dict[str, Ablation]:
         backbone_rate=1.2e-3, head_rate=1.2e-3, schedule="one_cycle",
     )  # fmt: skip
     augment: AugmentConfig = PRESETS["cpu"].augment
-    whole = replace(PRESETS["cpu"], stages=(stage,), preprocess=PreprocessSpec(image_size=128))
+    whole = replace(PRESETS["cpu"], stages=(stage,), preprocess=PreprocessSpec(image_size=128, round_window=True))
     uncropped = PreprocessSpec(image_size=128, crop_field_of_view=False)
     ringless = replace(augment, ring=0.0)
     frozen = replace(stage, train_backbone=False, head_rate=5e-3)
@@ -75,7 +75,8 @@ def ablations(pictures: int) -> dict[str, Ablation]:
         "random": Ablation("random weights, no warm start", replace(whole, init="none")),
         "one_set": Ablation("melanoma10k alone", whole, ("melanoma10k",)),
         "no_rings": Ablation("no rings drawn", replace(whole, augment=ringless)),
-        "no_crop": Ablation("no lit-field crop", replace(whole, preprocess=uncropped)),
+        "square": Ablation("square crop, no round window", replace(whole, preprocess=PreprocessSpec(image_size=128))),
+        "no_crop": Ablation("rings drawn, but no crop", replace(whole, preprocess=uncropped)),
         "neither": Ablation("neither crop nor rings", replace(whole, preprocess=uncropped, augment=ringless)),
         "usual": Ablation(
             "the usual way: melanoma10k alone, neither crop nor rings",

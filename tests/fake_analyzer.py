@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.imaging.findings import find_artefacts
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.transforms import Picture, visible_part
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
@@ -89,6 +90,8 @@ class FakeAnalyzer(Analyzer):
             margin=self.margin,
             quality=check_quality(picture),
             familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0),
+            artefacts=find_artefacts(picture),
+            skin_tone="light",
             heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},
             lesion=lesion,
             visible=visible_part(self.meta.preprocess, picture),

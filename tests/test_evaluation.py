@@ -45,6 +45,35 @@ def test_thresholds_belong_to_a_prevalence_of_one_half() -> None:
     assert points["accuracy"] == pytest.approx(0.5, abs=0.15)
 
 
+def test_accuracy_is_of_the_sources_that_are_tested() -> None:
+    predictions, chosen = overconfident(2000, factor=1.0)
+    logits = np.tile(predictions.logits, (2, 1))
+    logits[2000:, 1] += 3.0
+    shifted = Predictions(logits, np.tile(predictions.labels, 2))
+    pictures = [*chosen, *(replace(picture, source="other") for picture in chosen)]
+    points = [calibrate(shifted, pictures, 1.0, tested).operating_points for tested in ((), ("one",), ("other",))]
+    everywhere, one, other = ({point.name: point.threshold for point in found} for found in points)
+    assert one["accuracy"] < everywhere["accuracy"] < other["accuracy"]
+    assert one["balanced"] == everywhere["balanced"] == other["balanced"]
+
+
+def test_sensitive_holds_in_each_source_and_not_only_on_average() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 600)
+    easy = np.arange(1200) < 600
+    margin = rng.normal(np.where(labels == 1, np.where(easy, 4.0, 0.5), -2.0), 1.0)
+    logits = np.stack([np.zeros(1200), margin], axis=1)
+    pictures = [
+        Picture(Path(f"{number}.jpg"), str(number), "easy" if simple else "hard", "val", int(label))
+        for number, (label, simple) in enumerate(zip(labels, easy, strict=True))
+    ]
+    calibration = calibrate(Predictions(logits, labels), pictures, source_balance=1.0)
+    (threshold,) = (point.threshold for point in calibration.operating_points if point.name == "sensitive")
+    called = malignant_probability(logits, calibration.temperature) >= threshold
+    for own in (easy, ~easy):
+        assert called[own & (labels == 1)].mean() >= 0.95
+
+
 def test_the_report_is_given_without_near_duplicates_too() -> None:
     labels = [0, 1, 0, 1]
     pictures = [Picture(Path(str(i)), str(i), "one", "test", label) for i, label in enumerate(labels)]

@@ -17,13 +17,22 @@ from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.serving.model_card import ModelFacts, model_card, read_facts
-from lesion_demo.serving.model_card.facts import AuditResult, ChangeResult, Estimate, Result, StratumResult
+from lesion_demo.serving.model_card.facts import (
+    AuditResult,
+    ChangeResult,
+    DegradationResult,
+    Estimate,
+    Result,
+    StrangerResult,
+    StratumResult,
+)
 from lesion_demo.serving.model_card.limits import (
     BLIND_LIMIT,
     CALIBRATION_LIMIT,
     FEW_IN_CLASS,
     FEW_OF_SOURCE,
     FLIP_LIMIT,
+    HELD_BACK,
     NEAR_DUPLICATE_LIMIT,
     clearly_below,
     known_limits,
@@ -128,6 +137,40 @@ def test_audit_is_as_in_its_file(folder: Path) -> None:
     ]
     for name in audit["blind_roc_auc"]:
         assert f"| {name} | " in card
+
+
+def test_holding_back_is_as_in_the_audit(folder: Path) -> None:
+    card, audit = card_of(folder), load(folder / "audit.json")
+    strangers = rows_under(card, "**Pictures that show no lesion**")[1:]
+    assert [row[1:] for row in strangers] == [
+        [str(one["n"]), percent(one["unfamiliar"]), percent(one["refused"])] for one in audit["strangers"]
+    ]
+    untouched = rows_under(card, "**Validation pictures as they are**")[1:]
+    assert [row[2:] for row in untouched] == [
+        [percent(one["warned"]), percent(one["severe"])] for one in audit["untouched"]
+    ]
+    spoilt = rows_under(card, "test pictures, spoilt on purpose**")[1:]
+    assert [row[2] for row in spoilt] == [percent(one["warned"]) for one in audit["degradations"]]
+    zones = rows_under(card, "**The three answers by operating point**")[1:]
+    assert [row[3] for row in zones] == [percent(zone["share"]) for one in audit["referrals"] for zone in one["zones"]]
+    areas = rows_under(card, "**Scores of confidence**")[1:]
+    assert [row[1] for row in areas] == [f"{one['area']:.3f}" for one in audit["coverage"]]
+
+
+def test_what_is_not_held_back_is_a_known_limit(facts: ModelFacts) -> None:
+    low, high = Estimate(HELD_BACK - 0.01, 0.9, 0.96), Estimate(HELD_BACK, 0.9, 0.99)
+    audit = audit_with(
+        strangers=(StrangerResult("cat", 9, low, low), StrangerResult("dog", 9, low, high)),
+        degradations=(
+            DegradationResult("mud", "strong", 1.0, warned=low),
+            DegradationResult("rain", "strong", 1.0, warned=high),
+            DegradationResult("snow", "mild", 1.0, warned=low),
+        ),
+    )
+    limits = only(facts, audit=audit)
+    assert says(limits, "cat (94.0 %")
+    assert says(limits, "mud (94.0 %")
+    assert not any(says(limits, word) for word in ("dog", "rain", "snow"))
 
 
 def test_data_weights_and_dates_are_told(folder: Path) -> None:

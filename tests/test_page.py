@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from fake_analyzer import SIDE, FakeAnalyzer
 from PIL import Image
 
 from lesion_demo.config import OperatingPoint
+from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.model_card import read_facts
+from lesion_demo.serving.model_card.facts import AuditResult, ModelFacts, StratumResult
 from lesion_demo.serving.prevalence import at_prevalence, predictive_values
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
@@ -171,14 +175,29 @@ def test_no_post_test_probability_without_a_verdict(analyzer: FakeAnalyzer) -> N
     assert meaning(analyzer, 0.02) == TEXTS.verdict.no_post_test
 
 
-def test_quality_table_has_a_line_per_check() -> None:
+def facts(analyzer: FakeAnalyzer) -> ModelFacts:
+    return read_facts(analyzer.folder, analyzer.meta)
+
+
+def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> None:
+    strata = (StratumResult("skin tone light", 20, 9), StratumResult("skin tone tan", 20, 10))
+    audit = AuditResult(analyzer.meta.operating_points[0], 59, strata=strata)
+    tested, analysis = replace(facts(analyzer), audit=audit), analyzer.analyze(GOOD)
+    assert "tested on 29 pictures" in quality_html(analysis, tested, TEXTS)
+    assert "tested on" not in quality_html(replace(analysis, skin_tone="tan"), tested, TEXTS)
+    assert "tested on 0 pictures" in quality_html(replace(analysis, skin_tone="dark"), tested, TEXTS)
+    assert "tested on" not in quality_html(analysis, facts(analyzer), TEXTS)
+
+
+def test_quality_table_has_a_line_per_check(analyzer: FakeAnalyzer) -> None:
     checks = (
         QualityCheck("brightness", 20.0, 89.0, "of 255", SEVERE, "More light."),
         QualityCheck("glare", 0.2, 0.15, "share", WARNING, "Less glare."),
         QualityCheck("sharpness", 0.02311, 0.0105, "", OK, "Hold still."),
-        QualityCheck("framing", 3.0, 12.0, "mm", WARNING, "Put it in the <middle>."),
+        QualityCheck("depth", 3.0, 12.0, "mm", WARNING, "Put it in the <middle>."),
     )
-    html = quality_html(QualityReport(checks), TEXTS)
+    found = replace(analyzer.analyze(GOOD), quality=QualityReport(checks), artefacts=())
+    html = quality_html(found, facts(analyzer), TEXTS)
     rows = [plain(row) for row in re.findall(r"<tr.*?</tr>", html)][1:]
     assert rows == [
         "Brightness 20 of 255 (≥ 89) ✕ too poor",
@@ -186,10 +205,27 @@ def test_quality_table_has_a_line_per_check() -> None:
         "Glare 20.0 % (≤ 15.0 %) ⚠ warning",
         TEXTS.quality.retake["glare"],
         "Sharpness 0.0231 (≥ 0.0105) ✓ pass",
-        "framing 3 mm (≥ 12) ⚠ warning",
+        "depth 3 mm (≥ 12) ⚠ warning",
         "Put it in the <middle>.",
+        "Familiarity (distance) 1.0 (≤ 2.0) ✓ familiar",
     ]
     assert "<middle>" not in html
+    assert TEXTS.quality.no_artefacts in html
+
+
+def test_quality_table_tells_a_stranger_and_names_what_else_it_sees(analyzer: FakeAnalyzer) -> None:
+    analyzer.familiar = False
+    analysis = analyzer.analyze(GOOD)
+    hair = (Artefact("hair", True, 2.0, 1.0, "%"), Artefact("ring", False, 0.0, 0.0, "share"))
+    html = quality_html(replace(analysis, artefacts=hair), facts(analyzer), TEXTS)
+    assert "unlike training pictures" in html
+    assert TEXTS.quality.artefacts["hair"] in html
+    assert TEXTS.quality.artefacts["ring"] not in html
+    assert "Familiarity" not in quality_html(replace(analysis, familiarity=None), facts(analyzer), TEXTS)
+
+
+def test_every_artefact_has_its_name() -> None:
+    assert {artefact.name for artefact in find_artefacts(GOOD)} == set(TEXTS.quality.artefacts)
 
 
 def test_every_check_and_method_has_its_texts(analyzer: FakeAnalyzer) -> None:
@@ -232,7 +268,7 @@ def test_heat_says_what_it_does_not_show(analyzer: FakeAnalyzer) -> None:
 
 
 def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
-    view = View(analyzer, TEXTS)
+    view = View(analyzer, facts(analyzer), TEXTS)
     (tmp_path / "letter.jpg").write_bytes(b"Dear doctor")
     found, card = view.find(str(tmp_path / "letter.jpg"))
     assert found is None
@@ -242,7 +278,7 @@ def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Pat
 
 def test_session_keeps_a_small_copy(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     Image.fromarray(np.tile(GOOD, (5, 7, 1))).save(tmp_path / "large.png")
-    found, _ = View(analyzer, TEXTS).find(str(tmp_path / "large.png"))
+    found, _ = View(analyzer, facts(analyzer), TEXTS).find(str(tmp_path / "large.png"))
     assert found is not None
     assert max(found.picture.shape) == DISPLAY_SIDE
     assert found.analysis.shape == (1500, 2100)

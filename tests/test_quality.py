@@ -12,11 +12,35 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.degradations import compress, raise_to_gamma, shake, tint
 from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.measurements import (
+    blockiness,
+    colour_distance,
+    glare,
+    least_directional_sharpness,
+    lesion_share,
+    luminance,
+    optical_density,
+    sharpness,
+)
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import QualityReport, check_quality, glare, sharpness
+from lesion_demo.imaging.quality import QualityReport, check_quality
 
 Picture = NDArray[np.uint8]
+NAMES = [
+    "brightness",
+    "shadows",
+    "overexposure",
+    "glare",
+    "colour",
+    "contrast",
+    "sharpness",
+    "motion",
+    "compression",
+    "size",
+    "framing",
+]
 DATA = Path(os.environ.get("LESION_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -30,7 +54,7 @@ def failed(report: QualityReport) -> set[str]:
     return {check.name for check in report.warnings}
 
 
-def stretched(picture: Picture, gain: float, offset: float = 0.0) -> Picture:
+def stretched(picture: Picture, gain: float | NDArray[np.float64], offset: float = 0.0) -> Picture:
     return np.clip(np.round(picture * gain + offset), 0, 255).astype(np.uint8)
 
 
@@ -50,8 +74,7 @@ def test_a_good_picture_passes_every_check(good: Picture) -> None:
     report = check_quality(good)
     assert report.ok
     assert report.warnings == ()
-    names = [check.name for check in report.checks]
-    assert names == ["brightness", "overexposure", "contrast", "sharpness", "glare", "size"]
+    assert [check.name for check in report.checks] == NAMES
     assert all(check.advice.endswith(".") for check in report.checks)
 
 
@@ -71,7 +94,7 @@ def test_flat(good: Picture) -> None:
 
 
 def test_blurred(good: Picture) -> None:
-    assert failed(check_quality(blurred(good))) == {"sharpness"}
+    assert failed(check_quality(blurred(good))) == {"sharpness", "motion"}
 
 
 def test_glare(good: Picture) -> None:
@@ -98,15 +121,104 @@ def test_small(good: Picture) -> None:
     assert sizes[0].value == 320
 
 
-def test_sharpness_does_not_depend_on_the_pixel_count() -> None:
-    """The same phantom, sharp and blurred, as 0.1 and as 3 megapixels (which is thinned first)."""
-    large = np.asarray(Image.fromarray(render_phantom(3, malignant=True, size=640, hair=True)).resize((1800, 1800)))
-    for version, is_sharp in ((large, True), (blurred(large), False)):
-        small = np.asarray(Image.fromarray(version).resize((320, 320), Image.Resampling.LANCZOS))
-        values = [value_of(check_quality(picture), "sharpness") for picture in (version, small)]
-        assert value_of(check_quality(version), "size") == 1800
-        assert values[0] == pytest.approx(values[1], rel=0.25)
-        assert [("sharpness" not in failed(check_quality(p))) for p in (version, small)] == [is_sharp, is_sharp]
+@pytest.fixture(scope="module")
+def large() -> Picture:
+    """A phantom drawn large: uint8 [900, 900, 3]."""
+    return render_phantom(3, malignant=True, size=900, hair=True)
+
+
+@pytest.mark.parametrize("is_sharp", [True, False])
+def test_sharpness_does_not_depend_on_the_pixel_count(large: Picture, is_sharp: bool) -> None:
+    """One phantom, sharp or blurred, of 4,000 pixels (thinned first), of 900 and of 300."""
+    version = large if is_sharp else blurred(large)
+    picture = Image.fromarray(version)
+    copies = [np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS)) for side in (4000, 900, 300)]
+    reports = [check_quality(copy) for copy in copies]
+    assert [value_of(report, "size") for report in reports] == pytest.approx([4000, 900, 300], abs=5)
+    for name, tolerance in (("sharpness", 0.25), ("motion", 0.35)):
+        values = [value_of(report, name) for report in reports]
+        assert values == pytest.approx([values[-1]] * 3, rel=tolerance), name
+        assert [name not in failed(report) for report in reports] == [is_sharp] * 3
+
+
+def test_moved_while_exposed(good: Picture) -> None:
+    """A picture that is blurred in one direction alone is sharp by all its details together."""
+    for seed in range(4):
+        names = failed(check_quality(shake(good, np.random.default_rng(seed), 16.0)))
+        assert "motion" in names, seed
+    stripes = np.where(np.arange(256) // 2 % 2 == 0, 60.0, 200.0).astype(np.float32) * np.ones((256, 1), np.float32)
+    noise = np.random.default_rng(0).uniform(60, 200, (256, 256)).astype(np.float32)
+    assert sharpness(stripes) > 0.05
+    assert least_directional_sharpness(stripes) < 1e-6
+    assert least_directional_sharpness(noise) > 0.05
+
+
+def test_lost_in_the_dark(good: Picture) -> None:
+    """Gamma 3 leaves a pale picture about as bright as an ordinary one, with its lesion black."""
+    pale = stretched(good, 0.75, 64)
+    dark = check_quality(raise_to_gamma(good, np.random.default_rng(0), 4.0))
+    assert check_quality(pale).ok
+    assert "shadows" in failed(dark)
+    assert optical_density(np.full((4, 4, 3), 255, np.uint8)) == pytest.approx(0, abs=1e-6)
+    half = np.concatenate([np.full((4, 4, 3), 255, np.uint8), np.zeros((4, 4, 3), np.uint8)])
+    assert optical_density(half) == pytest.approx(np.log(263 / 8) / 2, rel=1e-5)
+
+
+def test_wrong_colours_in_any_hue(good: Picture) -> None:
+    """A strong cast in five hues; a mild one is no reason to warn."""
+    assert "colour" not in failed(check_quality(tint(good, np.random.default_rng(0), 1.1)))
+    for gains in ((1.0, 0.6, 0.4), (0.35, 0.55, 1.0), (0.45, 1.0, 0.45), (1.0, 0.45, 1.0), (0.4, 1.0, 1.0)):
+        assert "colour" in failed(check_quality(stretched(good, np.array(gains)))), gains
+    grey = np.full((8, 8, 3), 150, np.uint8)
+    assert colour_distance(grey, luminance(grey)) == pytest.approx(0.20 / 0.146, rel=1e-4)
+
+
+def test_compressed() -> None:
+    """At quality 10 and wherever the grid begins, but not at 90; in a picture too large to be measured whole, too."""
+    good = render_phantom(3, malignant=True, size=320, hair=False)
+    spoilt = compress(good, np.random.default_rng(0), 10)
+    assert "compression" in failed(check_quality(spoilt))
+    assert "compression" in failed(check_quality(spoilt[3:, 5:]))
+    assert "compression" not in failed(check_quality(compress(good, np.random.default_rng(0), 90)))
+    large = compress(np.tile(good, (8, 8, 1)), np.random.default_rng(0), 10)
+    assert blockiness(large) == pytest.approx(blockiness(spoilt), rel=0.3)
+    assert "compression" in failed(check_quality(large)), "its own pixels count, before any are left out"
+
+
+def test_blocks_are_steps_at_every_eighth_pixel() -> None:
+    ramp = np.arange(256) // 8 * 4 + np.random.default_rng(0).integers(0, 2, (256, 256))
+    picture = np.repeat((ramp + ramp.T)[..., None], 3, axis=2).astype(np.uint8)
+    assert blockiness(picture) > 4
+    assert blockiness(np.full((256, 256, 3), 90, np.uint8)) == pytest.approx(1.0)
+    assert blockiness(picture[:10, :10]) == 1.0
+
+
+def test_lesion_too_small_in_the_picture(good: Picture) -> None:
+    """Spots on even skin; where no lesion stands out, nothing is said."""
+    skin = np.median(good[:10].reshape(-1, 3), axis=0)
+    far = np.broadcast_to(skin, (320, 320, 3)).astype(np.uint8).copy()
+    y, x = np.mgrid[:320, :320]
+    assert lesion_share(far) is None
+    assert "framing" not in {check.name for check in check_quality(far).checks}
+    for radius, is_small in ((12, True), (40, False)):
+        spot = far.copy()
+        spot[np.hypot(x - 160, y - 160) < radius] = (90, 50, 40)
+        assert ("framing" in failed(check_quality(spot))) == is_small
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_nothing_to_see_is_severe(value: int) -> None:
+    assert not check_quality(np.full((300, 300, 3), value, np.uint8)).assessable
+
+
+def test_severe_only_where_nothing_is_left(good: Picture) -> None:
+    tiny = np.asarray(Image.fromarray(good).resize((40, 40)))
+    for lost in (blurred(good, 40), stretched(good, 0.1), stretched(good, 0.05, 240), tiny):
+        assert not check_quality(lost).assessable
+    for spoilt in (blurred(good), stretched(good, 0.4), flattened(good), tint(good, np.random.default_rng(0), 4.0)):
+        report = check_quality(spoilt)
+        assert not report.ok
+        assert report.assessable
 
 
 def value_of(report: QualityReport, name: str) -> float:
@@ -163,6 +275,11 @@ def test_limits_on_real_pictures() -> None:
     assert rate([stretched(p, 0.25) for p in seen], "brightness") >= 0.95
     assert rate([flattened(p) for p in seen]) >= 0.93
     assert rate([blurred(p) for p in seen], "sharpness") >= 0.95
+    moved = [shake(p, np.random.default_rng(i), 16.0) for i, p in enumerate(seen)]
+    assert rate(moved, "motion") >= 0.88
+    assert rate([compress(p, np.random.default_rng(0), 10) for p in seen], "compression") >= 0.95
+    tinted = [tint(p, np.random.default_rng(i), 2.5) for i, p in enumerate(seen)]
+    assert rate(tinted, "colour") >= 0.8
 
 
 def _failed(picture: Picture) -> set[str]:

@@ -16,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--operating-point", default="balanced", metavar="NAME")
     parser.add_argument(
-        "--pictures", type=int, metavar="N", help="about N pictures of the test split, evenly; default all"
+        "--pictures",
+        type=int,
+        default=400,
+        metavar="N",
+        help="about N pictures of the test split, evenly; 0 for all (default: 400)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"
@@ -25,18 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit, print the table, write JSON and plot, and return the exit code."""
+    from lesion_demo.auditing import audit
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.config import to_dict
-    from lesion_demo.learning.audit_plot import plot_audit
+    from lesion_demo.learning.audit_plot import plot_all
     from lesion_demo.learning.plots import write_plots
     from lesion_demo.learning.run_state import write_json
-    from lesion_demo.pipeline import audit
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
-    found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures)
+    found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None)
     folder = args.out or loaded.folder
     write_json(folder / AUDIT_FILE, to_dict(found))
-    write_plots(folder / "plots", {"audit": plot_audit(found.changes)})
+    write_plots(folder / "plots", plot_all(found))
     print(f"{loaded.folder} at '{found.operating_point.name}', {found.pictures} pictures")
     print("Verdicts turned by                all   benign malignant   shift of the probability, benign and malignant")
     for change in found.changes:

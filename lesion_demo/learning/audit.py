@@ -15,6 +15,14 @@ from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.transforms import Picture as Pixels
+from lesion_demo.learning.audit_trust import (
+    Coverage,
+    DegradationResult,
+    NewClinicResult,
+    ReferralResult,
+    StrangerResult,
+    UntouchedResult,
+)
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.folders import Picture
@@ -49,6 +57,13 @@ class Audit:
     Attributes:
         pictures: how many were looked at.
         blind_roc_auc: what classifiers that see no lesion reach on the same pictures.
+        untouched: what is held back of validation pictures as they are, by source.
+        degradations: what spoiling the pictures does to the checks and to the model.
+        strangers: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
+        new_clinic: validation pictures of other data sets that pass where melanoma10k alone is known, by source.
+        referrals: the three zones at each operating point.
+        coverage: scores of confidence compared.
+        seconds: that all of it took.
     """
 
     operating_point: OperatingPoint
@@ -56,6 +71,13 @@ class Audit:
     changes: tuple[ChangeResult, ...]
     strata: tuple[Stratum, ...]
     blind_roc_auc: dict[str, float]
+    untouched: tuple[UntouchedResult, ...]
+    degradations: tuple[DegradationResult, ...]
+    strangers: tuple[StrangerResult, ...]
+    new_clinic: tuple[NewClinicResult, ...]
+    referrals: tuple[ReferralResult, ...]
+    coverage: tuple[Coverage, ...]
+    seconds: float
 
 
 def audit_change(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.dataset import Edit, LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions, predict
-from lesion_demo.learning.metrics import choose_operating_points, fit_temperature, report, score
+from lesion_demo.learning.metrics import choose_operating_points, choose_threshold, fit_temperature, report, score
 from lesion_demo.learning.plots import plot_evaluation, plot_history, write_plots
 from lesion_demo.learning.referral import choose_margin
 from lesion_demo.learning.run_state import HISTORY_FILE
 
 PREVALENCE = 0.5
 """Of the population that `balanced_weights` makes out of the validation split."""
+
+ENOUGH = 100
+"""Malignant validation pictures of a source from which a threshold can be told."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +77,46 @@ def run_model(
     return predict(model, eval_loader(dataset), title, views=views)
 
 
-def calibrate(predictions: Predictions, pictures: Sequence[Picture], source_balance: float) -> Calibration:
+def calibrate(
+    predictions: Predictions, pictures: Sequence[Picture], source_balance: float, tested: Collection[str] = ()
+) -> Calibration:
     """What validation decides, weighted to a prevalence of one half in each source.
 
-    The referral margin is chosen at the `balanced` threshold, and used at every one.
+    `accuracy` is a figure of one population, so its threshold is chosen on the sources `tested` that the report will be
+    on, if there are any. `sensitive` keeps its promise in every source of ENOUGH malignant pictures, not only on
+    average. The referral margin is chosen at the `balanced` threshold, and used at every one.
     """
-    weights = balanced_weights(pictures, source_balance)
-    temperature = fit_temperature(predictions.logits, predictions.labels, weights=weights)
+    labels, weights = predictions.labels, balanced_weights(pictures, source_balance)
+    temperature = fit_temperature(predictions.logits, labels, weights=weights)
     probabilities = predictions.probabilities(temperature)
-    points = choose_operating_points(predictions.labels, probabilities, weights=weights)
-    balanced = next(point.threshold for point in points if point.name == "balanced")
+    points = choose_operating_points(labels, probabilities, weights=weights)
+    thresholds = {point.name: point.threshold for point in points}
+    reported = np.array([picture.source in tested for picture in pictures])
+    if len(set(labels[reported])) == 2:
+        thresholds["accuracy"] = choose_threshold(
+            "accuracy", labels[reported], probabilities[reported], weights=weights[reported]
+        )
+    everywhere = _sensitive_everywhere(labels, probabilities, pictures)
+    thresholds["sensitive"] = min(thresholds["sensitive"], everywhere)
     return Calibration(
         temperature=temperature,
-        operating_points=points,
-        val_roc_auc=score(predictions.labels, probabilities, weights=weights).roc_auc,
-        referral_margin=choose_margin(predictions.labels, probabilities, balanced, weights=weights),
+        operating_points=tuple(OperatingPoint(name, threshold) for name, threshold in thresholds.items()),
+        val_roc_auc=score(labels, probabilities, weights=weights).roc_auc,
+        referral_margin=choose_margin(labels, probabilities, thresholds["balanced"], weights=weights),
     )
+
+
+def _sensitive_everywhere(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], pictures: Sequence[Picture]
+) -> float:
+    """The least of the `sensitive` thresholds of the sources with ENOUGH malignant pictures; 1 where there is none."""
+    sources = np.array([picture.source for picture in pictures])
+    chosen = [1.0]
+    for source in sorted(set(sources)):
+        own = sources == source
+        if labels[own].sum() >= ENOUGH and (labels[own] == 0).any():
+            chosen.append(choose_threshold("sensitive", labels[own], probabilities[own]))
+    return min(chosen)
 
 
 def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
+from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.lesion import find_lesion
 from lesion_demo.imaging.quality import QualityReport, check_quality
+from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.imaging.transforms import Picture, visible_part
 from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
 from lesion_demo.serving.explanation import DEFAULT_METHOD, Heat, explain_all, place
@@ -31,6 +33,8 @@ class Analysis:
         margin: closer to the threshold than this, in log-odds, the verdict is `uncertain`.
         quality: is the picture fit to be judged? The probability stands either way.
         familiarity: is it like the pictures that the model has learnt from? None where the checkpoint cannot tell.
+        artefacts: what else is in it: a ring, hair, a ruler; each present or not.
+        skin_tone: by name, roughly estimated from clear skin, see `lesion_demo.imaging.skin_tone`.
         heats: by method, float32 [S, S] in 0–1 over the square that the network saw: where the picture speaks for
             `malignant`. They explain this class whatever the verdict, so that they mean the same for every picture.
         lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
@@ -43,6 +47,8 @@ class Analysis:
     margin: float
     quality: QualityReport
     familiarity: Familiarity | None
+    artefacts: tuple[Artefact, ...]
+    skin_tone: str
     heats: Mapping[str, Heat]
     lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
@@ -114,8 +120,9 @@ class Analyzer:
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
         inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
-        (probability,) = self._predictor.predict(inputs)
         explained = explain_all(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
+        (probability,) = self._predictor.calibrated(explained.logits[None])
+        (familiarity,) = self._predictor.familiarity(inputs)
         height, width = picture.shape[:2]
         left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
         return Analysis(
@@ -123,7 +130,9 @@ class Analyzer:
             operating_point=point or self.point(DEFAULT_OPERATING_POINT),
             margin=self.meta.referral_margin,
             quality=check_quality(picture),
-            familiarity=None,
+            familiarity=familiarity,
+            artefacts=find_artefacts(picture),
+            skin_tone=tone_of(typology_angle(picture)),
             heats=explained.heats,
             lesion=find_lesion(picture[top : top + down, left : left + across], inputs.shape[-1]),
             visible=visible,

@@ -63,7 +63,9 @@ class BatchFinding:
         if self.analysis is None:
             return CsvRow(self.item.name, error=self.error)
         found = self.analysis
-        return CsvRow.scored(self.item.name, found.probability, found.verdict, found.quality, found.operating_point)
+        return CsvRow.scored(
+            self.item.name, found.probability, found.verdict, found.quality, found.familiarity, found.operating_point
+        )
 
 
 def open_inputs(

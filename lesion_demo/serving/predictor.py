@@ -13,7 +13,9 @@ from torch import Tensor
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.transforms import Picture, eval_transform
+from lesion_demo.learning.familiarity import describe
 from lesion_demo.learning.metrics import malignant_probability
+from lesion_demo.serving.familiarity import Familiarity
 
 BATCH_SIZE = 16
 """Pictures per forward pass."""
@@ -27,6 +29,7 @@ class Predictor:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = loaded.model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._folder = loaded.folder
+        self._known = loaded.known
         self._temperature = loaded.meta.temperature
         self._transform = eval_transform(loaded.meta.preprocess)
 
@@ -47,10 +50,24 @@ class Predictor:
             CheckpointError: the network's answer is not a number.
         """
         with torch.inference_mode():
-            logits = self.model(self.to_device(inputs))  # [N, 2]
+            return self.calibrated(self.model(self.to_device(inputs)))
+
+    def calibrated(self, logits: Tensor) -> NDArray[np.float64]:
+        """Calibrated probabilities of malignancy [N] in 0–1 from the network's `logits` [N, 2].
+
+        Raises:
+            CheckpointError: they are not numbers.
+        """
         if not logits.isfinite().all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
         return malignant_probability(logits.cpu().numpy(), self._temperature)
+
+    def familiarity(self, inputs: Tensor) -> list[Familiarity | None]:
+        """For each of `inputs` [N, 3, S, S], how unlike the training pictures it is; None where nothing is known."""
+        if self._known is None:
+            return [None] * len(inputs)
+        distances = self._known.distances(describe(self.model, self.to_device(inputs)))
+        return [Familiarity(float(distance), self._known.limit) for distance in distances]
 
     def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.

@@ -69,6 +69,8 @@ def report_json(
         },
         "quality": [{**asdict(check), "passed": check.passed} for check in analysis.quality.checks],
         "familiarity": None if analysis.familiarity is None else asdict(analysis.familiarity),
+        "artefacts": [asdict(artefact) for artefact in analysis.artefacts],
+        "skin_tone": analysis.skin_tone,
         "heat_map": {"method": method, "off_lesion": {name: analysis.off_lesion(name) for name in analysis.heats}},
         "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
         "model": {

@@ -65,10 +65,12 @@ def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoi
         except ImageError as error:
             rows[index] = CsvRow(file, error=str(error))
     if readable:
-        probabilities = predictor.predict(torch.stack([inputs for _, inputs, _ in readable]))
-        for (index, _, quality), probability in zip(readable, probabilities, strict=True):
-            verdict = decide(float(probability), point, margin=margin, assessable=quality.assessable)
-            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, point)
+        stacked = torch.stack([inputs for _, inputs, _ in readable])  # [N, 3, S, S]
+        findings = zip(readable, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
+        for (index, _, quality), probability, familiarity in findings:
+            assessable = quality.assessable and (familiarity is None or familiarity.familiar)
+            verdict = decide(float(probability), point, margin=margin, assessable=assessable)
+            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, familiarity, point)
     return [rows[index] for index in range(len(files))]
 
 

@@ -12,8 +12,10 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import replacing
 from lesion_demo.imaging.quality import QualityReport
 from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.familiarity import Familiarity
 
-QUALITY_OK = "ok"
+OK = "ok"
+UNFAMILIAR = "unlike training pictures"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class CsvRow:
         probability: calibrated, of malignancy: six decimals, or empty.
         verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
         quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
+        familiarity: `ok`, or `unlike training pictures`; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
         operating_point, threshold: what the verdict was found with.
     """
@@ -33,20 +36,29 @@ class CsvRow:
     probability: str = ""
     verdict: str = ""
     quality: str = ""
+    familiarity: str = ""
     error: str = ""
     operating_point: str = ""
     threshold: str = ""
 
     @classmethod
     def scored(
-        cls, file: str, probability: float, verdict: Outcome, quality: QualityReport, point: OperatingPoint
+        cls,
+        file: str,
+        probability: float,
+        verdict: Outcome,
+        quality: QualityReport,
+        familiarity: Familiarity | None,
+        point: OperatingPoint,
     ) -> CsvRow:
         """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
+        known = "" if familiarity is None else OK if familiarity.familiar else UNFAMILIAR
         return cls(
             file=file,
             probability=f"{probability:.6f}",
             verdict=verdict.value,
-            quality="; ".join(check.name for check in quality.warnings) or QUALITY_OK,
+            quality="; ".join(check.name for check in quality.warnings) or OK,
+            familiarity=known,
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
         )

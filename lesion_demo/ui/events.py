@@ -15,6 +15,7 @@ from lesion_demo.errors import ImageError, LesionDemoError
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
+from lesion_demo.serving.model_card.facts import ModelFacts
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import empty_card, error_card
 from lesion_demo.ui.heat import heat_html, heat_pair
@@ -91,6 +92,7 @@ class View:
     """What the page says of a picture as the controls stand."""
 
     analyzer: Analyzer
+    facts: ModelFacts
     texts: Texts
 
     def find(self, path: str | None) -> tuple[Found | None, str]:
@@ -132,7 +134,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
             view.result(found, choices),
             *view.heat(found, choices),
             view.meaning(found, choices),
-            quality_html(found.analysis.quality, view.texts),
+            quality_html(found.analysis, view.facts, view.texts),
             found,
             found.picture if path and needs_preview(path) else path,
         ]

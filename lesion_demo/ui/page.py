@@ -8,6 +8,7 @@ import gradio as gr
 
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.explanation import DEFAULT_METHOD, METHODS, OPACITY
+from lesion_demo.serving.model_card import read_facts
 from lesion_demo.texts import Texts
 from lesion_demo.ui.about_tab import add_about_tab
 from lesion_demo.ui.batch_tab import add_batch_tab
@@ -75,7 +76,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
         meaning, quality, case_id, examples, found,
     )  # fmt: skip
-    view = View(analyzer, texts)
+    view = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts)
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
     add_endpoint(analyzer, writer, PREVALENCE / 100)

@@ -16,12 +16,16 @@ from lesion_demo.serving.model_card.figures import (
 from lesion_demo.serving.model_card.limits import known_limits
 from lesion_demo.serving.model_card.parts import Description, Plot, Section
 from lesion_demo.serving.model_card.training import data_section, procedure_section, version_section
+from lesion_demo.serving.model_card.trust import trust_sections
 from lesion_demo.serving.model_card.wording import count, decimal, point_name, ratio
 from lesion_demo.texts import Texts
 
 PLOTS = {
     "reliability": "calibration",
     "audit": "changes",
+    "degradations": "quality",
+    "strangers": "familiarity",
+    "coverage": "uncertainty",
     "learning_curves": "procedure",
     "validation_metrics": "procedure",
     "ring_flips": "procedure",
@@ -34,12 +38,14 @@ def describe(facts: ModelFacts, texts: Texts) -> Description:
     words, meta = texts.about, facts.meta
     summary = words.summary.format(backbone=meta.backbone, side=count(meta.preprocess.image_size, texts))
     crop = f" {words.summary_crop}" if meta.preprocess.crop_field_of_view else ""
+    crop = f" {words.summary_window}" if meta.preprocess.round_window else crop
     test = facts.test
     sections = (
         test_section(facts, texts),
         calibration_section(facts, texts),
         sources_section(facts, texts),
         *audit_sections(facts, texts),
+        *trust_sections(facts, texts),
         data_section(facts, texts),
         procedure_section(facts, texts),
         version_section(facts, texts),

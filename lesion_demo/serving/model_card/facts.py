@@ -91,14 +91,97 @@ class StratumResult:
 
 
 @dataclass(frozen=True)
+class UntouchedResult:
+    """What is held back of a data set's validation pictures: shares 0–1."""
+
+    source: str
+    n: int
+    warned: Estimate | None = None
+    severe: Estimate | None = None
+    unfamiliar: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class DegradationResult:
+    """What spoiling pictures to a `strength` (in `unit`; `level` in a word) did to the checks and to the model."""
+
+    name: str
+    level: str
+    strength: float
+    unit: str = ""
+    n: int | None = None
+    warned: Estimate | None = None
+    severe: Estimate | None = None
+    roc_auc: Estimate | None = None
+    roc_auc_unwarned: Estimate | None = None
+    accuracy: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class StrangerResult:
+    """Pictures of a kind that shows no lesion: shares 0–1 refused as unfamiliar, and refused at all."""
+
+    kind: str
+    n: int
+    unfamiliar: Estimate | None = None
+    refused: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class NewClinicResult:
+    """Share of a data set's validation pictures that passes where `known_source` alone is known."""
+
+    known_source: str
+    source: str
+    n: int
+    passed: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class ZoneResult:
+    """One of the three answers: its share, and the share of errors in it."""
+
+    name: str
+    n: int
+    share: Estimate | None = None
+    errors: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class ReferralResult:
+    """The three zones at an operating point."""
+
+    point: OperatingPoint
+    zones: tuple[ZoneResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class CoverageResult:
+    """Area of accuracy over coverage when the pictures are sorted by a score of confidence."""
+
+    name: str
+    area: float
+
+
+@dataclass(frozen=True)
 class AuditResult:
-    """`audit.json`; `blind_roc_auc` is what classifiers that see no lesion reach, by their name."""
+    """`audit.json`, see `lesion_demo.learning.audit.Audit`; `blind_roc_auc` is by the classifier's name."""
 
     operating_point: OperatingPoint
     pictures: int
     changes: tuple[ChangeResult, ...] = ()
     strata: tuple[StratumResult, ...] = ()
     blind_roc_auc: dict[str, Estimate] = field(default_factory=dict)
+    untouched: tuple[UntouchedResult, ...] = ()
+    degradations: tuple[DegradationResult, ...] = ()
+    strangers: tuple[StrangerResult, ...] = ()
+    new_clinic: tuple[NewClinicResult, ...] = ()
+    referrals: tuple[ReferralResult, ...] = ()
+    coverage: tuple[CoverageResult, ...] = ()
+
+
+SKIN_TONE = "skin tone "
+"""Before the tone in a stratum's name."""
 
 
 @dataclass(frozen=True)
@@ -173,3 +256,10 @@ class ModelFacts:
     def test(self) -> Result | None:
         """The test split in full."""
         return self.results.get(TEST)
+
+    def tested_with(self, skin_tone: str) -> int | None:
+        """How many of the audit's pictures show this tone of skin; None without an audit."""
+        if self.audit is None:
+            return None
+        counts = {stratum.name: stratum.n_benign + stratum.n_malignant for stratum in self.audit.strata}
+        return counts.get(f"{SKIN_TONE}{skin_tone}", 0)

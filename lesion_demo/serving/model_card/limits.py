@@ -41,9 +41,26 @@ FEW_OF_SOURCE = 500
 """A data set of fewer pictures leaves, at a validation share of a tenth, fewer than 50 to measure by."""
 
 
+HELD_BACK = 0.95
+"""Share of pictures that show no lesion, and of strongly spoilt ones, that ought to be refused, or warned about."""
+STRONG = "strong"
+
+
 def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
     """One sentence for each limit, the most general first."""
-    rules = (_prevalence, _test, _calibration, _near_duplicates, _sources, _strata, _few, _changes, _blind)
+    rules = (
+        _prevalence,
+        _test,
+        _calibration,
+        _near_duplicates,
+        _sources,
+        _strata,
+        _few,
+        _changes,
+        _blind,
+        _strangers,
+        _spoilt,
+    )
     return tuple(sentence for rule in rules for sentence in rule(facts, texts))
 
 
@@ -180,3 +197,27 @@ def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
         if best.value >= BLIND_LIMIT:
             probe = texts.about.probes.get(name, name)
             yield texts.about.limits["blind"].format(probe=probe, value=ratio(best, texts))
+
+
+def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about
+    poor = [
+        words.limits["stranger"].format(kind=words.strangers.get(one.kind, one.kind), refused=share(one.refused, texts))
+        for one in (facts.audit.strangers if facts.audit else ())
+        if one.refused is not None and one.refused.value < HELD_BACK
+    ]
+    if poor:
+        yield words.limits["strangers"].format(kinds=", ".join(poor))
+
+
+def _spoilt(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about
+    poor = [
+        words.limits["spoilt_by"].format(
+            degradation=words.degradations.get(one.name, one.name), warned=share(one.warned, texts)
+        )
+        for one in (facts.audit.degradations if facts.audit else ())
+        if one.level == STRONG and one.warned is not None and one.warned.value < HELD_BACK
+    ]
+    if poor:
+        yield words.limits["spoilt"].format(degradations=", ".join(poor))

@@ -26,7 +26,7 @@ from lesion_demo.serving.model_card.facts import (
 METRICS_FILE, AUDIT_FILE, CONFIG_FILE, HISTORY_FILE = "metrics.json", "audit.json", "config.json", "history.csv"
 PLOTS_FOLDER = "plots"
 BY_SOURCE = "validation_by_source"
-AUDIT_PARTS = ("changes", "strata", "blind_roc_auc")
+AUDIT_PARTS = ("changes", "strata", "blind_roc_auc", "untouched", "degradations", "strangers", "referrals")
 
 T = TypeVar("T")
 Results = dict[str, Result]

@@ -1,0 +1,117 @@
+"""The audit of holding back: counts are right, and a check that is turned off shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lesion_demo.auditing import audit
+from lesion_demo.checkpoint import load_checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
+from lesion_demo.imaging.degradations import DEGRADATIONS
+from lesion_demo.imaging.quality import QualityReport, check_quality
+from lesion_demo.learning import audit_trust
+from lesion_demo.learning.audit_trust import coverages, degraded, new_clinics, refused, untouched
+from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit
+from lesion_demo.learning.familiarity import KnownPictures, learn
+from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.model import build_model
+from lesion_demo.pipeline import train
+
+POINT = OperatingPoint("balanced", 0.5)
+KNOWN = KnownPictures(np.zeros(2), np.eye(2), limit=2.0)
+
+
+@pytest.fixture(scope="module")
+def pictures(phantom_data: Path) -> list[Picture]:
+    return [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
+
+
+def test_untouched_counts_by_source(pictures: list[Picture]) -> None:
+    features = np.zeros((len(pictures), 2))
+    features[:3] = 5.0
+    *_, whole = untouched(pictures, KNOWN, features, PictureReader())
+    assert (whole.source, whole.n) == ("all", 12)
+    assert whole.unfamiliar is not None
+    assert whole.unfamiliar.value == pytest.approx(3 / 12)
+    assert untouched(pictures, None, None, PictureReader())[-1].unfamiliar is None
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return build_model("mobilenet_v3_small").eval()
+
+
+def degraded_by_name(pictures: list[Picture]) -> dict[tuple[str, str], audit_trust.DegradationResult]:
+    ticks: list[int] = []
+    spec = PreprocessSpec(image_size=32)
+    results = degraded(
+        model(),
+        spec,
+        pictures,
+        temperature=1.0,
+        point=POINT,
+        reader=PictureReader(),
+        tick=lambda: ticks.append(1),
+    )
+    assert len(ticks) == len(results) == 3 * len(DEGRADATIONS)
+    return {(result.name, result.level): result for result in results}
+
+
+def test_degradations_are_told_from_untouched_pictures(
+    pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = degraded_by_name(pictures)
+    assert found["less light", "strong"].warned.value == 1.0
+    assert found["Gaussian blur", "strong"].warned.value > 0.5
+    monkeypatch.setattr(audit_trust, "check_quality", lambda image: QualityReport(()))
+    assert degraded_by_name(pictures)["less light", "strong"].warned.value == 0.0
+
+
+def test_refusals_count_by_kind_and_add_poor_quality() -> None:
+    black, fine = np.zeros((200, 200, 3), np.uint8), np.full((200, 200, 3), 128, np.uint8)
+    reports = [check_quality(black), QualityReport(()), QualityReport(())]
+    assert fine.any()
+    found = refused(["a", "a", "b"], reports, np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0]]), KNOWN)
+    assert [(one.kind, one.n, one.unfamiliar.value, one.refused.value) for one in found] == [
+        ("a", 2, 0.5, 1.0),
+        ("b", 1, 0.0, 0.0),
+    ]
+
+
+def test_new_clinics_pass_by_what_the_other_alone_knows() -> None:
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + 50
+    found = new_clinics({"near": near, "small": near[:10]}, {"near": near, "far": far, "small": near[:50]})
+    assert {(one.known_source, one.source) for one in found} == {("near", "far"), ("near", "small")}
+    passed = {one.source: one.passed.value for one in found}
+    assert passed["far"] == 0.0
+    assert passed["small"] > 0.9
+    assert learn(near, near).limit > 0
+
+
+def test_disagreement_helps_where_it_marks_the_errors(pictures: list[Picture]) -> None:
+    probabilities = np.where(np.arange(12) % 3 == 0, 0.6, 0.7)
+    split = EvaluatedSplit(tuple(pictures), probabilities)
+    wrong = (probabilities >= 0.5) != (split.labels == 1)
+    by_name = {one.name: one for one in coverages(split, probabilities, np.where(wrong, 5.0, 0.0), POINT)}
+    plain, disagreement = by_name["distance to the threshold"], by_name["distance over disagreement"]
+    assert disagreement.area > plain.area
+    assert plain.coverage[-1] == 1.0
+    assert plain.accuracy[-1] == pytest.approx(0.5)
+
+
+def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    train(tiny_config, [phantom_data], tmp_path)
+    found = audit(load_checkpoint(tmp_path), [phantom_data], operating_point="balanced", limit=6)
+    assert found.pictures == 6
+    assert len(found.degradations) == 3 * len(DEGRADATIONS)
+    assert {one.kind for one in found.strangers} >= {"photograph", "face", "noise", "document"}
+    assert found.untouched[-1].n == 12
+    assert [one.point.name for one in found.referrals] == ["accuracy", "f1", "balanced", "sensitive"]
+    assert found.seconds > 0

@@ -1,0 +1,118 @@
+"""Familiarity: what lies far from the training pictures is refused, and survives being saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.errors import CheckpointError, LesionDemoError
+from lesion_demo.imaging import strangers
+from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.learning.familiarity import REFUSED, can_describe, describe, learn, read_known, write_known
+from lesion_demo.learning.model import build_model
+from lesion_demo.serving.analysis import Analyzer
+from lesion_demo.serving.decision import Outcome
+
+RNG = np.random.default_rng(0)
+TRAIN, VAL = RNG.normal(size=(400, 6)), RNG.normal(size=(200, 6))
+
+
+def test_limit_refuses_the_chosen_share_of_validation() -> None:
+    known = learn(TRAIN, VAL)
+    assert (known.distances(VAL) > known.limit).mean() == pytest.approx(REFUSED, abs=0.006)
+
+
+def test_distance_counts_in_standard_deviations_of_each_direction() -> None:
+    stretched = TRAIN * np.array([100.0, 1, 1, 1, 1, 1])
+    known = learn(stretched, VAL * np.array([100.0, 1, 1, 1, 1, 1]))
+    along, across = known.distances(np.array([[100.0, 0, 0, 0, 0, 0], [0, 100.0, 0, 0, 0, 0]]))
+    assert along < known.limit < across
+
+
+def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
+    known = learn(TRAIN, VAL)
+    write_known(tmp_path / "known", known)
+    again = read_known(tmp_path / "known")
+    assert again.limit == known.limit
+    np.testing.assert_array_equal(again.distances(VAL), known.distances(VAL))
+    (tmp_path / "known").write_bytes(b"no such thing")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_known(tmp_path / "known")
+
+
+def test_features_are_the_same_alone_and_in_a_batch() -> None:
+    model = build_model("mobilenet_v3_small").eval()
+    inputs = torch.randn(3, 3, 64, 64)
+    together = describe(model, inputs)
+    np.testing.assert_allclose(together[1:2], describe(model, inputs[1:2]), atol=1e-5)
+    assert can_describe(model)
+    assert not can_describe(build_model("resnet18"))
+
+
+@pytest.fixture(scope="module")
+def phantom_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights that know phantoms."""
+    torch.manual_seed(0)
+    folder, model = tmp_path_factory.mktemp("known"), build_model("mobilenet_v3_small").eval()
+    spec = PreprocessSpec(image_size=64)
+    transform = eval_transform(spec)
+    inputs = torch.stack([transform(render_phantom(seed, malignant=seed % 2 == 0, size=96)) for seed in range(120)])
+    features = describe(model, inputs)
+    points = (OperatingPoint("sensitive", 0.5),)
+    meta = Checkpoint("mobilenet_v3_small", spec, 1.0, points, val_roc_auc=0.5)
+    save_checkpoint(folder, model, meta, learn(features[:80], features[80:]))
+    return folder
+
+
+def test_a_stranger_gets_no_verdict_and_a_phantom_one(phantom_checkpoint: Path) -> None:
+    analyzer = Analyzer(load_checkpoint(phantom_checkpoint))
+    own = analyzer.analyze(render_phantom(7, malignant=True, size=96))
+    assert own.familiarity is not None
+    assert own.familiarity.familiar
+    kinds = dict(strangers.drawings(1))
+    for kind in ("document", "noise", "stripes"):
+        assert analyzer.analyze(kinds[kind]).verdict is Outcome.NOT_ASSESSABLE, kind
+
+
+def test_a_lost_or_changed_file_is_told(phantom_checkpoint: Path, tmp_path: Path) -> None:
+    for file in phantom_checkpoint.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / KNOWN_FILE).write_bytes(b"another run's")
+    with pytest.raises(CheckpointError, match="copy it again"):
+        load_checkpoint(tmp_path)
+    (tmp_path / KNOWN_FILE).unlink()
+    with pytest.raises(CheckpointError, match="missing"):
+        load_checkpoint(tmp_path)
+
+
+def test_without_what_is_known_every_picture_is_judged(phantom_checkpoint: Path) -> None:
+    analyzer = Analyzer(replace(load_checkpoint(phantom_checkpoint), known=None))
+    assert analyzer.analyze(render_phantom(7, malignant=True, size=96)).familiarity is None
+
+
+def test_the_shipped_checkpoint_refuses_strangers_and_judges_phantoms(shipped: LoadedCheckpoint) -> None:
+    analyzer = Analyzer(shipped)
+    found = [(kind, analyzer.analyze(picture)) for kind, picture in [*strangers.photographs(0), *strangers.drawings(2)]]
+    refused = [not analysis.assessable for _, analysis in found]
+    assert np.mean(refused) >= 0.9, [kind for (kind, _), held in zip(found, refused, strict=True) if not held]
+
+
+def test_strangers_without_their_package_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strangers, "find_spec", lambda name: None)
+    with pytest.raises(LesionDemoError, match="pip install"):
+        next(strangers.strangers())
+
+
+def test_plain_skin_is_a_corner_without_lesion() -> None:
+    corner = strangers.plain_skin(render_phantom(3, malignant=False, size=200))
+    assert corner is not None
+    assert corner.shape[:2] == (80, 80)
+    assert corner.mean() > 100
+    assert strangers.plain_skin(np.full((200, 200, 3), 180, np.uint8)) is None

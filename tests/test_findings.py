@@ -1,0 +1,113 @@
+"""A ring, hair and a ruler are found where they are drawn, and not where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lesion_demo.imaging.artefacts import draw_hair, draw_pen_marks, draw_ring, draw_ruler
+from lesion_demo.imaging.findings import Artefact, find_artefacts
+from lesion_demo.imaging.phantom import render_phantom
+
+Picture = NDArray[np.uint8]
+SEEDS = range(6)
+
+
+def phantom(seed: int, size: int = 300) -> Picture:
+    return render_phantom(seed, malignant=seed % 2 == 1, size=size, hair=False)
+
+
+def found(image: Picture) -> set[str]:
+    return {artefact.name for artefact in find_artefacts(image) if artefact.present}
+
+
+def hairy(image: Picture, seed: int) -> Picture:
+    return draw_hair(image, np.random.default_rng(seed))
+
+
+def ringed(image: Picture, seed: int) -> Picture:
+    return draw_ring(image, radius=0.45)
+
+
+def ruled(image: Picture, seed: int) -> Picture:
+    return draw_ruler(image, np.random.default_rng(seed))
+
+
+DRAWINGS: dict[str, Callable[[Picture, int], Picture]] = {"hair": hairy, "ring": ringed, "ruler": ruled}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_bare_picture_holds_nothing(seed: int) -> None:
+    assert found(phantom(seed)) == set()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_what_is_drawn_is_found_and_nothing_else(name: str, seed: int) -> None:
+    assert found(DRAWINGS[name](phantom(seed), seed)) == {name}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_size_of_the_picture_does_not_matter(name: str) -> None:
+    large = DRAWINGS[name](phantom(0, size=1600), 0)
+    small = np.asarray(Image.fromarray(large).resize((300, 300), Image.Resampling.BOX))
+    assert found(large) == found(small) == {name}
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_ruler_is_found_along_every_edge(turns: int) -> None:
+    assert found(np.rot90(ruled(phantom(1), 0), turns)) == {"ruler"}
+
+
+def test_hairs_are_found_in_every_direction() -> None:
+    for angle in range(0, 180, 20):
+        image = phantom(0, size=512)
+        direction = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        for offset in (-120, -60, 60, 120):
+            along = np.arange(-180, 180, 0.5)[:, None] * direction + 256 + offset * direction[::-1] * (1, -1)
+            for x, y in along.astype(int):
+                image[max(y, 0) : y + 3, max(x, 0) : x + 3] = (40, 28, 22)
+        assert found(image) == {"hair"}, angle
+
+
+def test_ink_is_not_hair() -> None:
+    inked = draw_pen_marks(phantom(2), np.random.default_rng(0))
+    assert "hair" not in found(inked)
+    scribbled = draw_hair(phantom(2), np.random.default_rng(0), colour=(60, 40, 150))
+    assert "hair" not in found(scribbled)
+
+
+def test_short_stubble_and_a_speckled_texture_are_not_hair() -> None:
+    image = phantom(2)
+    image[20:280:14, 20:280:14] = 30
+    assert "hair" not in found(image)
+    grid = phantom(2)
+    grid[60:240:10, 60:240] = grid[60:240, 60:240:10] = (90, 60, 50)
+    assert "hair" not in found(grid)
+
+
+def test_uneven_ticks_are_no_ruler() -> None:
+    image = phantom(4)
+    columns = np.cumsum(np.random.default_rng(3).integers(5, 24, 18))
+    for column in columns[columns < 290]:
+        image[262:275, column : column + 2] = 30
+    assert "ruler" not in found(image)
+
+
+def test_every_artefact_says_by_what_measure() -> None:
+    artefacts = find_artefacts(hairy(phantom(0), 0))
+    assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler"]
+    for artefact in artefacts:
+        assert isinstance(artefact, Artefact)
+        assert artefact.present == (artefact.value > artefact.limit)
+        assert artefact.unit
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (40, 900), (900, 40)])
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_an_empty_picture_of_any_shape_holds_nothing(shape: tuple[int, int], value: int) -> None:
+    assert found(np.full((*shape, 3), value, np.uint8)) == set()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError, LesionDemoError
@@ -79,6 +82,23 @@ def test_a_stranger_gets_no_verdict_and_a_phantom_one(phantom_checkpoint: Path) 
     kinds = dict(strangers.drawings(1))
     for kind in ("document", "noise", "stripes"):
         assert analyzer.analyze(kinds[kind]).verdict is Outcome.NOT_ASSESSABLE, kind
+
+
+def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> None:
+    pictures = {
+        "own.png": render_phantom(7, malignant=True, size=96),
+        "noise.png": dict(strangers.drawings(1))["noise"],
+    }
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(tmp_path / name)
+    arguments = [str(tmp_path / name) for name in pictures]
+    assert main(["score", *arguments, "--out", str(tmp_path / "o.csv"), "--checkpoint", str(phantom_checkpoint)]) == 0
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+        own, strange = csv.DictReader(file)
+    assert own["familiarity"] == "ok"
+    assert own["verdict"] != Outcome.NOT_ASSESSABLE.value
+    assert strange["familiarity"] == "unlike training pictures"
+    assert strange["verdict"] == Outcome.NOT_ASSESSABLE.value
 
 
 def test_a_lost_or_changed_file_is_told(phantom_checkpoint: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from lesion_demo.imaging.artefacts import draw_hair, draw_pen_marks, draw_ring, draw_ruler
 from lesion_demo.imaging.findings import Artefact, find_artefacts
@@ -81,9 +82,31 @@ def test_ink_is_not_hair() -> None:
     assert "hair" not in found(scribbled)
 
 
-def test_short_stubble_is_not_hair() -> None:
+def test_dots_are_not_hair() -> None:
     image = phantom(2)
     image[20:280:14, 20:280:14] = 30
+    assert "hair" not in found(image)
+
+
+def test_short_lines_are_not_hair() -> None:
+    image = phantom(2, size=256)
+    for top in range(30, 200, 40):
+        image[top : top + 32, 30:226:14] = 30
+    assert "hair" not in found(image)
+
+
+def test_the_rough_texture_of_a_lesion_is_not_hair() -> None:
+    image = phantom(2, size=256)
+    noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(256, 256)), 1.5)
+    down, right = np.mgrid[:256, :256] - 128
+    lesion = np.hypot(down, right) < 90
+    image[lesion] = (110 + 50 * noise / noise.std()).clip(0, 255)[lesion][:, None]
+    assert "hair" not in found(image)
+
+
+def test_the_shade_at_the_edge_of_the_picture_is_not_hair() -> None:
+    image = phantom(2, size=256)
+    image[3:6] = image[250:253] = image[:, 3:6] = image[:, 250:253] = 30
     assert "hair" not in found(image)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring, draw_ring
-from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view
+from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view, round_field_of_view
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import eval_transform, train_transform, visible_part
 
@@ -119,3 +119,36 @@ def test_turning_leaves_no_black_corners(picture: np.ndarray) -> None:
     darkest = eval_transform(SPEC)(picture).min()
     torch.manual_seed(0)
     assert all(transform(picture).min() > darkest - 0.3 for _ in range(20))
+
+
+ROUND = replace(SPEC, round_window=True)
+
+
+def test_a_round_window_shows_the_same_with_a_ring_and_without() -> None:
+    picture = render_phantom(2, malignant=False, size=300, hair=False)
+    plain, square = eval_transform(ROUND)(picture), eval_transform(SPEC)(picture)
+    ringed = draw_ring(picture, radius=0.49, softness=0.01)
+    through_window = (eval_transform(ROUND)(ringed) - plain).abs().mean()
+    cut_square = (eval_transform(SPEC)(ringed) - square).abs().mean()
+    assert through_window < 0.3 * cut_square
+    side = plain.shape[-1]
+    corner = plain[:, : side // 8, : side // 8]
+    assert torch.equal(corner, torch.zeros_like(corner))
+    assert torch.equal(plain[:, side // 2, 2:-2], square[:, side // 2, 2:-2])
+
+
+def test_the_round_field_is_as_wide_as_its_ring() -> None:
+    picture = render_phantom(2, malignant=False, size=300, hair=False)
+    box = round_field_of_view(draw_ring(picture, radius=0.38))
+    assert box.width == pytest.approx(2 * 0.38 * 300, rel=0.08)
+    assert box.height == pytest.approx(2 * 0.38 * 300, rel=0.08)
+    assert round_field_of_view(picture) == Box(0, 0, 300, 300)
+    assert visible_part(ROUND, draw_ring(picture, radius=0.38))[2] == min(box.width, box.height)
+
+
+def test_training_pictures_are_seen_through_the_same_window() -> None:
+    picture = render_phantom(2, malignant=False, size=300)
+    torch.manual_seed(0)
+    augmented = train_transform(ROUND, AugmentConfig())(picture)
+    assert not augmented[:, 0, 0].any()
+    assert augmented[:, augmented.shape[-1] // 2, augmented.shape[-1] // 2].any()

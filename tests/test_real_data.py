@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.imaging.artefacts import draw_ring
@@ -27,6 +28,12 @@ def validation(data_root: Path, shipped: LoadedCheckpoint) -> list[Picture]:
     return [picture for label in (0, 1) for picture in [p for p in val if p.label == label][::10][:40]]
 
 
+def test_hardly_a_picture_it_never_saw_is_unfamiliar(validation: list[Picture], shipped: LoadedCheckpoint) -> None:
+    predictor = Predictor(shipped)
+    found = predictor.familiarity(torch.stack([predictor.prepare(load_image(picture.path)) for picture in validation]))
+    assert np.mean([one is not None and one.familiar for one in found]) >= 0.9
+
+
 def test_the_shipped_checkpoint_ranks_pictures_it_never_saw(
     validation: list[Picture], shipped: LoadedCheckpoint
 ) -> None:
@@ -40,7 +47,7 @@ def test_the_shipped_checkpoint_ranks_pictures_it_never_saw(
 
     ringed = np.asarray(Predictor(shipped).probabilities([draw_ring(p, radius=0.5) for p in pictures]))
     flipped = (ringed >= threshold) != (probabilities >= threshold)
-    assert flipped.mean() <= 0.15  # a model that has learned the ring calls every ringed picture malignant
+    assert flipped.mean() <= 0.05  # a model that has learned the ring calls every ringed picture malignant
     assert (ringed - probabilities)[labels == 0].mean() < 0.1
 
 

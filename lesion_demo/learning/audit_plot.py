@@ -57,8 +57,7 @@ def plot_degradations(results: Sequence[DegradationResult]) -> Figure:
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
         own = [result for result in results if result.name == name]
-        dress(axes, own[0].unit, "")
-        axes.set_title(name, fontsize=10, color=INK)
+        dress(axes, name, own[0].unit)
         ticks = np.arange(len(own))
         axes.plot(ticks, [result.warned.value for result in own], "o-", color=BLUE, label="rightly warned about")
         axes.plot(ticks, [result.roc_auc.value for result in own], "D--", color=VERMILION, label="ROC-AUC, all of them")
@@ -92,7 +91,7 @@ def plot_coverage(curves: Sequence[Coverage]) -> Figure:
     """Accuracy of the pictures kept, over the share that is kept, for each score of confidence."""
     figure = new_figure(7.0, 4.6)
     axes = figure.subplots()
-    dress(axes, "Share of pictures kept", "Accuracy among them")
+    dress(axes, "Accuracy among the pictures kept", "Share of pictures kept")
     for curve, colour, dash in zip(curves, (BLUE, VERMILION, INK), DASHES, strict=False):
         axes.plot(curve.coverage, curve.accuracy, dash, color=colour, label=f"{curve.name} (area {curve.area:.3f})")
     for axis in (axes.xaxis, axes.yaxis):

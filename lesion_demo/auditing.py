@@ -40,7 +40,7 @@ from lesion_demo.learning.splits import Splits, read_split
 from lesion_demo.learning.strata import strata, traits
 from lesion_demo.pipeline import SPLIT_FILE
 
-PICTURES = 400
+PICTURES = 200
 """Of the test split, by default: more take longer than they tell."""
 DESCRIBED = 500
 """Training pictures of a data set that stand for it where it alone is known."""

@@ -158,6 +158,7 @@ class TrainConfig:
         val_fraction: share of the training pictures that becomes validation where a data set has none.
         source_balance: exponent a; a data set of n pictures is drawn in proportion to n**a. 1 draws every data set by
             its size, 0 all alike. Within each data set the classes are drawn alike.
+        photographs: data sets that were taken without a dermatoscope, so that the app can tell their like.
         micro_batch: pictures per forward pass and process; gradients accumulate to a stage's batch size.
             None picks it from the device's memory.
         precision: `no`, `fp16`, `bf16`, or `auto` for the best that the device has.
@@ -177,6 +178,7 @@ class TrainConfig:
     dropout: float = 0.3
     val_fraction: float = 0.1
     source_balance: float = 1.0
+    photographs: tuple[str, ...] = ()
     micro_batch: int | None = None
     precision: str = "auto"
     workers: int = 2

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
@@ -141,11 +142,15 @@ def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: P
     for source in sorted({picture.source for picture in train}):
         own = [picture for picture in train if picture.source == source]
         chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
-    found = [
+    train_features, val_features = (
         describe_all(model, eval_loader(LesionDataset(pictures, eval_transform(config.preprocess), reader)), title)
         for pictures, title in ((chosen, "familiarity, training"), (splits.of("val"), "familiarity, validation"))
+    )
+    photographs = [
+        np.array([picture.source in config.photographs for picture in pictures])
+        for pictures in (chosen, splits.of("val"))
     ]
-    return learn(*found)
+    return learn(train_features, val_features, *photographs)
 
 
 def evaluate(

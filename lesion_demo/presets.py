@@ -55,6 +55,7 @@ PRESETS = {
         augment=AugmentConfig(auto_augment=0.0, ring=0.4, erasing=0.1),
         clip_norm=2.0,
         source_balance=0.5,
+        photographs=("padufes20",),
         micro_batch=32,
     ),
     "refine": TrainConfig(
@@ -66,6 +67,7 @@ PRESETS = {
         ),
         clip_norm=2.0,
         source_balance=0.5,
+        photographs=("padufes20",),
         micro_batch=32,
     ),
     "round": TrainConfig(
@@ -85,6 +87,7 @@ PRESETS = {
         ),
         clip_norm=2.0,
         source_balance=0.5,
+        photographs=("padufes20",),
         micro_batch=32,
     ),
 }

@@ -63,6 +63,7 @@ class FakeAnalyzer(Analyzer):
         probability: of malignancy, 0–1.
         margin: in log-odds, of the uncertain zone.
         familiar: does the picture look like those it has learnt from?
+        photograph: does the picture look as if it was taken without a dermatoscope?
         off_lesion: does the heat lie beside the lesion?
         asked: how many pictures it was shown.
         seen: the last of them, uint8 [H, W, 3].
@@ -78,6 +79,7 @@ class FakeAnalyzer(Analyzer):
     def reset(self) -> None:
         """Lower concern, in a picture like any other."""
         self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
+        self.photograph = False
 
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture
@@ -89,7 +91,7 @@ class FakeAnalyzer(Analyzer):
             operating_point=point or self.point(DEFAULT_OPERATING_POINT),
             margin=self.margin,
             quality=check_quality(picture),
-            familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0),
+            familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph),
             artefacts=find_artefacts(picture),
             skin_tone="light",
             heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},

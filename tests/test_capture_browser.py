@@ -134,7 +134,7 @@ def far(picture: Picture) -> Picture:
 SPOILT: dict[str, Callable[[Picture], Picture]] = {
     "good": lambda picture: picture,
     "dark": lambda picture: scaled(picture, 0.3),
-    "bright": lambda picture: scaled(picture, 0.2, 200),
+    "bright": lambda picture: scaled(picture, 0.2, 210),
     "glare": spotted,
     "blurred": blurred,
     "small": far,

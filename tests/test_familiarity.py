@@ -18,7 +18,7 @@ from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.imaging import strangers
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.familiarity import REFUSED, can_describe, describe, learn, read_known, write_known
+from lesion_demo.learning.familiarity import FEW, REFUSED, can_describe, describe, learn, read_known, write_known
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.serving.decision import Outcome
@@ -39,12 +39,25 @@ def test_distance_counts_in_standard_deviations_of_each_direction() -> None:
     assert along < known.limit < across
 
 
+def test_photographs_are_told_and_hardly_any_dermoscopic_picture_is_taken_for_one() -> None:
+    photographs, val_photographs = (np.arange(len(features)) < len(features) // 4 for features in (TRAIN, VAL))
+    shift = np.array([6.0, 0, 0, 0, 0, 0])
+    train, val = TRAIN + shift * photographs[:, None], VAL + shift * val_photographs[:, None]
+    taken = learn(train, val, photographs, val_photographs).photographs(val)
+    assert taken[val_photographs].mean() > 0.95
+    assert taken[~val_photographs].mean() == pytest.approx(REFUSED, abs=0.01)
+    too_few = np.arange(len(train)) < FEW - 1
+    assert not learn(train, val, too_few, val_photographs).photographs(val).any()
+
+
 def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
-    known = learn(TRAIN, VAL)
+    known = learn(TRAIN, VAL, TRAIN[:, 0] > 1, VAL[:, 0] > 1)
     write_known(tmp_path / "known", known)
     again = read_known(tmp_path / "known")
     assert again.limit == known.limit
     np.testing.assert_array_equal(again.distances(VAL), known.distances(VAL))
+    np.testing.assert_array_equal(again.photographs(VAL), known.photographs(VAL))
+    assert again.photographs(VAL).any()
     (tmp_path / "known").write_bytes(b"no such thing")
     with pytest.raises(CheckpointError, match="damaged"):
         read_known(tmp_path / "known")

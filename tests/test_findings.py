@@ -118,6 +118,12 @@ def test_uneven_ticks_are_no_ruler() -> None:
     assert "ruler" not in found(image)
 
 
+def test_a_small_hatched_patch_at_the_edge_is_no_ruler() -> None:
+    image = phantom(4, size=256)
+    image[225:240, 40:70:3] = 30
+    assert "ruler" not in found(image)
+
+
 def test_every_artefact_says_by_what_measure() -> None:
     artefacts = find_artefacts(hairy(phantom(0), 0))
     assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler"]

@@ -267,6 +267,17 @@ def test_heat_says_what_it_does_not_show(analyzer: FakeAnalyzer) -> None:
     assert TEXTS.page.heat_outside not in note(analyzer.analyze(GOOD))
 
 
+def test_a_photograph_is_told_to_be_outside_whatever_is_ticked(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
+    Image.fromarray(GOOD).save(tmp_path / "picture.png")
+    choices = Choices("sensitive", 0.5, dermoscopic=True, prevalence=2.0, method="gradcam", opacity=60.0)
+    for looks_like_one in (False, True):
+        analyzer.photograph = looks_like_one
+        view = View(analyzer, facts(analyzer), TEXTS)
+        found, _ = view.find(str(tmp_path / "picture.png"))
+        assert found is not None
+        assert (TEXTS.verdict.not_dermoscopic in view.result(found, choices)) == looks_like_one
+
+
 def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     view = View(analyzer, facts(analyzer), TEXTS)
     (tmp_path / "letter.jpg").write_bytes(b"Dear doctor")

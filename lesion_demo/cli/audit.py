@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures",
         type=int,
-        default=400,
+        default=200,
         metavar="N",
-        help="about N pictures of the test split, evenly; 0 for all (default: 400)",
+        help="about N pictures of the test split, evenly; 0 for all (default: 200)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"

@@ -33,6 +33,7 @@ class UntouchedResult:
     Attributes:
         warned: share with a quality warning of any severity; `severe` is the share too poor to be judged.
         unfamiliar: share refused as unlike the training pictures; None where the checkpoint cannot tell.
+        photograph: share taken for photographs without a dermatoscope; None likewise.
     """
 
     source: str
@@ -40,6 +41,7 @@ class UntouchedResult:
     warned: Interval
     severe: Interval
     unfamiliar: Interval | None
+    photograph: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def untouched(
     reports = [check_quality(reader(picture)) for picture in pictures]
     warned = np.array([not report.ok for report in reports])
     severe = np.array([not report.assessable for report in reports])
-    strange = known.distances(features) > known.limit if known is not None and features is not None else None
+    strange = photographs = None
+    if known is not None and features is not None:
+        strange, photographs = known.distances(features) > known.limit, known.photographs(features)
     sources = np.array([picture.source for picture in pictures])
     masks = {source: sources == source for source in sorted(set(sources))} | {"all": np.ones(len(sources), dtype=bool)}
     return [
@@ -129,6 +133,7 @@ def untouched(
             share_of(warned[mask]),
             share_of(severe[mask]),
             None if strange is None else share_of(strange[mask]),
+            None if photographs is None else share_of(photographs[mask]),
         )
         for source, mask in masks.items()
     ]

@@ -60,6 +60,11 @@ class Analysis:
         return self.quality.assessable and (self.familiarity is None or self.familiarity.familiar)
 
     @property
+    def photograph(self) -> bool:
+        """Was the picture, by its looks, taken without a dermatoscope, outside what the model was tested on?"""
+        return self.familiarity is not None and self.familiarity.photograph
+
+    @property
     def verdict(self) -> Outcome:
         """One of four; `call` is the plain answer behind it."""
         return decide(self.probability, self.operating_point, margin=self.margin, assessable=self.assessable)

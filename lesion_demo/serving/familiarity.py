@@ -12,10 +12,12 @@ class Familiarity:
     Attributes:
         distance: 0 or more; the larger, the less familiar.
         limit: up to here a picture is familiar.
+        photograph: was it, by its looks, taken without a dermatoscope?
     """
 
     distance: float
     limit: float
+    photograph: bool = False
 
     @property
     def familiar(self) -> bool:

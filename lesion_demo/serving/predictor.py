@@ -66,8 +66,9 @@ class Predictor:
         """For each of `inputs` [N, 3, S, S], how unlike the training pictures it is; None where nothing is known."""
         if self._known is None:
             return [None] * len(inputs)
-        distances = self._known.distances(describe(self.model, self.to_device(inputs)))
-        return [Familiarity(float(distance), self._known.limit) for distance in distances]
+        features = describe(self.model, self.to_device(inputs))
+        found = zip(self._known.distances(features), self._known.photographs(features), strict=True)
+        return [Familiarity(float(distance), self._known.limit, bool(photograph)) for distance, photograph in found]
 
     def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.

@@ -106,7 +106,7 @@ def render_pdf(
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)
     page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width, method)))
     page.line(f"{words.picture}. {texts.page.methods.get(method, method)}: {texts.page.heat_caption}", 8.5, GREY)
-    _verdict(page, analysis, texts, dermoscopic)
+    _verdict(page, analysis, texts, dermoscopic and not analysis.photograph)
     if analysis.assessable:
         page.bar(analysis)
         page.line(comparison(analysis, texts))

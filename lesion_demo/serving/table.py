@@ -16,6 +16,7 @@ from lesion_demo.serving.familiarity import Familiarity
 
 OK = "ok"
 UNFAMILIAR = "unlike training pictures"
+PHOTOGRAPH = "photograph, not dermoscopy"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class CsvRow:
         probability: calibrated, of malignancy: six decimals, or empty.
         verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
         quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
-        familiarity: `ok`, or `unlike training pictures`; empty where the checkpoint cannot tell.
+        familiarity: `ok`, `unlike training pictures`, or `photograph, not dermoscopy`, which the figures were not
+            measured on; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
         operating_point, threshold: what the verdict was found with.
     """
@@ -52,7 +54,9 @@ class CsvRow:
         point: OperatingPoint,
     ) -> CsvRow:
         """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
-        known = "" if familiarity is None else OK if familiarity.familiar else UNFAMILIAR
+        known = ""
+        if familiarity is not None:
+            known = UNFAMILIAR if not familiarity.familiar else PHOTOGRAPH if familiarity.photograph else OK
         return cls(
             file=file,
             probability=f"{probability:.6f}",

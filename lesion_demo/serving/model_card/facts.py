@@ -99,6 +99,7 @@ class UntouchedResult:
     warned: Estimate | None = None
     severe: Estimate | None = None
     unfamiliar: Estimate | None = None
+    photograph: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,16 @@ def _familiarity(audit: AuditResult, texts: Texts) -> Iterator[Table]:
     ]
     yield table(words.strangers_caption, ("kind", "n", "unfamiliar", "refused"), strangers, texts)
     untouched = [
-        (_source(one.source, texts), count(one.n, texts), share(one.unfamiliar, texts))
+        (
+            _source(one.source, texts),
+            count(one.n, texts),
+            share(one.unfamiliar, texts),
+            share(one.photograph, texts),
+        )
         for one in audit.untouched
         if one.unfamiliar is not None
     ]
-    yield table(words.refusals_caption, ("source", "n", "unfamiliar"), untouched, texts)
+    yield table(words.refusals_caption, ("source", "n", "unfamiliar", "photograph"), untouched, texts)
     clinics = [
         (
             source_name(one.known_source, texts),

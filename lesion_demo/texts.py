@@ -94,6 +94,7 @@ class VerdictTexts:
     warning_lead: str
     not_dermoscopic_heading: str
     not_dermoscopic: str
+    looks_not_dermoscopic: str
     point_label: str
     points: Words
     point_notes: Words

@@ -275,7 +275,8 @@ def test_a_photograph_is_told_to_be_outside_whatever_is_ticked(analyzer: FakeAna
         view = View(analyzer, facts(analyzer), TEXTS)
         found, _ = view.find(str(tmp_path / "picture.png"))
         assert found is not None
-        assert (TEXTS.verdict.not_dermoscopic in view.result(found, choices)) == looks_like_one
+        assert (TEXTS.verdict.looks_not_dermoscopic in view.result(found, choices)) == looks_like_one
+        assert TEXTS.verdict.not_dermoscopic in view.result(found, replace(choices, dermoscopic=False))
 
 
 def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:

@@ -18,7 +18,15 @@ from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.explanation import DEFAULT_METHOD, overlay
 from lesion_demo.serving.prevalence import at_prevalence
-from lesion_demo.serving.wording import SYMBOLS, comparison, measured_line, measured_on_test, reasons, tested
+from lesion_demo.serving.wording import (
+    SYMBOLS,
+    comparison,
+    measured_line,
+    measured_on_test,
+    out_of_scope,
+    reasons,
+    tested,
+)
 from lesion_demo.texts import Texts
 
 REPORT_SCHEMA = 1
@@ -73,6 +81,7 @@ def report_json(
         "skin_tone": analysis.skin_tone,
         "heat_map": {"method": method, "off_lesion": {name: analysis.off_lesion(name) for name in analysis.heats}},
         "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
+        "looks_like_photograph": analysis.photograph,
         "model": {
             "checkpoint": checkpoint_name,
             "backbone": meta.backbone,
@@ -106,7 +115,7 @@ def render_pdf(
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)
     page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width, method)))
     page.line(f"{words.picture}. {texts.page.methods.get(method, method)}: {texts.page.heat_caption}", 8.5, GREY)
-    _verdict(page, analysis, texts, dermoscopic and not analysis.photograph)
+    _verdict(page, analysis, texts, dermoscopic)
     if analysis.assessable:
         page.bar(analysis)
         page.line(comparison(analysis, texts))
@@ -128,8 +137,9 @@ def render_pdf(
 def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -> None:
     outcome, words = analysis.verdict, texts.verdict
     page.line(f"{SYMBOLS[outcome]} {words.outcomes[outcome.value]}", size=16, bold=True)
-    if not dermoscopic:
-        page.line(f"⚠ {words.not_dermoscopic_heading}: {words.not_dermoscopic}", colour=AMBER)
+    scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
+    if scope:
+        page.line(f"⚠ {words.not_dermoscopic_heading}: {scope}", colour=AMBER)
     if why := reasons(analysis, texts):
         lead = words.not_assessable_lead if outcome is Outcome.NOT_ASSESSABLE else words.warning_lead
         page.line(f"⚠ {lead} {' '.join(why)}", colour=AMBER)

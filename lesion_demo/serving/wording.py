@@ -69,6 +69,14 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     return found
 
 
+def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:
+    """Why the figures do not hold for a picture without a dermatoscope, by its reader or its looks; empty with one."""
+    words = texts.verdict
+    if not dermoscopic:
+        return words.not_dermoscopic
+    return words.looks_not_dermoscopic if analysis.photograph else ""
+
+
 def retake(check: QualityCheck, texts: Texts) -> str:
     """How to do better on a check that the picture failed."""
     return texts.quality.retake.get(check.name, check.advice)

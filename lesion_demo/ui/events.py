@@ -110,9 +110,7 @@ class View:
 
     def result(self, found: Found, choices: Choices) -> str:
         judged = self.judged(found, choices)
-        return verdict_html(
-            judged, self.analyzer.meta, self.texts, dermoscopic=choices.dermoscopic and not judged.photograph
-        )
+        return verdict_html(judged, self.analyzer.meta, self.texts, dermoscopic=choices.dermoscopic)
 
     def meaning(self, found: Found, choices: Choices) -> str:
         judged = self.judged(found, choices)

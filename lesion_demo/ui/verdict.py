@@ -8,7 +8,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.wording import SYMBOLS, comparison, measured_on_test, reasons, tested
+from lesion_demo.serving.wording import SYMBOLS, comparison, measured_on_test, out_of_scope, reasons, tested
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import card, fine, heading, notice
 
@@ -20,8 +20,9 @@ def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermosco
     """All that stands in the verdict's place: what to know before it, then the verdict itself."""
     words = texts.verdict
     parts = []
-    if not dermoscopic:
-        parts.append(notice("warning scope", words.not_dermoscopic_heading, words.not_dermoscopic))
+    scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
+    if scope:
+        parts.append(notice("warning scope", words.not_dermoscopic_heading, scope))
     if analysis.verdict is Outcome.NOT_ASSESSABLE:
         parts.append(_not_assessable(analysis, texts))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from lesion_demo.__main__ import main
 from lesion_demo.auditing import audit
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
@@ -115,3 +117,18 @@ def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Pa
     assert found.untouched[-1].n == 12
     assert [one.point.name for one in found.referrals] == ["accuracy", "f1", "balanced", "sensitive"]
     assert found.seconds > 0
+
+
+def test_the_command_saves_and_prints_all_of_it(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_config, [phantom_data], tmp_path)
+    arguments = ["--checkpoint", str(tmp_path), "--data", str(phantom_data), "--pictures", "4"]
+    assert main(["audit", *arguments]) == 0
+    printed = capsys.readouterr().out
+    saved = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+    for words in ("ring, centred, hard", "motion blur", "Screenshots", "Sees only", "The three answers", "Scores of"):
+        assert words.lower() in printed.lower()
+    assert set(saved) >= {"changes", "strata", "untouched", "degradations", "strangers", "referrals", "coverage"}
+    names = {path.stem for path in (tmp_path / "plots").glob("*.png")}
+    assert names >= {"audit", "degradations", "strangers", "coverage"}

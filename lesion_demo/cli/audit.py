@@ -28,33 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit, print the table, write JSON and plot, and return the exit code."""
+    """Audit, write JSON and plots, print every table, and return the exit code."""
     from lesion_demo.auditing import audit
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.config import to_dict
     from lesion_demo.learning.audit_plot import plot_all
     from lesion_demo.learning.plots import write_plots
     from lesion_demo.learning.run_state import write_json
+    from lesion_demo.serving.model_card import audit_text, read_facts
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None)
     folder = args.out or loaded.folder
     write_json(folder / AUDIT_FILE, to_dict(found))
     write_plots(folder / "plots", plot_all(found))
-    print(f"{loaded.folder} at '{found.operating_point.name}', {found.pictures} pictures")
-    print("Verdicts turned by                all   benign malignant   shift of the probability, benign and malignant")
-    for change in found.changes:
-        shares = "   ".join(
-            f"{share.value:6.1%}" for share in (change.flips, change.flips_benign, change.flips_malignant)
-        )
-        print(f"  {change.name:<26} {shares}   {change.shift_benign:+.3f} {change.shift_malignant:+.3f}")
-    print("Among                          sensitivity (pictures)   specificity (pictures)")
-    for stratum in found.strata:
-        cells = [
-            f"{'—' if rate is None else f'{rate.value:.1%}':>14} ({count:4d})"
-            for rate, count in ((stratum.sensitivity, stratum.n_malignant), (stratum.specificity, stratum.n_benign))
-        ]
-        print(f"  {stratum.name:<28}" + "   ".join(cells))
-    for name, auc in found.blind_roc_auc.items():
-        print(f"Without making out a lesion, {name}: ROC-AUC {auc:.3f}")
+    print(audit_text(read_facts(folder, loaded.meta)))
+    print(f"{loaded.folder} at '{found.operating_point.name}', {found.pictures} pictures, {found.seconds:.0f} s.")
     return 0

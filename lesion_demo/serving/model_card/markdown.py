@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from lesion_demo.serving.model_card.description import describe
 from lesion_demo.serving.model_card.facts import ModelFacts
+from lesion_demo.serving.model_card.figures import audit_sections
 from lesion_demo.serving.model_card.parts import Plot, Section, Table
+from lesion_demo.serving.model_card.trust import trust_sections
 from lesion_demo.texts import load_texts
 
 
@@ -27,6 +29,13 @@ def model_card(facts: ModelFacts) -> str:
     for section in found.details:
         blocks += _section(section)
     return "\n\n".join(blocks) + "\n"
+
+
+def audit_text(facts: ModelFacts) -> str:
+    """What the audit found, as the card tells it: the tables without their plots."""
+    texts = load_texts()
+    sections = (*audit_sections(facts, texts), *trust_sections(facts, texts))
+    return "\n\n".join(block for section in sections for block in _section(section))
 
 
 def plain(text: str) -> str:

@@ -148,4 +148,10 @@ def test_plain_skin_is_a_corner_without_lesion() -> None:
     assert corner is not None
     assert corner.shape[:2] == (80, 80)
     assert corner.mean() > 100
+    y, x = np.mgrid[:200, :200]
+    off_middle = np.full((200, 200, 3), (215, 180, 160), np.uint8)
+    off_middle[(y - 85) ** 2 + (x - 85) ** 2 < 40**2] = (90, 60, 45)  # reaches into the first corner that is tried
+    clear = strangers.plain_skin(off_middle)
+    assert clear is not None
+    assert clear.min() > 150
     assert strangers.plain_skin(np.full((200, 200, 3), 180, np.uint8)) is None

@@ -94,6 +94,8 @@ class AugmentConfig:
         rotation_degrees: the rotation is uniform in ± this.
         softness: blurs, loses resolution or compresses (JPEG), one of the three.
         lighting: gamma and a smooth brightness gradient across the picture.
+        colour_cast: a wrong white balance.
+        exposure: too little light, or so much that highlights are lost.
         auto_augment: ImageNet AutoAugment (Cubuk et al. 2019, arXiv 1805.09501).
     """
 
@@ -109,6 +111,8 @@ class AugmentConfig:
     perspective: float = 0.2
     colour_jitter: float = 0.8
     lighting: float = 0.3
+    colour_cast: float = 0.0
+    exposure: float = 0.0
     softness: float = 0.2
     auto_augment: float = 0.5
     erasing: float = 0.2

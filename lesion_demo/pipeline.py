@@ -7,16 +7,19 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, eval_loader
+from lesion_demo.imaging.strangers import close_up, plain_skin
+from lesion_demo.imaging.transforms import Transform, eval_transform
+from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
@@ -26,8 +29,18 @@ from lesion_demo.learning.evaluation import (
     summarise,
     write_evaluation_plots,
 )
-from lesion_demo.learning.familiarity import KnownPictures, can_describe, describe_all, learn
+from lesion_demo.learning.familiarity import (
+    Crops,
+    KnownPictures,
+    can_describe,
+    describe_all,
+    describe_pictures,
+    learn,
+)
 from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.inference import Predictions
+from lesion_demo.learning.metrics import fit_bias
+from lesion_demo.learning.model import head_layer
 from lesion_demo.learning.run_state import write_json
 from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
 from lesion_demo.learning.training import FitResult, fit
@@ -39,6 +52,8 @@ SPLIT_FILE = "split.csv"
 METRICS_FILE = "metrics.json"
 KNOWN_PER_SOURCE = 1000
 """Training pictures of each data set, about, that familiarity is learnt from."""
+CROPPED = 3
+"""One in so many of them, and of the validation pictures, shows what bare skin looks like, too."""
 
 
 def train(
@@ -101,6 +116,7 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     round_to_half(result.model)
     val = tuple(splits.of("val"))
     predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
+    predictions = correct_bias(result.model, predictions, balanced_weights(val, config.source_balance))
     calibration = calibrate(predictions, val, config.source_balance, {picture.source for picture in splits.of("test")})
     evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
     test = None
@@ -132,6 +148,19 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     return save_checkpoint(folder, result.model, meta, learn_known(result.model, config, splits, reader))
 
 
+def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> Predictions:
+    """Shift the malignant output of `model` to suit validation `predictions` (`weights` [N]); what it says from now on.
+
+    The bias is of the head itself, so nothing that uses the checkpoint need know of it.
+    """
+    bias = head_layer(model).bias.detach()  # the same memory
+    before = float(bias[1])
+    bias[1] += fit_bias(predictions.logits, predictions.labels, weights=weights)
+    round_to_half(model)
+    shift = np.array([0.0, float(bias[1]) - before])
+    return replace(predictions, logits=predictions.logits + shift)
+
+
 def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: PictureReader) -> KnownPictures | None:
     """What `model` has learnt from, by KNOWN_PER_SOURCE pictures of each data set; None if its layout forbids it."""
     if not can_describe(model):
@@ -142,15 +171,28 @@ def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: P
     for source in sorted({picture.source for picture in train}):
         own = [picture for picture in train if picture.source == source]
         chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
+    transform = eval_transform(config.preprocess)
+    parts = (("training", chosen), ("validation", splits.of("val")))
     train_features, val_features = (
-        describe_all(model, eval_loader(LesionDataset(pictures, eval_transform(config.preprocess), reader)), title)
-        for pictures, title in ((chosen, "familiarity, training"), (splits.of("val"), "familiarity, validation"))
+        describe_all(model, eval_loader(LesionDataset(pictures, transform, reader)), f"familiarity, {name}")
+        for name, pictures in parts
     )
-    photographs = [
-        np.array([picture.source in config.photographs for picture in pictures])
-        for pictures in (chosen, splits.of("val"))
-    ]
-    return learn(train_features, val_features, *photographs)
+    train_photographs, val_photographs = (
+        np.array([picture.source in config.photographs for picture in pictures]) for _, pictures in parts
+    )
+    train_crops, val_crops = (_crops(model, transform, pictures[::CROPPED], reader) for _, pictures in parts)
+    crops = None if train_crops is None or val_crops is None else (train_crops, val_crops)
+    return learn(train_features, val_features, photographs=(train_photographs, val_photographs), crops=crops)
+
+
+def _crops(model: nn.Module, transform: Transform, pictures: Sequence[Picture], reader: PictureReader) -> Crops | None:
+    """Bare skin in the corners of `pictures`, and close-ups of their lesions; None where no corner is surely bare."""
+    images = [reader(picture) for picture in pictures]
+    pairs = [(skin, close_up(image)) for image in images if (skin := plain_skin(image)) is not None]
+    if not pairs:
+        return None
+    skins, middles = ([pair[place] for pair in pairs] for place in (0, 1))
+    return Crops(*(describe_pictures(model, transform, part, "familiarity, crops") for part in (skins, middles)))
 
 
 def evaluate(

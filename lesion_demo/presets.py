@@ -46,6 +46,14 @@ ROUND_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `refine` with every picture seen through the same round window."""
 
+ROBUST_STAGES = (
+    StageConfig(
+        "224px", epochs=6, image_size=224, batch_size=64, epoch_pictures=8000,
+        backbone_rate=3e-4, head_rate=3e-4, schedule="one_cycle", frozen_blocks=3,
+    ),
+)  # fmt: skip
+"""To go on from a run of the preset `round` against wrong colours, wrong light and lost detail."""
+
 PRESETS = {
     "default": TrainConfig(),
     "cpu": TrainConfig(
@@ -84,6 +92,28 @@ PRESETS = {
             erasing=0.05,
             rotation=0.8,
             rotation_degrees=180.0,
+        ),
+        clip_norm=2.0,
+        source_balance=0.5,
+        photographs=("padufes20",),
+        micro_batch=32,
+    ),
+    "robust": TrainConfig(
+        init="checkpoints/round",
+        stages=ROBUST_STAGES,
+        preprocess=PreprocessSpec(image_size=256, round_window=True),
+        augment=AugmentConfig(
+            auto_augment=0.0,
+            ring=0.5,
+            artefact=0.3,
+            crop_scale=(0.65, 1.0),
+            perspective=0.1,
+            erasing=0.05,
+            rotation=0.8,
+            rotation_degrees=180.0,
+            colour_cast=0.3,
+            exposure=0.2,
+            softness=0.4,
         ),
         clip_norm=2.0,
         source_balance=0.5,

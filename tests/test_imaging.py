@@ -12,7 +12,7 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring, draw_ring
 from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view, round_field_of_view
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform, train_transform, visible_part
+from lesion_demo.imaging.transforms import ColourCast, Exposure, eval_transform, train_transform, visible_part
 
 SPEC = PreprocessSpec(image_size=96)
 PROBABILITIES = [f.name for f in fields(AugmentConfig) if not f.name.startswith(("crop_", "rotation_"))]
@@ -119,6 +119,28 @@ def test_turning_leaves_no_black_corners(picture: np.ndarray) -> None:
     darkest = eval_transform(SPEC)(picture).min()
     torch.manual_seed(0)
     assert all(transform(picture).min() > darkest - 0.3 for _ in range(20))
+
+
+def test_a_drawn_colour_cast_keeps_the_light_and_stays_within_its_ratio() -> None:
+    grey = torch.full((3, 8, 8), 100, dtype=torch.uint8)
+    torch.manual_seed(0)
+    gains = torch.stack([ColourCast(most=2.0)(grey)[:, 0, 0] for _ in range(300)]) / 100.0  # [300, 3]
+    ratios = gains.max(dim=1).values / gains.min(dim=1).values
+    assert 1.7 < ratios.max() < 2.05
+    assert ratios.min() < 1.1
+    assert torch.allclose(gains.prod(dim=1), torch.ones(300), atol=0.04)
+    assert {int(channel) for channel in gains.argmax(dim=1)} == {0, 1, 2}
+
+
+def test_drawn_exposure_darkens_or_clips() -> None:
+    ramp = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    torch.manual_seed(0)
+    seen = [Exposure(least=0.4, most=1.8)(ramp)[0, 0].float() for _ in range(100)]
+    gains = torch.tensor([float(one[100]) / 100 for one in seen])
+    assert gains.min() == pytest.approx(0.4, abs=0.05)
+    assert gains.max() == pytest.approx(1.8, abs=0.08)
+    assert max(int((one == 255).sum()) for one in seen) > 90  # of 256: clipped, not wrapped around
+    assert all((one.diff() >= 0).all() for one in seen)
 
 
 ROUND = replace(SPEC, round_window=True)

@@ -240,6 +240,19 @@ def test_temperature_heeds_weights_and_stays_in_bounds() -> None:
         metrics.fit_temperature(logits, [0, 0, 0, 0])
 
 
+def test_the_bias_is_found_again_whatever_the_temperature() -> None:
+    rng = np.random.default_rng(0)
+    margin = rng.normal(scale=2, size=20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    logits = np.stack([np.full_like(margin, 7.0), 7.0 + 3 * margin - 1.5], axis=1)
+    assert metrics.fit_bias(logits, labels) == pytest.approx(1.5, abs=0.15)
+    # With malignant pictures weighted twofold the odds are twice as high: log 2 on margins of scale 3.
+    weighted = metrics.fit_bias(logits, labels, weights=np.where(labels == 1, 2.0, 1.0))
+    assert weighted == pytest.approx(1.5 + 3 * math.log(2), abs=0.2)
+    with pytest.raises(DataError, match="0 malignant"):
+        metrics.fit_bias(logits[:4], [0, 0, 0, 0])
+
+
 def test_thresholds_by_hand() -> None:
     labels = [0, 0, 1, 0, 1, 1]
     probabilities = [0.1, 0.2, 0.3, 0.5, 0.6, 0.8]

@@ -9,8 +9,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
@@ -20,10 +22,11 @@ from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning import training
 from lesion_demo.learning.estimate import in_words
 from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import build_model, head_name
 from lesion_demo.learning.run_state import load_state, save_state
 from lesion_demo.learning.schedule import rate_factor
-from lesion_demo.learning.weights import read_weights
+from lesion_demo.learning.weights import read_weights, round_to_half
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +60,34 @@ def test_a_run_leaves_everything_it_promises(tiny_config: TrainConfig, phantom_d
     assert len(evaluated.pictures) == 12
     assert metrics == loaded.meta.metrics  # the saved weights give the saved figures
     assert {point.name for point in loaded.meta.operating_points} == {"accuracy", "f1", "balanced", "sensitive"}
+
+
+class OneLayer(nn.Module):
+    """A head alone: features [N, 4] → logits [N, 2]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.fc(features)
+        return logits
+
+
+@torch.no_grad()
+def test_the_bias_is_corrected_in_the_head_itself() -> None:
+    torch.manual_seed(0)
+    model, features = OneLayer(), torch.randn(400, 4)
+    model.fc.bias[:] = torch.tensor([0.5, 4.0])  # all look malignant
+    round_to_half(model)
+    logits = model(features).double().numpy()
+    margin = logits[:, 1] - logits[:, 0]
+    noise = np.random.default_rng(0).normal(scale=margin.std(), size=400)
+    labels = (margin + noise > np.median(margin)).astype(np.int64)
+    assert (margin > 0).all()
+    corrected = pipeline.correct_bias(model, Predictions(logits, labels), np.ones(400))
+    np.testing.assert_allclose(model(features).double().numpy(), corrected.logits, atol=1e-5)
+    assert (corrected.logits[:, 1] > corrected.logits[:, 0]).mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> l
         (augment.auto_augment, v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)),
         (augment.colour_jitter, v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.04)),
         (augment.lighting, SimulatedLighting()),
+        (augment.colour_cast, ColourCast()),
+        (augment.exposure, Exposure()),
         (augment.softness, v2.RandomChoice([v2.GaussianBlur(5, (0.3, 1.5)), LossOfResolution(), JpegArtefacts()])),
     ]
     erasing = [v2.RandomErasing(p=augment.erasing, scale=(0.02, 0.15))] if augment.erasing > 0 else []
@@ -155,10 +157,39 @@ class SimulatedLighting(nn.Module):
         return (lit.clamp(0, 1) * 255).to(torch.uint8)
 
 
+class ColourCast(nn.Module):
+    """A wrong white balance in a random hue: the channels' gains are a circle in log chromaticity, of product 1."""
+
+    def __init__(self, most: float = 2.0) -> None:
+        super().__init__()
+        self.most = most  # ratio of the largest gain to the smallest, at most
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        turn, strength = torch.rand(2).tolist()
+        hue = 2 * np.pi * (turn - torch.arange(3) / 3)
+        gains = torch.exp(strength * float(np.log(self.most)) / 3**0.5 * torch.cos(hue))
+        return (picture * gains[:, None, None]).round().clamp(0, 255).to(torch.uint8)
+
+
+class Exposure(nn.Module):
+    """Every value times a gain, log-uniform, and clipped: above 1 the highlights are lost."""
+
+    def __init__(self, least: float = 0.4, most: float = 1.8) -> None:
+        super().__init__()
+        self.least = least
+        self.most = most
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, H, W] → the same."""
+        gain = self.least * (self.most / self.least) ** float(torch.rand(()))
+        return (picture * gain).round().clamp(0, 255).to(torch.uint8)
+
+
 class LossOfResolution(nn.Module):
     """Scales down and up again, as small pictures and enlarged crops do."""
 
-    def __init__(self, least: float = 0.35) -> None:
+    def __init__(self, least: float = 0.25) -> None:
         super().__init__()
         self.least = least
 
@@ -174,7 +205,7 @@ class LossOfResolution(nn.Module):
 class JpegArtefacts(nn.Module):
     """Compresses and reads back, at a random quality."""
 
-    def __init__(self, lowest: int = 25, highest: int = 90) -> None:
+    def __init__(self, lowest: int = 15, highest: int = 90) -> None:
         super().__init__()
         self.lowest = lowest
         self.highest = highest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
@@ -17,6 +17,7 @@ from lesion_demo.learning.arrays import Floats, Ints, checked, margins, need_bot
 
 OPERATING_POINTS = ("accuracy", "f1", "balanced", "sensitive")
 TEMPERATURE_RANGE = (0.05, 20.0)
+BIAS_RANGE = (-5.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,34 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
+
+
+def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None) -> float:
+    """What added to the malignant logit, −5 to 5, gives the least (weighted) log loss with the temperature then best.
+
+    Bias-corrected temperature scaling (Alexandari et al. 2020, arXiv 1901.06852) in two classes, which is logistic
+    regression on the margin (Platt 1999): a temperature alone cannot move where the network is undecided.
+
+    Args:
+        logits: float [N, 2].
+
+    Raises:
+        DataError: as `fit_temperature`.
+    """
+    margin = margins(logits)
+    y, _, w = checked(labels, _logistic(margin), weights)
+    need_both(y)
+    if weights is not None:
+        margin = margin[np.asarray(weights) > 0]
+    sign = np.where(y == 1, -1.0, 1.0)
+
+    def loss(values: Floats) -> float:
+        log_t, bias = values
+        return float(w @ np.logaddexp(0.0, sign * (margin + bias) / np.exp(log_t)) / w.sum())
+
+    bounds = [tuple(np.log(TEMPERATURE_RANGE)), BIAS_RANGE]
+    found = minimize(loss, [0.0, 0.0], bounds=bounds, method="L-BFGS-B")
+    return float(found.x[1])
 
 
 def choose_threshold(

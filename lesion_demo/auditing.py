@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -33,7 +33,7 @@ from lesion_demo.learning.audit_trust import (
 )
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, eval_loader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
-from lesion_demo.learning.familiarity import Floats, KnownPictures, describe, describe_all
+from lesion_demo.learning.familiarity import Floats, KnownPictures, describe_all, describe_pictures
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.splits import Splits, read_split
@@ -44,9 +44,8 @@ PICTURES = 200
 """Of the test split, by default: more take longer than they tell."""
 DESCRIBED = 500
 """Training pictures of a data set that stand for it where it alone is known."""
-SKINS = 30
+SKINS = 100
 """Corners of plain skin."""
-STRANGERS_AT_ONCE = 16
 VIEWS = 4
 
 
@@ -98,9 +97,8 @@ class Auditor:
             return untouched(val, None, None, self.reader), [], []
         features = self._described(val)
         kinds, pictures = self._strangers(val)
-        found = refused(
-            kinds, [check_quality(picture) for picture in pictures], self._described_raw(pictures), self.known
-        )
+        strange = describe_pictures(self.model, eval_transform(self.spec), pictures, "strangers")
+        found = refused(kinds, [check_quality(picture) for picture in pictures], strange, self.known)
         sources = sorted({picture.source for picture in val})
         train = {source: self._described(self._sample(source)) for source in sources}
         by_source = {source: features[[picture.source == source for picture in val]] for source in sources}
@@ -112,22 +110,15 @@ class Auditor:
         return own[:: max(1, len(own) // DESCRIBED)]
 
     def _strangers(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
-        corners = (plain_skin(self.reader(picture)) for picture in val[::5] if picture.source == "melanoma10k")
-        skins = [corner for corner in corners if corner is not None][:SKINS]
+        dermoscopic = [picture for picture in val if picture.source == "melanoma10k"]
+        corners = (plain_skin(self.reader(picture)) for picture in dermoscopic[1::2])
+        skins = list(islice((corner for corner in corners if corner is not None), SKINS))
         found = [*strangers(), *(("plain skin", corner) for corner in skins)]
         return [kind for kind, _ in found], [picture for _, picture in found]
 
     def _described(self, pictures: Sequence[Picture]) -> Floats:
         dataset = LesionDataset(pictures, eval_transform(self.spec), self.reader)
         return describe_all(self.model, eval_loader(dataset), "features")
-
-    def _described_raw(self, pictures: Sequence[Pixels]) -> Floats:
-        transform, device = eval_transform(self.spec), next(self.model.parameters()).device
-        batches = [
-            torch.stack([transform(np.ascontiguousarray(picture)) for picture in pictures[i : i + STRANGERS_AT_ONCE]])
-            for i in range(0, len(pictures), STRANGERS_AT_ONCE)
-        ]
-        return np.concatenate([describe(self.model, batch.to(device)) for batch in batches])
 
 
 def audit(

@@ -88,6 +88,7 @@ class VerdictTexts:
     trained_prevalence: str
     not_assessable_lead: str
     unfamiliar: str
+    bare_skin: str
     number_anyway: str
     number_anyway_text: str
     warning_heading: str
@@ -147,6 +148,7 @@ class QualityTexts:
     units: Words
     familiarity: str
     known: Words
+    bare_skin: str
     artefacts: Words
     artefacts_found: str
     no_artefacts: str

@@ -79,7 +79,7 @@ class FakeAnalyzer(Analyzer):
     def reset(self) -> None:
         """Lower concern, in a picture like any other."""
         self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
-        self.photograph = False
+        self.photograph = self.bare_skin = False
 
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture
@@ -91,7 +91,7 @@ class FakeAnalyzer(Analyzer):
             operating_point=point or self.point(DEFAULT_OPERATING_POINT),
             margin=self.margin,
             quality=check_quality(picture),
-            familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph),
+            familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph, self.bare_skin),
             artefacts=find_artefacts(picture),
             skin_tone="light",
             heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},

@@ -17,11 +17,25 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.imaging import strangers
 from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.imaging.quality import QualityReport
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.familiarity import FEW, REFUSED, can_describe, describe, learn, read_known, write_known
+from lesion_demo.learning.familiarity import (
+    BARE_REFUSED,
+    CLOSE_UPS_REFUSED,
+    FEW,
+    REFUSED,
+    Crops,
+    can_describe,
+    describe,
+    learn,
+    read_known,
+    write_known,
+)
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.familiarity import Familiarity
+from lesion_demo.serving.table import CsvRow
 
 RNG = np.random.default_rng(0)
 TRAIN, VAL = RNG.normal(size=(400, 6)), RNG.normal(size=(200, 6))
@@ -43,21 +57,53 @@ def test_photographs_are_told_and_hardly_any_dermoscopic_picture_is_taken_for_on
     photographs, val_photographs = (np.arange(len(features)) < len(features) // 4 for features in (TRAIN, VAL))
     shift = np.array([6.0, 0, 0, 0, 0, 0])
     train, val = TRAIN + shift * photographs[:, None], VAL + shift * val_photographs[:, None]
-    taken = learn(train, val, photographs, val_photographs).photographs(val)
+    taken = learn(train, val, photographs=(photographs, val_photographs)).photographs(val)
     assert taken[val_photographs].mean() > 0.95
     assert taken[~val_photographs].mean() == pytest.approx(REFUSED, abs=0.01)
     too_few = np.arange(len(train)) < FEW - 1
-    assert not learn(train, val, too_few, val_photographs).photographs(val).any()
+    assert not learn(train, val, photographs=(too_few, val_photographs)).photographs(val).any()
+
+
+def crops(seed: int, count: int = 100) -> Crops:
+    """Enlarged parts: in the last direction alone they differ from whole pictures, in the first also among them."""
+    skin, lesion = np.random.default_rng(seed).normal(size=(2, count, 6))
+    return Crops(skin + np.array([6.0, 0, 0, 0, 0, 3.0]), lesion + np.array([0, 0, 0, 0, 0, 3.0]))
+
+
+def test_bare_skin_is_told_by_the_lesion_it_lacks_and_not_by_its_enlargement() -> None:
+    known = learn(TRAIN, VAL, crops=(crops(0), crops(1)))
+    fresh = crops(2, 1000)
+    assert known.bare_skin(fresh.skin).mean() > 0.95
+    assert known.bare_skin(fresh.lesion).mean() <= CLOSE_UPS_REFUSED + 0.03
+    assert known.bare_skin(VAL).mean() <= BARE_REFUSED + 1e-9
+    assert not learn(TRAIN, VAL, crops=(crops(0, FEW - 1), crops(1))).bare_skin(fresh.skin).any()
+
+
+def test_both_refusals_together_take_the_chosen_share_of_validation() -> None:
+    val = np.random.default_rng(5).normal(size=(1000, 6))
+    val[:5, 0] += 7.0  # look like skin
+    known = learn(TRAIN, val, crops=(crops(0), crops(1)))
+    assert known.bare_skin(val).sum() >= 3
+    assert known.refused(val).mean() == pytest.approx(REFUSED, abs=0.002)
+    assert (known.distances(val) > known.limit).mean() < REFUSED + 0.004
+
+
+def test_close_calls_of_skin_and_lesion_are_settled_for_the_lesion() -> None:
+    same = Crops(*np.random.default_rng(0).normal(size=(2, 200, 6)))  # nothing to tell them by
+    known = learn(TRAIN, VAL, crops=(same, same))
+    assert known.bare_skin(same.lesion).mean() <= CLOSE_UPS_REFUSED
 
 
 def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
-    known = learn(TRAIN, VAL, TRAIN[:, 0] > 1, VAL[:, 0] > 1)
+    known = learn(TRAIN, VAL, photographs=(TRAIN[:, 0] > 1, VAL[:, 0] > 1), crops=(crops(0), crops(1)))
     write_known(tmp_path / "known", known)
     again = read_known(tmp_path / "known")
     assert again.limit == known.limit
     np.testing.assert_array_equal(again.distances(VAL), known.distances(VAL))
     np.testing.assert_array_equal(again.photographs(VAL), known.photographs(VAL))
     assert again.photographs(VAL).any()
+    np.testing.assert_array_equal(again.bare_skin(crops(2).skin), known.bare_skin(crops(2).skin))
+    assert again.bare_skin(crops(2).skin).any()
     (tmp_path / "known").write_bytes(b"no such thing")
     with pytest.raises(CheckpointError, match="damaged"):
         read_known(tmp_path / "known")
@@ -114,6 +160,22 @@ def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> N
     assert strange["verdict"] == Outcome.NOT_ASSESSABLE.value
 
 
+@pytest.mark.parametrize(
+    ("familiarity", "word"),
+    [
+        (Familiarity(1.0, 2.0), "ok"),
+        (Familiarity(1.0, 2.0, photograph=True), "photograph, not dermoscopy"),
+        (Familiarity(3.0, 2.0, photograph=True), "unlike training pictures"),
+        (Familiarity(1.0, 2.0, bare_skin=True), "no lesion"),
+        (None, ""),
+    ],
+)
+def test_the_table_says_in_a_word_how_familiar_a_picture_is(familiarity: Familiarity | None, word: str) -> None:
+    point = OperatingPoint("sensitive", 0.5)
+    row = CsvRow.scored("a.jpg", 0.3, Outcome.BENIGN, QualityReport(()), familiarity, point)
+    assert row.familiarity == word
+
+
 def test_a_lost_or_changed_file_is_told(phantom_checkpoint: Path, tmp_path: Path) -> None:
     for file in phantom_checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -141,6 +203,14 @@ def test_strangers_without_their_package_say_what_to_install(monkeypatch: pytest
     monkeypatch.setattr(strangers, "find_spec", lambda name: None)
     with pytest.raises(LesionDemoError, match="pip install"):
         next(strangers.strangers())
+
+
+def test_a_close_up_is_the_middle() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[25:75, 75:125] = 9
+    close = strangers.close_up(image)
+    assert close.shape == (50, 50, 3)
+    assert (close == 9).all()
 
 
 def test_plain_skin_is_a_corner_without_lesion() -> None:

@@ -101,6 +101,16 @@ def test_unfamiliar_picture_is_not_assessable_however_good_it_is(analyzer: FakeA
     assert TEXTS.verdict.unfamiliar in text
 
 
+def test_bare_skin_is_not_assessable_and_told_as_such(analyzer: FakeAnalyzer) -> None:
+    analyzer.bare_skin = True
+    text = plain(verdict(analyzer))
+    assert "Not assessable" in text
+    assert TEXTS.verdict.bare_skin in text
+    assert TEXTS.verdict.unfamiliar not in text
+    row = plain(quality_html(analyzer.analyze(GOOD), facts(analyzer), TEXTS))
+    assert TEXTS.quality.bare_skin in row
+
+
 def test_poor_picture_is_warned_about_before_the_verdict(analyzer: FakeAnalyzer) -> None:
     html = verdict(analyzer, DIM)
     assert html.index("card warning") < html.index("card benign")

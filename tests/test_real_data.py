@@ -11,6 +11,7 @@ import torch
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.metrics import score
 from lesion_demo.learning.splits import read_split
@@ -32,6 +33,17 @@ def test_hardly_a_picture_it_never_saw_is_unfamiliar(validation: list[Picture], 
     predictor = Predictor(shipped)
     found = predictor.familiarity(torch.stack([predictor.prepare(load_image(picture.path)) for picture in validation]))
     assert np.mean([one is not None and one.familiar for one in found]) >= 0.9
+
+
+def test_bare_skin_is_refused_and_a_close_up_of_a_lesion_is_not(
+    validation: list[Picture], shipped: LoadedCheckpoint
+) -> None:
+    predictor = Predictor(shipped)
+    pictures = [load_image(picture.path) for picture in validation]
+    skins = [skin for picture in pictures if (skin := plain_skin(picture)) is not None]
+    for shown, least, most in ((skins, 0.8, 1.0), ([close_up(picture) for picture in pictures], 0.0, 0.2)):
+        found = predictor.familiarity(torch.stack([predictor.prepare(picture) for picture in shown]))
+        assert least <= np.mean([one is not None and one.bare_skin for one in found]) <= most
 
 
 def test_the_shipped_checkpoint_ranks_pictures_it_never_saw(

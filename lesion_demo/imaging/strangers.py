@@ -56,6 +56,8 @@ LIT = 60.0
 """Mean (0–255) of the darkest channel above which a corner is no dermatoscope's ring."""
 CORNER = 0.4
 """Side of the corner that is taken for plain skin, as a share of the picture's shorter side."""
+CLOSE_UP = 0.5
+"""Side of the middle that is a close-up of a lesion, likewise."""
 
 
 def strangers() -> Iterator[tuple[str, Picture]]:
@@ -115,6 +117,15 @@ def plain_skin(image: Picture) -> Picture | None:
         if not lesion[y : y + part, x : x + part].any() and corner.min(axis=2).mean() > LIT:
             return corner
     return None
+
+
+def close_up(image: Picture) -> Picture:
+    """The middle of a picture (uint8 [H, W, 3]), of half its shorter side: enlarged about as a corner of skin is."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    part = max(1, round(CLOSE_UP * side))
+    top, left = (height - part) // 2, (width - part) // 2
+    return image[top : top + part, left : left + part]
 
 
 def _file_of(package: str, file: str) -> Path:

@@ -32,7 +32,7 @@ class UntouchedResult:
 
     Attributes:
         warned: share with a quality warning of any severity; `severe` is the share too poor to be judged.
-        unfamiliar: share refused as unlike the training pictures; None where the checkpoint cannot tell.
+        unfamiliar: share refused as unlike the training pictures or as bare skin; None where it cannot be told.
         photograph: share taken for photographs without a dermatoscope; None likewise.
     """
 
@@ -71,7 +71,7 @@ class StrangerResult:
     """Pictures of one kind that show no lesion.
 
     Attributes:
-        unfamiliar: share refused as unlike the training pictures.
+        unfamiliar: share refused as unlike the training pictures, or as bare skin.
         refused: share without a verdict, for that or for poor quality.
     """
 
@@ -123,7 +123,7 @@ def untouched(
     severe = np.array([not report.assessable for report in reports])
     strange = photographs = None
     if known is not None and features is not None:
-        strange, photographs = known.distances(features) > known.limit, known.photographs(features)
+        strange, photographs = known.refused(features), known.photographs(features)
     sources = np.array([picture.source for picture in pictures])
     masks = {source: sources == source for source in sorted(set(sources))} | {"all": np.ones(len(sources), dtype=bool)}
     return [
@@ -197,7 +197,7 @@ def refused(
     kinds: Sequence[str], reports: Iterable[QualityReport], features: Floats, known: KnownPictures
 ) -> list[StrangerResult]:
     """By kind, in the order of their coming: `kinds` and `reports` [N] and `features` [N, D] are of the strangers."""
-    strange = known.distances(features) > known.limit
+    strange = known.refused(features)
     held = strange | np.array([not report.assessable for report in reports])
     of = np.array(kinds)
     masks = {kind: of == kind for kind in dict.fromkeys(kinds)}

@@ -66,9 +66,12 @@ class Predictor:
         """For each of `inputs` [N, 3, S, S], how unlike the training pictures it is; None where nothing is known."""
         if self._known is None:
             return [None] * len(inputs)
-        features = describe(self.model, self.to_device(inputs))
-        found = zip(self._known.distances(features), self._known.photographs(features), strict=True)
-        return [Familiarity(float(distance), self._known.limit, bool(photograph)) for distance, photograph in found]
+        known, features = self._known, describe(self.model, self.to_device(inputs))
+        found = zip(known.distances(features), known.photographs(features), known.bare_skin(features), strict=True)
+        return [
+            Familiarity(float(distance), known.limit, bool(photograph), bool(bare))
+            for distance, photograph, bare in found
+        ]
 
     def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.

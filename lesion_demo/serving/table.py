@@ -16,6 +16,7 @@ from lesion_demo.serving.familiarity import Familiarity
 
 OK = "ok"
 UNFAMILIAR = "unlike training pictures"
+BARE_SKIN = "no lesion"
 PHOTOGRAPH = "photograph, not dermoscopy"
 
 
@@ -28,8 +29,8 @@ class CsvRow:
         probability: calibrated, of malignancy: six decimals, or empty.
         verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
         quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
-        familiarity: `ok`, `unlike training pictures`, or `photograph, not dermoscopy`, which the figures were not
-            measured on; empty where the checkpoint cannot tell.
+        familiarity: `ok`, `unlike training pictures`, `no lesion` on bare skin, or `photograph, not dermoscopy`, which
+            the figures were not measured on; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
         operating_point, threshold: what the verdict was found with.
     """
@@ -54,18 +55,23 @@ class CsvRow:
         point: OperatingPoint,
     ) -> CsvRow:
         """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
-        known = ""
-        if familiarity is not None:
-            known = UNFAMILIAR if not familiarity.familiar else PHOTOGRAPH if familiarity.photograph else OK
         return cls(
             file=file,
             probability=f"{probability:.6f}",
             verdict=verdict.value,
             quality="; ".join(check.name for check in quality.warnings) or OK,
-            familiarity=known,
+            familiarity="" if familiarity is None else _in_a_word(familiarity),
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
         )
+
+
+def _in_a_word(familiarity: Familiarity) -> str:
+    if familiarity.bare_skin:
+        return BARE_SKIN
+    if not familiarity.familiar:
+        return UNFAMILIAR
+    return PHOTOGRAPH if familiarity.photograph else OK
 
 
 def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:

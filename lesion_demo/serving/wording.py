@@ -65,7 +65,7 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
     found = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
-        found.append(texts.verdict.unfamiliar)
+        found.append(texts.verdict.bare_skin if analysis.familiarity.bare_skin else texts.verdict.unfamiliar)
     return found
 
 

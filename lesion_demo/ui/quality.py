@@ -44,7 +44,8 @@ def _skin_tone(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
 def _familiarity_row(familiarity: Familiarity, texts: Texts) -> str:
     words, severity = texts.quality, OK if familiarity.familiar else SEVERE
     limit = words.at_most.format(limit=texts.number(familiarity.limit, 1))
-    result = f"<span aria-hidden='true'>{SYMBOLS[severity]}</span> {escape(words.known[severity])}"
+    said = words.bare_skin if familiarity.bare_skin else words.known[severity]
+    result = f"<span aria-hidden='true'>{SYMBOLS[severity]}</span> {escape(said)}"
     return (
         f"<tr class='{severity}'><th scope='row'>{escape(words.familiarity)}</th>"
         f"<td>{escape(texts.number(familiarity.distance, 1))} <span class='limit'>{escape(limit)}</span></td>"

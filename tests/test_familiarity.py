@@ -25,6 +25,7 @@ from lesion_demo.learning.familiarity import (
     FEW,
     REFUSED,
     Crops,
+    KnownPictures,
     can_describe,
     describe,
     learn,
@@ -64,10 +65,10 @@ def test_photographs_are_told_and_hardly_any_dermoscopic_picture_is_taken_for_on
     assert not learn(train, val, photographs=(too_few, val_photographs)).photographs(val).any()
 
 
-def crops(seed: int, count: int = 100) -> Crops:
-    """Enlarged parts: in the last direction alone they differ from whole pictures, in the first also among them."""
+def crops(seed: int, count: int = 200) -> Crops:
+    """Parts of pictures: skin differs from a lesion in the first direction; being enlarged, both do in the last."""
     skin, lesion = np.random.default_rng(seed).normal(size=(2, count, 6))
-    return Crops(skin + np.array([6.0, 0, 0, 0, 0, 3.0]), lesion + np.array([0, 0, 0, 0, 0, 3.0]))
+    return Crops(skin + np.array([4.5, 0, 0, 0, 0, 9.0]), lesion + np.array([0, 0, 0, 0, 0, 9.0]))
 
 
 def test_bare_skin_is_told_by_the_lesion_it_lacks_and_not_by_its_enlargement() -> None:
@@ -79,19 +80,25 @@ def test_bare_skin_is_told_by_the_lesion_it_lacks_and_not_by_its_enlargement() -
     assert not learn(TRAIN, VAL, crops=(crops(0, FEW - 1), crops(1))).bare_skin(fresh.skin).any()
 
 
+def test_close_ups_that_look_like_skin_move_the_limit() -> None:
+    seen = crops(1)
+    pale = replace(seen, lesion=np.where(np.arange(200)[:, None] < 60, seen.skin, seen.lesion))
+    known = learn(TRAIN, VAL, crops=(crops(0), pale))
+    assert known.bare_skin(pale.lesion).mean() <= CLOSE_UPS_REFUSED
+    assert known.bare_skin(crops(2).skin).mean() < 0.9
+
+
 def test_both_refusals_together_take_the_chosen_share_of_validation() -> None:
     val = np.random.default_rng(5).normal(size=(1000, 6))
     val[:5, 0] += 7.0  # look like skin
     known = learn(TRAIN, val, crops=(crops(0), crops(1)))
     assert known.bare_skin(val).sum() >= 3
     assert known.refused(val).mean() == pytest.approx(REFUSED, abs=0.002)
-    assert (known.distances(val) > known.limit).mean() < REFUSED + 0.004
 
 
-def test_close_calls_of_skin_and_lesion_are_settled_for_the_lesion() -> None:
-    same = Crops(*np.random.default_rng(0).normal(size=(2, 200, 6)))  # nothing to tell them by
-    known = learn(TRAIN, VAL, crops=(same, same))
-    assert known.bare_skin(same.lesion).mean() <= CLOSE_UPS_REFUSED
+def test_bare_skin_is_refused_however_near_it_lies() -> None:
+    known = KnownPictures(np.zeros(2), np.eye(2), limit=10.0, bare=np.array([0.0, 1.0, -1.0]))
+    assert known.refused(np.array([[0.0, 0.5], [0.0, 1.5], [20.0, 0.5]])).tolist() == [False, True, True]
 
 
 def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
@@ -158,6 +165,18 @@ def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> N
     assert own["verdict"] != Outcome.NOT_ASSESSABLE.value
     assert strange["familiarity"] == "unlike training pictures"
     assert strange["verdict"] == Outcome.NOT_ASSESSABLE.value
+
+
+def test_skin_without_a_lesion_gets_no_verdict(phantom_checkpoint: Path) -> None:
+    loaded = load_checkpoint(phantom_checkpoint)
+    assert loaded.known is not None
+    everything = np.append(np.zeros_like(loaded.known.mean), 1.0)
+    found = Analyzer(replace(loaded, known=replace(loaded.known, bare=everything))).analyze(
+        render_phantom(7, malignant=True, size=96)
+    )
+    assert found.familiarity is not None
+    assert found.familiarity.bare_skin
+    assert found.verdict is Outcome.NOT_ASSESSABLE
 
 
 @pytest.mark.parametrize(

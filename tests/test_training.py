@@ -87,6 +87,7 @@ def test_the_bias_is_corrected_in_the_head_itself() -> None:
     assert (margin > 0).all()
     corrected = pipeline.correct_bias(model, Predictions(logits, labels), np.ones(400))
     np.testing.assert_allclose(model(features).double().numpy(), corrected.logits, atol=1e-5)
+    assert torch.equal(model.fc.bias, model.fc.bias.half().float())  # what is saved is what was judged
     assert (corrected.logits[:, 1] > corrected.logits[:, 0]).mean() == pytest.approx(0.5, abs=0.1)
 
 

@@ -167,6 +167,8 @@ class TrainConfig:
             None picks it from the device's memory.
         precision: `no`, `fp16`, `bf16`, or `auto` for the best that the device has.
         clip_norm: gradient norm limit; 0 leaves gradients alone.
+        first_share: share (0–1) of the first weights in the final ones, where `init` is a checkpoint's folder: between
+            the two a network keeps what either is good at (Wortsman et al. 2022, arXiv 2109.01903).
         ema_decay: averages the weights over optimiser steps (0.999, say) and evaluates the average; 0 does not.
     """
 
@@ -179,6 +181,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+    first_share: float = 0.0
     dropout: float = 0.3
     val_fraction: float = 0.1
     source_balance: float = 1.0

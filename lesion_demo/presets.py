@@ -100,6 +100,7 @@ PRESETS = {
     ),
     "robust": TrainConfig(
         init="checkpoints/round",
+        first_share=0.25,
         stages=ROBUST_STAGES,
         preprocess=PreprocessSpec(image_size=256, round_window=True),
         augment=AugmentConfig(

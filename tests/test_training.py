@@ -26,7 +26,7 @@ from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import build_model, head_name
 from lesion_demo.learning.run_state import load_state, save_state
 from lesion_demo.learning.schedule import rate_factor
-from lesion_demo.learning.weights import read_weights, round_to_half
+from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -89,6 +89,30 @@ def test_the_bias_is_corrected_in_the_head_itself() -> None:
     np.testing.assert_allclose(model(features).double().numpy(), corrected.logits, atol=1e-5)
     assert torch.equal(model.fc.bias, model.fc.bias.half().float())  # what is saved is what was judged
     assert (corrected.logits[:, 1] > corrected.logits[:, 0]).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_run_goes_back_by_a_share_to_where_it_began(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    first = build_model(tiny_config.backbone).state_dict()
+    write_weights(tmp_path / "first" / WEIGHTS_FILE, first, half=False)
+    config = replace(tiny_config, init=str(tmp_path / "first"), stages=tiny_config.stages[1:])
+    sides = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    whole = training.fit(config, *sides, tmp_path / "whole").model.state_dict()
+    blended = training.fit(replace(config, first_share=0.25), *sides, tmp_path / "blend").model.state_dict()
+    for name, value in blended.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, 0.75 * whole[name] + 0.25 * first[name], rtol=1e-4, atol=1e-6)
+    assert any(not torch.equal(value, whole[name]) for name, value in blended.items())
+
+
+@pytest.mark.parametrize(("init", "share", "said"), [("none", 0.5, "no checkpoint's folder"), ("x", 1.5, "between")])
+def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
+    tiny_config: TrainConfig, tmp_path: Path, init: str, share: float, said: str
+) -> None:
+    with pytest.raises(TrainingError, match=said):
+        training.fit(replace(tiny_config, init=init, first_share=share), [], [], tmp_path)
 
 
 def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from lesion_demo.learning.run_state import BEST_FILE, CONFIG_FILE, Progress, che
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
+from lesion_demo.learning.warm_start import blend_with_first, check_blend
 from lesion_demo.learning.weights import read_weights
 
 log = logging.getLogger(__name__)
@@ -53,13 +54,14 @@ def fit(
     reader: PictureReader | None = None,
     accelerator: Accelerator | None = None,
 ) -> FitResult:
-    """Train as `config` says and keep the weights with the best validation ROC-AUC.
+    """Train as `config` says and keep the weights with the best validation ROC-AUC, blended with the first on request.
 
     Writes `config.json`, `history.csv` and, for `resume`, a folder of that name into `folder` after every epoch.
 
     Raises:
         TrainingError: the folder holds another run, the first weights cannot be had, the loss became NaN, …
     """
+    check_blend(config.init, config.first_share)
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
@@ -82,6 +84,8 @@ def fit(
     best = folder / BEST_FILE
     if best.is_file():
         trainer.net.load_state_dict(read_weights(best))
+    if config.first_share > 0:
+        blend_with_first(trainer.net, config.init, config.first_share, backbone=config.backbone)
     return FitResult(trainer.net, trainer.progress)
 
 

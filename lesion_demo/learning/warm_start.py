@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from lesion_demo.learning.model import head_layer, head_name
 from lesion_demo.learning.warm_start_lite2 import carry_over_lite2, lite2_weights
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into
 
+NO_FOLDERS = ("imagenet", "lite2", "none")
+"""The names of first weights that are not those of a checkpoint."""
 HEAD_STD = 0.001
 """A head this small answers close to 0.5 for every picture, so that the first steps do not shake the backbone."""
 
@@ -47,6 +50,37 @@ def initialise(
         _start_from_lite2(model, backbone, calibration, seed)
     else:
         _load_checkpoint(model, Path(init), backbone)
+
+
+def blend_with_first(model: nn.Module, init: str, share: float, *, backbone: str) -> None:
+    """Move every weight of `model` back by `share` (0–1) of the way to those of the checkpoint `init`, in place.
+
+    Batch-norm statistics are blended likewise (weight-space ensembles, Wortsman et al. 2022, arXiv 2109.01903).
+
+    Raises:
+        TrainingError, CheckpointError: as `initialise`.
+    """
+    first = copy.deepcopy(model)
+    _load_checkpoint(first, Path(init), backbone)
+    before = first.state_dict()
+    model.load_state_dict(
+        {
+            name: torch.lerp(value, before[name].to(value.dtype), share) if value.is_floating_point() else value
+            for name, value in model.state_dict().items()
+        }
+    )
+
+
+def check_blend(init: str, share: float) -> None:
+    """Before hours of training.
+
+    Raises:
+        TrainingError: `share` is not in 0–1, or there are no first weights to go back to.
+    """
+    if not 0 <= share <= 1:
+        raise TrainingError(f"first_share is {share}: a share lies between 0 and 1.")
+    if share > 0 and init in NO_FOLDERS:
+        raise TrainingError(f"first_share is {share}, but --init {init} is no checkpoint's folder: use 0, or name one.")
 
 
 def _load_imagenet(model: nn.Module, backbone: str) -> None:

@@ -57,6 +57,20 @@ def test_accuracy_is_of_the_sources_that_are_tested() -> None:
     assert one["balanced"] == everywhere["balanced"] == other["balanced"]
 
 
+def test_a_few_odd_pictures_hardly_move_the_accuracy_threshold() -> None:
+    predictions, chosen = overconfident(400, factor=1.0)
+    labels = predictions.labels.copy()
+    margin = predictions.logits[:, 1]
+    found = []
+    for odd in ((), np.flatnonzero((margin > 0) & (margin < 0.6) & (labels == 1))[:4]):
+        labels[list(odd)] = 0
+        pictures = [replace(picture, label=int(label)) for picture, label in zip(chosen, labels, strict=True)]
+        points = calibrate(Predictions(predictions.logits, labels), pictures, 1.0).operating_points
+        found.append({point.name: point.threshold for point in points}["accuracy"])
+    assert found[1] == pytest.approx(found[0], abs=0.02)
+    assert found[0] == pytest.approx(0.5, abs=0.06)
+
+
 def test_sensitive_holds_in_each_source_and_not_only_on_average() -> None:
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], 600)

@@ -104,6 +104,7 @@ def test_bare_skin_is_refused_however_near_it_lies() -> None:
 def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
     known = learn(TRAIN, VAL, photographs=(TRAIN[:, 0] > 1, VAL[:, 0] > 1), crops=(crops(0), crops(1)))
     write_known(tmp_path / "known", known)
+    assert (tmp_path / "known").stat().st_mode & 0o044
     again = read_known(tmp_path / "known")
     assert again.limit == known.limit
     np.testing.assert_array_equal(again.distances(VAL), known.distances(VAL))

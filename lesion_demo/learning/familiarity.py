@@ -202,6 +202,7 @@ def write_known(path: Path, known: KnownPictures) -> None:
     values |= {name: direction for name, direction in directions.items() if direction is not None}
     with replacing(path) as part:
         save_file(values, part)
+        part.chmod(0o644)  # as the weights beside it: a server may run as another user
 
 
 def read_known(path: Path) -> KnownPictures:

@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +114,9 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     """Calibrate, report and save what training made. All figures are those of the weights as saved."""
     round_to_half(result.model)
     val = tuple(splits.of("val"))
+    before = run_model(result.model, config.preprocess, val, title="validation, bias", reader=reader)
+    correct_bias(result.model, before, balanced_weights(val, config.source_balance))
     predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
-    predictions = correct_bias(result.model, predictions, balanced_weights(val, config.source_balance))
     calibration = calibrate(predictions, val, config.source_balance, {picture.source for picture in splits.of("test")})
     evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
     test = None
@@ -148,17 +148,14 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     return save_checkpoint(folder, result.model, meta, learn_known(result.model, config, splits, reader))
 
 
-def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> Predictions:
-    """Shift the malignant output of `model` to suit validation `predictions` (`weights` [N]); what it says from now on.
+def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> None:
+    """Shift the malignant output of `model` to suit its validation `predictions`, weighted by `weights` [N].
 
     The bias is of the head itself, so nothing that uses the checkpoint need know of it.
     """
     bias = head_layer(model).bias.detach()  # the same memory
-    before = float(bias[1])
     bias[1] += fit_bias(predictions.logits, predictions.labels, weights=weights)
     round_to_half(model)
-    shift = np.array([0.0, float(bias[1]) - before])
-    return replace(predictions, logits=predictions.logits + shift)
 
 
 def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: PictureReader) -> KnownPictures | None:

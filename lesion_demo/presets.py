@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
 
 CPU_STAGES = (
@@ -54,6 +56,27 @@ ROBUST_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `round` against wrong colours, wrong light and lost detail."""
 
+ROUND = TrainConfig(
+    init="checkpoints/refine",
+    stages=ROUND_STAGES,
+    preprocess=PreprocessSpec(image_size=256, round_window=True),
+    augment=AugmentConfig(
+        # In a round window a picture turned by any angle is as good as it was.
+        auto_augment=0.0,
+        ring=0.5,
+        artefact=0.3,
+        crop_scale=(0.65, 1.0),
+        perspective=0.1,
+        erasing=0.05,
+        rotation=0.8,
+        rotation_degrees=180.0,
+    ),
+    clip_norm=2.0,
+    source_balance=0.5,
+    photographs=("padufes20",),
+    micro_batch=32,
+)
+
 PRESETS = {
     "default": TrainConfig(),
     "cpu": TrainConfig(
@@ -78,47 +101,12 @@ PRESETS = {
         photographs=("padufes20",),
         micro_batch=32,
     ),
-    "round": TrainConfig(
-        init="checkpoints/refine",
-        stages=ROUND_STAGES,
-        preprocess=PreprocessSpec(image_size=256, round_window=True),
-        augment=AugmentConfig(
-            # In a round window a picture turned by any angle is as good as it was.
-            auto_augment=0.0,
-            ring=0.5,
-            artefact=0.3,
-            crop_scale=(0.65, 1.0),
-            perspective=0.1,
-            erasing=0.05,
-            rotation=0.8,
-            rotation_degrees=180.0,
-        ),
-        clip_norm=2.0,
-        source_balance=0.5,
-        photographs=("padufes20",),
-        micro_batch=32,
-    ),
-    "robust": TrainConfig(
+    "round": ROUND,
+    "robust": replace(
+        ROUND,
         init="checkpoints/round",
         first_share=0.25,
         stages=ROBUST_STAGES,
-        preprocess=PreprocessSpec(image_size=256, round_window=True),
-        augment=AugmentConfig(
-            auto_augment=0.0,
-            ring=0.5,
-            artefact=0.3,
-            crop_scale=(0.65, 1.0),
-            perspective=0.1,
-            erasing=0.05,
-            rotation=0.8,
-            rotation_degrees=180.0,
-            colour_cast=0.3,
-            exposure=0.2,
-            softness=0.4,
-        ),
-        clip_norm=2.0,
-        source_balance=0.5,
-        photographs=("padufes20",),
-        micro_batch=32,
+        augment=replace(ROUND.augment, colour_cast=0.3, exposure=0.2, softness=0.4),
     ),
 }

@@ -184,8 +184,9 @@ def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: P
 
 def _crops(model: nn.Module, transform: Transform, pictures: Sequence[Picture], reader: PictureReader) -> Crops | None:
     """Bare skin in the corners of `pictures`, and close-ups of their lesions; None where no corner is surely bare."""
-    images = [reader(picture) for picture in pictures]
-    pairs = [(skin, close_up(image)) for image in images if (skin := plain_skin(image)) is not None]
+    images = map(reader, pictures)
+    # Copies, because a part that is only a view would keep its whole picture in memory.
+    pairs = [(skin.copy(), close_up(image).copy()) for image in images if (skin := plain_skin(image)) is not None]
     if not pairs:
         return None
     skins, middles = ([pair[place] for pair in pairs] for place in (0, 1))

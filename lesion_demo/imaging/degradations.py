@@ -113,13 +113,17 @@ def shrink(image: Picture, rng: np.random.Generator, side: float) -> Picture:
 
 
 def tint(image: Picture, rng: np.random.Generator, ratio: float) -> Picture:
-    """A wrong white balance: the channels' gains differ by a factor of up to `ratio`, in a random hue.
+    """A wrong white balance of up to `ratio`, in a random hue: see `white_balance`."""
+    return _rounded(image * white_balance(ratio, rng.uniform(0, 2 * np.pi)))
 
-    The gains are a circle in log chromaticity, exp(ln(ratio) / √3 × cos(hue − 0°, 120°, 240°)), so that their product
-    is 1 and the largest over the smallest is `ratio` at most, and √3 / 2 of its logarithm at least.
+
+def white_balance(ratio: float, hue: float) -> Values:
+    """Gains [3] of R, G and B that differ by a factor of up to `ratio` (1 or more), towards `hue` (radians).
+
+    They are a circle in log chromaticity, exp(ln(ratio) / √3 × cos(hue − 0°, 120°, 240°)), so that their product is 1
+    and the largest over the smallest is `ratio` at most, and √3 / 2 of its logarithm at least.
     """
-    hue = rng.uniform(0, 2 * np.pi) - np.array([0, 2, 4]) * np.pi / 3
-    return _rounded(image * np.exp(np.log(ratio) / np.sqrt(3) * np.cos(hue)))
+    return np.asarray(np.exp(np.log(ratio) / np.sqrt(3) * np.cos(hue - np.array([0, 2, 4]) * np.pi / 3)))
 
 
 DEGRADATIONS = (

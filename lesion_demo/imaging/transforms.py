@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
+from lesion_demo.imaging.degradations import white_balance
 from lesion_demo.imaging.field_of_view import Box, find_field_of_view, round_field_of_view
 
 Picture = NDArray[np.uint8]
@@ -158,17 +159,16 @@ class SimulatedLighting(nn.Module):
 
 
 class ColourCast(nn.Module):
-    """A wrong white balance in a random hue: the channels' gains are a circle in log chromaticity, of product 1."""
+    """A wrong white balance in a random hue, see `lesion_demo.imaging.degradations.white_balance`."""
 
     def __init__(self, most: float = 2.0) -> None:
         super().__init__()
-        self.most = most  # ratio of the largest gain to the smallest, at most
+        self.most = most
 
     def forward(self, picture: Tensor) -> Tensor:
         """uint8 [3, H, W] → the same."""
         turn, strength = torch.rand(2).tolist()
-        hue = 2 * np.pi * (turn - torch.arange(3) / 3)
-        gains = torch.exp(strength * float(np.log(self.most)) / 3**0.5 * torch.cos(hue))
+        gains = torch.from_numpy(white_balance(self.most**strength, 2 * np.pi * turn)).float()
         return (picture * gains[:, None, None]).round().clamp(0, 255).to(torch.uint8)
 
 

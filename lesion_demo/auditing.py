@@ -41,7 +41,7 @@ from lesion_demo.learning.strata import strata, traits
 from lesion_demo.pipeline import SPLIT_FILE
 
 PICTURES = 200
-"""Of the test split, by default: more take longer than they tell."""
+"""Of the test split, by default, to draw changes on: more take longer than they tell."""
 DESCRIBED = 500
 """Training pictures of a data set that stand for it where it alone is known."""
 SKINS = 100
@@ -128,7 +128,8 @@ def audit(
     what is held back.
 
     Args:
-        limit: about so many pictures of it, evenly; None for all.
+        limit: about so many pictures of it, evenly, to draw changes on and to look at from several views; None for
+            all. What one look at each picture tells is told of all of them.
 
     Raises:
         DataError: the data sets are not those of the checkpoint's `split.csv`. CheckpointError: no such point.
@@ -139,16 +140,18 @@ def audit(
     if loaded.known is not None:
         next(strangers())  # finds out now, not in a quarter of an hour, what is not installed
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    pictures = splits.of("test") or splits.of("val")
-    pictures = pictures[:: max(1, len(pictures) // limit)] if limit else pictures
+    tested = splits.of("test") or splits.of("val")
+    step = max(1, len(tested) // limit) if limit else 1
+    pictures = tested[::step]
     reader = PictureReader()
-    reader.cache(pictures)
+    reader.cache(tested)
     steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         auditor = Auditor(
             loaded.model, loaded.meta.preprocess, loaded.meta.temperature, loaded.known, point, splits, reader, progress
         )
-        plain, _ = auditor.evaluated(pictures)
+        whole, _ = auditor.evaluated(tested)
+        plain = EvaluatedSplit(tuple(pictures), whole.probabilities[::step])
         averaged, spread = auditor.evaluated(pictures, VIEWS)
         changes = auditor.changes(plain)
         spoilt = degraded(
@@ -161,21 +164,21 @@ def audit(
             tick=auditor.step,
         )
         untouched_, strange, clinics = auditor.familiarity()
-        sources = {picture.source for picture in pictures}
+        sources = {picture.source for picture in tested}
         train = [picture for picture in splits.of("train") if picture.source in sources]
-        blind = blind_scores(train, pictures, reader)
+        blind = blind_scores(train, tested, reader)
         auditor.step()
     return Audit(
         operating_point=point,
         pictures=len(pictures),
         changes=tuple(changes),
-        strata=tuple(strata(plain, traits(plain, reader), point)),
+        strata=tuple(strata(whole, traits(whole, reader), point)),
         blind_roc_auc=blind,
         untouched=tuple(untouched_),
         degradations=tuple(spoilt),
         strangers=tuple(strange),
         new_clinic=tuple(clinics),
-        referrals=tuple(referrals(plain, loaded.meta.operating_points, loaded.meta.referral_margin)),
+        referrals=tuple(referrals(whole, loaded.meta.operating_points, loaded.meta.referral_margin)),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),
         seconds=time.monotonic() - started,
     )

@@ -162,6 +162,8 @@ class TrainConfig:
         val_fraction: share of the training pictures that becomes validation where a data set has none.
         source_balance: exponent a; a data set of n pictures is drawn in proportion to n**a. 1 draws every data set by
             its size, 0 all alike. Within each data set the classes are drawn alike.
+        emphasis: pairs of a data set's name and a factor: training draws it so many times as often. Validation, the
+            calibration and the thresholds weigh it as ever.
         photographs: data sets that were taken without a dermatoscope, so that the app can tell their like.
         micro_batch: pictures per forward pass and process; gradients accumulate to a stage's batch size.
             None picks it from the device's memory.
@@ -185,6 +187,7 @@ class TrainConfig:
     dropout: float = 0.3
     val_fraction: float = 0.1
     source_balance: float = 1.0
+    emphasis: tuple[tuple[str, float], ...] = ()
     photographs: tuple[str, ...] = ()
     micro_batch: int | None = None
     precision: str = "auto"

@@ -56,6 +56,14 @@ ROBUST_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `round` against wrong colours, wrong light and lost detail."""
 
+LONG_STAGES = (
+    StageConfig(
+        "224px", epochs=8, image_size=224, batch_size=32, epoch_pictures=8000,
+        backbone_rate=2.5e-4, head_rate=2.5e-4, schedule="one_cycle", frozen_blocks=3,
+    ),
+)  # fmt: skip
+"""To go on from a run of the preset `robust`: one long cycle in twice as many, smaller steps."""
+
 ROUND = TrainConfig(
     init="checkpoints/refine",
     stages=ROUND_STAGES,
@@ -108,5 +116,13 @@ PRESETS = {
         first_share=0.25,
         stages=ROBUST_STAGES,
         augment=replace(ROUND.augment, colour_cast=0.3, exposure=0.2, softness=0.4),
+    ),
+    "long": replace(
+        ROUND,
+        init="checkpoints/robust",
+        first_share=0.25,
+        stages=LONG_STAGES,
+        augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
+        emphasis=(("melanoma10k", 2.0),),
     ),
 }

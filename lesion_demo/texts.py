@@ -284,6 +284,7 @@ class AboutTexts:
     chance: str
     settings_caption: str
     settings: Words
+    emphasis: str
     yes: str
     no: str
     duration: str

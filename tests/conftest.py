@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, Train
 from lesion_demo.imaging.phantom import write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["app_site"]
 NEIGHBOUR = PROJECT.parent / "shared" / "data"
 
 
@@ -34,6 +36,19 @@ def data_root() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return root
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f"No browser ({', '.join(names)}): install one, on Debian with 'apt-get install chromium'."
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 @pytest.fixture(scope="session")

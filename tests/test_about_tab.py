@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from app_site import PATIENCE, QUIET
 from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -26,9 +27,6 @@ from lesion_demo.texts import Texts, load_texts
 from lesion_demo.ui.about_tab import add_about_tab, content, opening_html, section_html, table_html
 
 PROJECT = Path(__file__).resolve().parent.parent
-PATIENCE = 60_000
-"""Milliseconds; a busy machine is slow, not broken."""
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 EVIL = "<script>alert(1)</script>'\"&"
 TEXTS = load_texts()
@@ -164,15 +162,9 @@ def address(shipped: FakeAnalyzer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        reason = "No browser: install one, on Debian with 'apt-get install chromium'."
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         yield browser
         browser.close()
 

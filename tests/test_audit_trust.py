@@ -112,6 +112,10 @@ def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Pa
     train(tiny_config, [phantom_data], tmp_path)
     found = audit(load_checkpoint(tmp_path), [phantom_data], operating_point="balanced", limit=6)
     assert found.pictures == 6
+    assert {change.n for change in found.changes} == {6}
+    whole = found.strata[0]  # what needs no second look at a picture is of the whole test split
+    assert (whole.name, whole.n_benign, whole.n_malignant) == ("all", 6, 6)
+    assert sum(zone.n for zone in found.referrals[0].zones) == 12
     assert len(found.degradations) == 3 * len(DEGRADATIONS)
     assert {one.kind for one in found.strangers} >= {"photograph", "face", "noise", "document"}
     assert found.untouched[-1].n == 12

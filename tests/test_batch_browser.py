@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from app_site import PATIENCE, QUIET
 from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
 from gradio_client import Client, handle_file
@@ -24,8 +24,6 @@ from lesion_demo.ui.batch_tab import add_batch_tab
 from lesion_demo.ui.launch import launch_options
 
 TEXTS = load_texts("en")
-PATIENCE = 60_000
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +55,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeAn
 
 
 @pytest.fixture
-def page(site: tuple[str, FakeAnalyzer]) -> Iterator[Page]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert chromium is not None, "No browser: install one, on Debian with 'apt-get install chromium'."
+def page(chromium: str, site: tuple[str, FakeAnalyzer]) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         page = browser.new_page(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
         page.goto(site[0])
         site[1].reset()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from app_site import FAKE_CAMERA, PATIENCE, QUIET
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -25,9 +24,6 @@ from lesion_demo.imaging.quality import check_quality
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.capture import EVERY, HOLD, MOVEMENT, capture_script
 
-PATIENCE = 60_000
-"""Milliseconds; a busy machine is slow, not broken."""
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 WORDS = load_texts("en").capture
 Picture = NDArray[np.uint8]
 
@@ -62,15 +58,9 @@ def playwright() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="module")
-def start(playwright: Playwright) -> Callable[..., Browser]:
+def start(chromium: str, playwright: Playwright) -> Callable[..., Browser]:
     """Starts a Chromium with further arguments."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        reason = "No browser (chromium): install one, on Debian with 'apt-get install chromium'."
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return lambda *more: playwright.chromium.launch(executable_path=path, args=[*QUIET, *more])
+    return lambda *more: playwright.chromium.launch(executable_path=chromium, args=[*QUIET, *more])
 
 
 @pytest.fixture(scope="module")
@@ -247,11 +237,7 @@ def test_words_follow_the_camera(start: Callable[..., Browser], server: str, tmp
     with file.open("wb") as output:
         for picture in film(name):
             Image.fromarray(picture).save(output, "JPEG", quality=92)
-    browser = start(
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={file}",
-    )
+    browser = start(*FAKE_CAMERA, f"--use-file-for-fake-video-capture={file}")
     page = browser.new_context(permissions=["camera"]).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(server)

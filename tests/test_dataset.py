@@ -41,6 +41,12 @@ def test_classes_are_alike_within_each_source_and_sources_go_by_size() -> None:
     assert by_root["large", 0] / by_root["small", 0] == pytest.approx(3.0)
 
 
+def test_emphasis_draws_a_source_more_often_and_leaves_its_classes_alike() -> None:
+    chosen = pictures(large=(80, 10), small=(2, 8))
+    found = mass(chosen, balanced_weights(chosen, 0.0, {"small": 3.0, "unknown": 5.0}))
+    assert found == pytest.approx({("large", 0): 0.125, ("large", 1): 0.125, ("small", 0): 0.375, ("small", 1): 0.375})
+
+
 def test_a_source_of_one_class_keeps_its_share() -> None:
     chosen = pictures(both=(5, 5), benign_only=(10, 0))
     assert mass(chosen, balanced_weights(chosen, 1.0))["benign_only", 0] == pytest.approx(0.5)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=200,
         metavar="N",
-        help="about N pictures of the test split, evenly; 0 for all (default: 200)",
+        help="draw changes on about N pictures of the test split, evenly; 0 for all (default: 200)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"

@@ -41,12 +41,13 @@ def draw_ring(
 def draw_random_ring(image: Picture, rng: np.random.Generator) -> Picture:
     """A copy of `image` (uint8 [H, W, 3]) with a ring as dermatoscopes leave it: any size that still shows a lesion.
 
-    The radius runs from a small disc to a field that only touches the corners; hard and soft edges, centred and not.
+    The radius runs from a small disc to a field that only touches the corners, the small ones, which enlarge the most,
+    more often; hard and soft edges, centred and not.
     """
     return draw_ring(
         image,
         centre=(rng.normal(0.5, 0.04), rng.normal(0.5, 0.04)),
-        radius=rng.uniform(0.34, 0.66),
+        radius=rng.triangular(0.34, 0.34, 0.66),
         aspect=float(np.exp(rng.uniform(-0.3, 0.3))),
         softness=float(np.exp(rng.uniform(np.log(0.004), np.log(0.12)))),
         darkness=rng.uniform(0.0, 18.0),

@@ -55,8 +55,9 @@ class Audit:
     """Everything found about a checkpoint, at one operating point; `config.to_dict` makes it JSON.
 
     Attributes:
-        pictures: how many were looked at.
-        blind_roc_auc: what classifiers that see no lesion reach on the same pictures.
+        pictures: how many were changed, spoilt and looked at from several views; `strata`, `blind_roc_auc` and
+            `referrals` are of the whole split.
+        blind_roc_auc: what classifiers that see no lesion reach.
         untouched: what is held back of validation pictures as they are, by source.
         degradations: what spoiling the pictures does to the checks and to the model.
         strangers: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.

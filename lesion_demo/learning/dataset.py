@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,8 +84,12 @@ class LesionDataset(Dataset[Sample]):
         return self.transform(image), self.pictures[index].label, index
 
 
-def balanced_weights(pictures: Sequence[Picture], source_balance: float = 1.0) -> NDArray[np.float64]:
+def balanced_weights(
+    pictures: Sequence[Picture], source_balance: float = 1.0, emphasis: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
     """A weight [N] per picture, of sum 1: classes alike within each source, sources by (number of pictures)**balance.
+
+    `emphasis` multiplies a source's share by its name.
 
     Then the source says nothing about the class. The same weights make validation figures speak of that population,
     whose prevalence is one half.
@@ -93,9 +97,9 @@ def balanced_weights(pictures: Sequence[Picture], source_balance: float = 1.0) -
     sources = Counter(picture.source for picture in pictures)
     cells = Counter((picture.source, picture.label) for picture in pictures)
     classes = Counter(source for source, _ in cells)
-    weights = np.array(
-        [sources[p.source] ** source_balance / (classes[p.source] * cells[p.source, p.label]) for p in pictures]
-    )
+    factors = emphasis or {}
+    shares = {source: factors.get(source, 1.0) * count**source_balance for source, count in sources.items()}
+    weights = np.array([shares[p.source] / (classes[p.source] * cells[p.source, p.label]) for p in pictures])
     return weights / weights.sum()
 
 

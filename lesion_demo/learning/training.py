@@ -193,7 +193,7 @@ def _epoch_loader(trainer: Trainer, stage: StageConfig) -> DataLoader[Sample]:
     transform = train_transform(config.preprocess, config.augment, stage.image_size)
     return train_loader(
         LesionDataset(trainer.train, transform, trainer.reader),
-        balanced_weights(trainer.train, config.source_balance),
+        balanced_weights(trainer.train, config.source_balance, dict(config.emphasis)),
         count=stage.epoch_pictures or len(trainer.train),
         batch=micro_batch(config, stage, trainer.accelerator),
         workers=config.workers,

@@ -208,12 +208,14 @@ class Procedure:
     Attributes:
         augment: by the names of `lesion_demo.config.AugmentConfig`.
         settings: what is a number, a word or a switch, by the names of `lesion_demo.config.TrainConfig`.
+        emphasis: how many times as often training drew a data set, by its name.
     """
 
     init: str
     stages: tuple[Stage, ...]
     augment: Mapping[str, Any]
     settings: Mapping[str, str | float | bool]
+    emphasis: Mapping[str, float]
 
 
 @dataclass(frozen=True)

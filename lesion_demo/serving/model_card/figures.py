@@ -175,7 +175,8 @@ def _strata(audit: AuditResult, title: str, texts: Texts) -> Part | None:
         )
         for stratum in audit.strata
     ]
-    note = texts.about.audit_note.format(pictures=count(audit.pictures, texts), point=_at(audit.operating_point, texts))
+    pictures = max((stratum.n_benign + stratum.n_malignant for stratum in audit.strata), default=0)
+    note = texts.about.audit_note.format(pictures=count(pictures, texts), point=_at(audit.operating_point, texts))
     return (note, (table(title, columns, rows, texts),)) if rows else None
 
 

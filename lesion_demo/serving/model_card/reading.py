@@ -117,6 +117,7 @@ def _procedure(text: str) -> Procedure:
         stages=tuple(_filled(Stage, stage) for stage in values["stages"]),
         augment=dict(values.get("augment", {})),
         settings={key: value for key, value in values.items() if isinstance(value, str | int | float)},
+        emphasis=dict(values.get("emphasis", ())),
     )
 
 

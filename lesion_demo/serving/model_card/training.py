@@ -135,6 +135,10 @@ def _settings_table(procedure: Procedure, texts: Texts) -> Table:
         for key, title in words.settings.items()
         if key in procedure.settings
     ]
+    rows += [
+        (words.emphasis.format(source=source_name(source, texts)), plain(factor, texts))
+        for source, factor in procedure.emphasis.items()
+    ]
     return table(words.settings_caption, ("setting", "value"), rows, texts)
 
 

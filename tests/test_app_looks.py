@@ -1,0 +1,110 @@
+"""The page for everyone: by keyboard, on a phone, in the dark, for a screen reader, in German."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_site import DESK, PHONE, Site, choose_point, judged, open_site, opened, verdict, violations
+from playwright.sync_api import Browser, Page, expect
+
+from lesion_demo.texts import load_texts
+
+TEXTS = load_texts("en")
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from open_site("de", tmp_path_factory.mktemp("uploads"))
+
+
+def test_page_can_be_worked_by_keyboard(page: Page, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    for text in ("#result", "#meaning", "#capture-help"):  # what changes is also spoken
+        expect(page.locator(text)).to_have_attribute("aria-live", "polite")
+    page.locator("#point input[value=sensitive]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#point input[value=balanced]")).to_be_checked()
+    expect(page.locator("#result .bar")).to_have_attribute("aria-label", re.compile(r"threshold 50\.0"))
+    page.locator("#dermoscopic input").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#result .scope")).to_be_visible()
+    handle = page.locator("#heat [role=slider]")
+    handle.focus()
+    expect(handle).to_have_attribute("aria-valuenow", "50")
+    page.keyboard.press("ArrowRight")
+    expect(handle).to_have_attribute("aria-valuenow", "55")
+    page.keyboard.press("Home")
+    expect(handle).to_have_attribute("aria-valuenow", "0")
+
+
+def test_phone_shows_everything_in_order_without_scrolling_sideways(phone: Page, files: Path) -> None:
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    judged(phone, files / "dim.png")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    places = (
+        "#picture", "#dermoscopic", "#result .card.warning", "#result .bar", "#point", "#heat-area",
+        "#meaning-area", "#quality-area", "#take-area", "#examples",
+    )  # fmt: skip
+    boxes = [phone.locator(place).bounding_box() for place in places]
+    tops = [box["y"] for box in boxes if box]
+    assert len(tops) == len(places)
+    assert tops == sorted(tops)
+    sizes = phone.evaluate(
+        """() => [...document.querySelectorAll('#stage *, #head *')]
+          .filter(e => e.offsetParent && !e.matches('.icon'))
+          .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+          .map(e => parseFloat(getComputedStyle(e).fontSize))"""
+    )
+    assert min(sizes) >= 16
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+def test_accessibility_checker_finds_nothing(
+    browser: Browser, site: Site, files: Path, size: tuple[int, int], scheme: str
+) -> None:
+    site.analyzer.margin, site.analyzer.off_lesion = 0.4, True
+    for page in opened(browser, site.address, size, scheme):
+        assert page.locator("body.dark, html.dark, .dark").count() == (0 if scheme == "light" else 1)
+        background = page.evaluate("getComputedStyle(document.querySelector('#take-area')).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
+        assert violations(page) == []
+        judged(page, files / "dim.png")
+        choose_point(page, "custom")
+        page.locator("#heat-settings button").first.click()
+        expect(page.locator("#threshold")).to_be_visible()
+        expect(page.locator("#opacity")).to_be_visible()
+        assert violations(page) == []
+
+
+def test_not_assessable_is_accessible(page: Page, files: Path) -> None:
+    page.locator("#dermoscopic input").uncheck()
+    judged(page, files / "black.png")
+    page.locator("#result summary").click()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_every_tab_opens_fits_and_is_accessible(browser: Browser, site: Site, size: tuple[int, int]) -> None:
+    for page in opened(browser, site.address, size):
+        for name in (TEXTS.page.tab_many, TEXTS.page.tab_about, TEXTS.page.tab_one):
+            page.get_by_role("tab", name=name).click()
+            expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+            expect(page.locator("#stage")).to_be_visible(visible=name == TEXTS.page.tab_one)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            assert violations(page) == []
+
+
+def test_german_page(browser: Browser, german: Site, files: Path) -> None:
+    texts = load_texts("de")
+    for page in opened(browser, german.address):
+        assert page.locator("html").get_attribute("lang") == "de"
+        expect(page.locator("h1")).to_have_text(texts.page.title)
+        judged(page, files / "phantom.png")
+        expect(verdict(page).locator("h2")).to_contain_text(texts.verdict.outcomes["benign"])
+        expect(page.locator("#result .bar")).to_have_attribute("aria-label", re.compile(r"Schwelle 25,0\s%"))
+        expect(page.locator("#meaning")).to_contain_text("Von 1.000 solchen Patienten")
+        for word in ("threshold", "Refer", "picture", "pass"):
+            expect(page.locator("#stage")).not_to_contain_text(word)

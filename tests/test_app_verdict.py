@@ -1,0 +1,142 @@
+"""What the page says of a picture: the verdict, what it means, and where the model looked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_site import Site, choose_point, figures, judged, picture_in
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from lesion_demo.serving.wording import SYMBOLS
+from lesion_demo.texts import load_texts
+
+TEXTS = load_texts("en")
+
+
+@pytest.mark.parametrize(
+    ("probability", "margin", "familiar", "outcome"),
+    [
+        (0.1, 0.0, True, "benign"),
+        (0.8, 0.4, True, "malignant"),
+        (0.27, 0.4, True, "uncertain"),
+        (0.8, 0.0, False, "not_assessable"),
+    ],
+)
+def test_each_outcome_has_its_sign_words_and_advice(
+    page: Page, site: Site, files: Path, probability: float, margin: float, familiar: bool, outcome: str
+) -> None:
+    site.analyzer.probability, site.analyzer.margin, site.analyzer.familiar = probability, margin, familiar
+    judged(page, files / "phantom.png")
+    card = page.locator(f"#result .card.{outcome}")
+    sign = {key.value: sign for key, sign in SYMBOLS.items()}[outcome]
+    expect(card.locator("h2")).to_have_text(f"{sign} {TEXTS.verdict.outcomes[outcome]}")
+    expect(card).to_contain_text(TEXTS.verdict.advice[outcome])
+    expect(page.locator("#result .card")).to_have_count(1)
+    bar = page.locator("#result .bar")
+    expect(page.locator("#result .bar-zone")).to_have_count(1 if margin else 0)
+    if outcome == "not_assessable":
+        expect(card).to_contain_text(TEXTS.verdict.unfamiliar)
+        expect(bar).to_be_hidden()
+        page.locator("#result summary").click()
+        expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.no_post_test)
+    expect(bar).to_be_visible()
+
+
+def test_picture_too_poor_to_judge_is_not_assessable(page: Page, files: Path) -> None:
+    judged(page, files / "black.png")
+    card = page.locator("#result .card.not_assessable")
+    expect(card).to_contain_text(TEXTS.quality.retake["brightness"])
+    expect(page.locator("#quality tr.severe").first).to_contain_text(TEXTS.quality.results["severe"])
+
+
+def test_poor_picture_is_warned_about_above_the_verdict(page: Page, files: Path) -> None:
+    judged(page, files / "dim.png")
+    warning = page.locator("#result .card.warning")
+    expect(warning).to_contain_text(TEXTS.quality.retake["brightness"])
+    box, bar = warning.bounding_box(), page.locator("#result .bar").bounding_box()
+    assert box is not None
+    assert bar is not None
+    assert box["y"] + box["height"] <= bar["y"]
+    row = page.locator("#quality tr.warning").first
+    expect(row).to_contain_text(TEXTS.quality.names["brightness"])
+    expect(row).to_contain_text(TEXTS.quality.results["warning"])
+
+
+def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, site: Site, files: Path) -> None:
+    site.analyzer.probability = 0.4
+    judged(page, files / "phantom.png")
+    asked = site.analyzer.asked
+    expect(page.locator("#result .card.malignant")).to_be_visible()
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"sensitivity 90\.0\s% \(87\.0–93\.0\)"))
+    choose_point(page, "balanced")
+    expect(page.locator("#result .card.benign")).to_be_visible()
+    assert figures(page) == (50.0, 40.0)
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity 95\.0\s% \(92\.0–98\.0\)"))
+    expect(page.locator("#meaning")).to_contain_text("PPV")
+    choose_point(page, "accuracy")  # never tested
+    expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
+    expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.not_tested)
+    assert site.analyzer.asked == asked
+
+
+def test_threshold_of_ones_own(page: Page, site: Site, files: Path) -> None:
+    site.analyzer.probability = 0.4
+    judged(page, files / "phantom.png")
+    expect(page.locator("#threshold")).to_have_count(0)
+    choose_point(page, "custom")
+    expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.custom_not_tested)
+    page.locator("#threshold input[type=number]").fill("0.45")
+    expect(page.locator("#result .card.benign")).to_be_visible()
+    assert figures(page) == (45.0, 40.0)
+    expect(page.locator("#point-note")).to_contain_text(TEXTS.verdict.custom_note)
+
+
+def test_picture_without_dermatoscope_is_out_of_scope(page: Page, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    expect(page.locator("#result .scope")).to_have_count(0)
+    page.locator("#dermoscopic input").uncheck()
+    expect(page.locator("#result .card").first).to_contain_text(TEXTS.verdict.not_dermoscopic)
+
+
+def test_prevalence_changes_what_it_means(page: Page, site: Site, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    asked = site.analyzer.asked
+    meaning = page.locator("#meaning")
+    expect(meaning).to_contain_text("Of 1,000 such patients, 20 have")
+    expect(meaning.locator("strong")).to_have_text(re.compile(r"0\.2\s%"))
+    page.locator("#prevalence input[type=number]").fill("50")
+    expect(meaning).to_contain_text("Of 100 such patients, 50 have")
+    expect(meaning.locator("strong")).to_have_text(re.compile(r"10\.0\s%"))
+    assert site.analyzer.asked == asked
+
+
+def test_heat_map_lies_over_the_picture_by_the_method_and_opacity_chosen(page: Page, site: Site, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    asked = site.analyzer.asked
+    original = np.asarray(Image.open(files / "phantom.png"), dtype=float)
+    assert np.abs(picture_in(page, "#heat", 0) - original).mean() < 4  # JPEG
+    first = picture_in(page, "#heat", 1)
+    assert np.abs(first - original).max() > 60
+    expect(page.locator("#heat-note")).to_contain_text("not why")
+    page.locator("#heat-settings button").first.click()
+    source = page.locator("#heat img").nth(1)
+    before = source.get_attribute("src") or ""
+    page.locator("#method input[value=eigencam]").check()
+    expect(page.locator("#heat-note")).to_contain_text(TEXTS.page.method_notes["eigencam"])
+    expect(source).not_to_have_attribute("src", before)
+    assert np.abs(picture_in(page, "#heat", 1) - first).max() > 30
+    before = source.get_attribute("src") or ""
+    page.locator("#opacity input[type=number]").fill("0")
+    expect(source).not_to_have_attribute("src", before)
+    assert np.abs(picture_in(page, "#heat", 1) - original).mean() < 4
+    assert site.analyzer.asked == asked
+
+
+def test_heat_off_the_lesion_is_warned_about(page: Page, site: Site, files: Path) -> None:
+    site.analyzer.off_lesion = True
+    judged(page, files / "phantom.png")
+    expect(page.locator("#heat-note .caution")).to_contain_text("lies off the lesion")

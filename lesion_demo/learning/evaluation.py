@@ -26,6 +26,7 @@ from lesion_demo.learning.metrics import (
     malignant_probability,
     report,
     score,
+    share_to_show,
 )
 from lesion_demo.learning.plots import plot_evaluation, plot_history, write_plots
 from lesion_demo.learning.referral import choose_margin
@@ -33,6 +34,9 @@ from lesion_demo.learning.run_state import HISTORY_FILE
 
 PREVALENCE = 0.5
 """Of the population that `balanced_weights` makes out of the validation split."""
+
+SENSITIVITY = 0.95
+"""What the `sensitive` operating point promises."""
 
 ENOUGH = 100
 """Malignant validation pictures of a source from which a threshold can be told."""
@@ -92,14 +96,14 @@ def calibrate(
 
     `accuracy` is a figure of one population, so its threshold is chosen on the sources `tested` that the report will be
     on, if there are any: where a logistic regression on them is undecided. The most accurate threshold itself lies on a
-    plateau, where a few pictures move it far; on held-out halves of validation pictures it did worse. `sensitive` keeps
-    its promise in every source of ENOUGH malignant pictures, not only on average. The referral margin is chosen at the
-    `balanced` threshold, and used at every one.
+    plateau, where a few pictures move it far; on held-out halves of validation pictures it did worse. `sensitive` is to
+    keep its promise in every source of ENOUGH malignant pictures, and on pictures that it was not chosen on. The
+    referral margin is chosen at the `balanced` threshold, and used at every one.
     """
     labels, weights = predictions.labels, balanced_weights(pictures, source_balance)
     temperature = fit_temperature(predictions.logits, labels, weights=weights)
     probabilities = predictions.probabilities(temperature)
-    points = choose_operating_points(labels, probabilities, weights=weights)
+    points = choose_operating_points(labels, probabilities, weights=weights, sensitivity_target=SENSITIVITY)
     thresholds = {point.name: point.threshold for point in points}
     reported = np.array([picture.source in tested for picture in pictures])
     if len(set(labels[reported])) < 2:
@@ -125,7 +129,8 @@ def _sensitive_everywhere(
     for source in sorted(set(sources)):
         own = sources == source
         if labels[own].sum() >= ENOUGH and (labels[own] == 0).any():
-            chosen.append(choose_threshold("sensitive", labels[own], probabilities[own]))
+            target = share_to_show(int(labels[own].sum()), SENSITIVITY)
+            chosen.append(choose_threshold("sensitive", labels[own], probabilities[own], sensitivity_target=target))
     return min(chosen)
 
 

@@ -26,6 +26,7 @@ from lesion_demo.learning.calibration import (
     fit_temperature,
     malignant_probability,
     reliability_curve,
+    share_to_show,
 )
 from lesion_demo.learning.intervals import Interval, bootstrap
 
@@ -48,6 +49,7 @@ __all__ = [
     "reliability_curve",
     "report",
     "score",
+    "share_to_show",
 ]
 
 

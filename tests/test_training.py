@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo import pipeline
@@ -20,6 +21,7 @@ from lesion_demo.config import StageConfig, TrainConfig
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning import training
+from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.estimate import in_words
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
@@ -124,6 +126,20 @@ def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phan
     head = head_name(fresh)
     changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, trained[name])}
     assert changed == {f"{head}.weight", f"{head}.bias"}
+
+
+def test_training_draws_a_source_by_its_emphasis(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    class Diary(PictureReader):
+        def __call__(self, picture: Picture) -> NDArray[np.uint8]:
+            read.append(picture)
+            return super().__call__(picture)
+
+    read: list[Picture] = []
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    train[::2] = [replace(picture, source="unwanted") for picture in train[::2]]
+    config = replace(tiny_config, emphasis=(("unwanted", 0.0),))
+    training.fit(config, train, val, tmp_path, reader=Diary())
+    assert {picture.source for picture in read if picture.split == "train"} == {train[1].source}
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(

@@ -142,7 +142,6 @@ def audit(
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
     tested = splits.of("test") or splits.of("val")
     step = max(1, len(tested) // limit) if limit else 1
-    pictures = tested[::step]
     reader = PictureReader()
     reader.cache(tested)
     steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
@@ -151,13 +150,13 @@ def audit(
             loaded.model, loaded.meta.preprocess, loaded.meta.temperature, loaded.known, point, splits, reader, progress
         )
         whole, _ = auditor.evaluated(tested)
-        plain = EvaluatedSplit(tuple(pictures), whole.probabilities[::step])
-        averaged, spread = auditor.evaluated(pictures, VIEWS)
+        plain = whole.where([number % step == 0 for number in range(len(tested))])
+        averaged, spread = auditor.evaluated(plain.pictures, VIEWS)
         changes = auditor.changes(plain)
         spoilt = degraded(
             loaded.model,
             loaded.meta.preprocess,
-            pictures,
+            plain.pictures,
             temperature=loaded.meta.temperature,
             point=point,
             reader=reader,
@@ -170,7 +169,7 @@ def audit(
         auditor.step()
     return Audit(
         operating_point=point,
-        pictures=len(pictures),
+        pictures=len(plain.pictures),
         changes=tuple(changes),
         strata=tuple(strata(whole, traits(whole, reader), point)),
         blind_roc_auc=blind,

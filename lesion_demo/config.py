@@ -169,6 +169,8 @@ class TrainConfig:
             None picks it from the device's memory.
         precision: `no`, `fp16`, `bf16`, or `auto` for the best that the device has.
         clip_norm: gradient norm limit; 0 leaves gradients alone.
+        last_share: share (0–1) of the last epoch's weights in the final ones, the rest being those of the best epoch:
+            the mean of points on a run's way lies in a flatter place (Izmailov et al. 2018, arXiv 1803.05407).
         first_share: share (0–1) of the first weights in the final ones, where `init` is a checkpoint's folder: between
             the two a network keeps what either is good at (Wortsman et al. 2022, arXiv 2109.01903).
         ema_decay: averages the weights over optimiser steps (0.999, say) and evaluates the average; 0 does not.
@@ -183,6 +185,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+    last_share: float = 0.0
     first_share: float = 0.0
     dropout: float = 0.3
     val_fraction: float = 0.1

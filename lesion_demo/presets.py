@@ -120,7 +120,7 @@ PRESETS = {
     "long": replace(
         ROUND,
         init="checkpoints/robust",
-        first_share=0.25,
+        last_share=0.5,
         stages=LONG_STAGES,
         augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
         emphasis=(("melanoma10k", 2.0),),

@@ -109,12 +109,29 @@ def test_a_run_goes_back_by_a_share_to_where_it_began(
     assert any(not torch.equal(value, whole[name]) for name, value in blended.items())
 
 
+def test_a_run_ends_between_its_best_epoch_and_its_last(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    sides = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    config = replace(tiny_config, stages=(replace(tiny_config.stages[1], epochs=9, backbone_rate=1e-5, patience=2),))
+    best = training.fit(config, *sides, tmp_path / "best")
+    blended = training.fit(replace(config, last_share=0.25), *sides, tmp_path / "blend").model.state_dict()
+    last = load_state(tmp_path / "best")["net"]
+    assert best.progress.best_epoch < best.progress.epoch
+    for name, value in best.model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(blended[name], 0.75 * value + 0.25 * last[name], rtol=1e-4, atol=1e-6)
+    assert any(not torch.equal(value, best.model.state_dict()[name]) for name, value in blended.items())
+
+
 @pytest.mark.parametrize(("init", "share", "said"), [("none", 0.5, "no checkpoint's folder"), ("x", 1.5, "between")])
 def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
     tiny_config: TrainConfig, tmp_path: Path, init: str, share: float, said: str
 ) -> None:
     with pytest.raises(TrainingError, match=said):
         training.fit(replace(tiny_config, init=init, first_share=share), [], [], tmp_path)
+    with pytest.raises(TrainingError, match="last_share is 2: a share lies between"):
+        training.fit(replace(tiny_config, last_share=2), [], [], tmp_path)
 
 
 def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:

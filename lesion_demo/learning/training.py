@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -30,7 +31,7 @@ from lesion_demo.learning.run_state import BEST_FILE, CONFIG_FILE, Progress, che
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
-from lesion_demo.learning.warm_start import blend_with_first, check_blend
+from lesion_demo.learning.warm_start import blend, blend_with_first, check_blends
 from lesion_demo.learning.weights import read_weights
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def fit(
     Raises:
         TrainingError: the folder holds another run, the first weights cannot be had, the loss became NaN, …
     """
-    check_blend(config.init, config.first_share)
+    check_blends(config.init, first_share=config.first_share, last_share=config.last_share)
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
@@ -83,7 +84,10 @@ def fit(
         state = None
     best = folder / BEST_FILE
     if best.is_file():
+        last = copy.deepcopy(trainer.evaluated.state_dict())
         trainer.net.load_state_dict(read_weights(best))
+        if config.last_share > 0:
+            blend(trainer.net, last, config.last_share)
     if config.first_share > 0:
         blend_with_first(trainer.net, config.init, config.first_share, backbone=config.backbone)
     return FitResult(trainer.net, trainer.progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import http.client
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,25 +62,32 @@ def blend_with_first(model: nn.Module, init: str, share: float, *, backbone: str
     """
     first = copy.deepcopy(model)
     _load_checkpoint(first, Path(init), backbone)
-    before = first.state_dict()
+    blend(model, first.state_dict(), share)
+
+
+def blend(model: nn.Module, other: Mapping[str, Tensor], share: float) -> None:
+    """Move every weight of `model` by `share` (0–1) of the way to `other`'s, batch-norm statistics too, in place."""
     model.load_state_dict(
         {
-            name: torch.lerp(value, before[name].to(value.dtype), share) if value.is_floating_point() else value
+            name: torch.lerp(value, other[name].to(value.dtype), share) if value.is_floating_point() else value
             for name, value in model.state_dict().items()
         }
     )
 
 
-def check_blend(init: str, share: float) -> None:
+def check_blends(init: str, *, first_share: float, last_share: float) -> None:
     """Before hours of training.
 
     Raises:
-        TrainingError: `share` is not in 0–1, or there are no first weights to go back to.
+        TrainingError: a share is not in 0–1, or there are no first weights to go back to.
     """
-    if not 0 <= share <= 1:
-        raise TrainingError(f"first_share is {share}: a share lies between 0 and 1.")
-    if share > 0 and init in NO_FOLDERS:
-        raise TrainingError(f"first_share is {share}, but --init {init} is no checkpoint's folder: use 0, or name one.")
+    for name, share in (("first_share", first_share), ("last_share", last_share)):
+        if not 0 <= share <= 1:
+            raise TrainingError(f"{name} is {share}: a share lies between 0 and 1.")
+    if first_share > 0 and init in NO_FOLDERS:
+        raise TrainingError(
+            f"first_share is {first_share}, but --init {init} is no checkpoint's folder: use 0, or name one."
+        )
 
 
 def _load_imagenet(model: nn.Module, backbone: str) -> None:

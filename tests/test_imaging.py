@@ -66,6 +66,13 @@ def test_random_rings_differ_and_leave_a_view(picture: np.ndarray) -> None:
     assert np.array_equal(rings[0], again)
 
 
+def test_small_fields_are_drawn_more_often_than_large_ones() -> None:
+    white = np.full((64, 64, 3), 255, dtype=np.uint8)
+    lit = [float((draw_random_ring(white, np.random.default_rng(seed)) > 127).mean()) for seed in range(400)]
+    small = np.pi * 0.42**2  # a quarter of the radii between the smallest and the largest are below this one
+    assert 0.37 < np.mean(np.array(lit) < small) < 0.51
+
+
 def test_random_artefacts_are_of_every_kind_and_leave_most_of_the_picture(picture: np.ndarray) -> None:
     drawn = [draw_random_artefact(picture, np.random.default_rng(seed)) for seed in range(60)]
     changed = [(np.abs(one.astype(int) - picture) > 12).any(axis=2) for one in drawn]

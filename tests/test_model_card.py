@@ -109,6 +109,9 @@ def test_audit_is_as_in_its_file(folder: Path) -> None:
             round(found["shift_benign"], 3),
             round(found["shift_malignant"], 3),
         ]
+    whole = audit["strata"][0]
+    assert f"{whole['n_benign'] + whole['n_malignant']:,} pictures at the operating point" in card
+    assert f"Each was drawn on, or made to, {audit['pictures']:,} pictures" in card
     strata = rows_under(card, "## Among some of the pictures\n\n")
     assert [row[1:3] for row in strata[1:]] == [
         [f"{stratum['n_benign']:,}", f"{stratum['n_malignant']:,}"] for stratum in audit["strata"]

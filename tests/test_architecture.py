@@ -44,6 +44,7 @@ ROOMS = (
     "learning.schedule",
     "learning.estimate",
     "learning.run_state",
+    "learning.depthwise",
     "learning.trainer",
     "learning.validation",
     "learning.training",

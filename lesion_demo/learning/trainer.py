@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from lesion_demo.config import TrainConfig
 from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, Sample, balanced_weights, train_loader
+from lesion_demo.learning.depthwise import use_fast_depthwise
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.run_state import STATE_FILE, Progress, load_state
@@ -47,9 +48,15 @@ class Trainer:
         """The network that validation judges and that is kept."""
         return self.net if self.average is None else self.average.module
 
+    def draw_seed(self) -> int:
+        """Of the pictures of the epoch to come, for all processes: a resumed run draws what a whole one would have."""
+        return (self.config.seed + self.config.draws) * 100_003 + self.progress.epoch
+
     def seed(self) -> int:
-        """Of the epoch to come: a resumed run draws what an uninterrupted one would have drawn."""
-        return self.config.seed * 100_003 + self.progress.epoch * 97 + self.accelerator.process_index
+        """Of everything else that is random in the epoch to come, for this process."""
+        return (
+            (self.config.seed + self.config.draws) * 100_003 + self.progress.epoch * 97 + self.accelerator.process_index
+        )
 
 
 def start(
@@ -73,6 +80,7 @@ def start(
         initialise(net, config.init, backbone=config.backbone, calibration=calibration, seed=config.seed)
     else:
         net.load_state_dict(state["net"])
+    use_fast_depthwise(net)
     net.to(accelerator.device).to(memory_format=torch.channels_last)
     average = None
     if config.ema_decay > 0:

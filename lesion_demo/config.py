@@ -173,6 +173,9 @@ class TrainConfig:
             the mean of points on a run's way lies in a flatter place (Izmailov et al. 2018, arXiv 1803.05407).
         first_share: share (0–1) of the first weights in the final ones, where `init` is a checkpoint's folder: between
             the two a network keeps what either is good at (Wortsman et al. 2022, arXiv 2109.01903).
+        seed: decides the split and, with `draws`, everything else that is random.
+        draws: which pictures are drawn, and in which random variants. A run that goes on from another with the same
+            split needs another number, or it sees the same ones again and learns them by heart.
         ema_decay: averages the weights over optimiser steps (0.999, say) and evaluates the average; 0 does not.
     """
 
@@ -197,6 +200,7 @@ class TrainConfig:
     workers: int = 2
     cache: bool = True
     seed: int = 0
+    draws: int = 0
 
 
 @dataclass(frozen=True)

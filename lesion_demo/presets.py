@@ -64,8 +64,18 @@ LONG_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `robust`: one long cycle in twice as many, smaller steps."""
 
+SHARP_STAGES = (
+    StageConfig(
+        "256px", epochs=8, image_size=256, batch_size=32, epoch_pictures=8000,
+        backbone_rate=2.5e-4, head_rate=2.5e-4, schedule="one_cycle", frozen_blocks=3,
+    ),
+)  # fmt: skip
+"""To go on from a run of the preset `long` with larger pictures, and with the average of the weights over the last two
+epochs or so, which a high rate throws about."""
+
 ROUND = TrainConfig(
     init="checkpoints/refine",
+    draws=3,
     stages=ROUND_STAGES,
     preprocess=PreprocessSpec(image_size=256, round_window=True),
     augment=AugmentConfig(
@@ -99,6 +109,7 @@ PRESETS = {
     ),
     "refine": TrainConfig(
         init="checkpoints/cpu",
+        draws=2,
         stages=REFINE_STAGES,
         preprocess=PreprocessSpec(image_size=256),
         augment=AugmentConfig(
@@ -113,6 +124,7 @@ PRESETS = {
     "robust": replace(
         ROUND,
         init="checkpoints/round",
+        draws=4,
         first_share=0.25,
         stages=ROBUST_STAGES,
         augment=replace(ROUND.augment, colour_cast=0.3, exposure=0.2, softness=0.4),
@@ -120,8 +132,20 @@ PRESETS = {
     "long": replace(
         ROUND,
         init="checkpoints/robust",
+        draws=5,
         last_share=0.5,
         stages=LONG_STAGES,
+        augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
+        emphasis=(("melanoma10k", 2.0),),
+    ),
+    "sharp": replace(
+        ROUND,
+        init="checkpoints/long",
+        draws=1,
+        last_share=0.5,
+        ema_decay=0.998,
+        stages=SHARP_STAGES,
+        preprocess=replace(ROUND.preprocess, image_size=288),
         augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
         emphasis=(("melanoma10k", 2.0),),
     ),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lesion_demo.config import PreprocessSpec
+from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, train_loader
+from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, check_emphasis, train_loader
 from lesion_demo.learning.folders import Picture, scan_folder
 
 
@@ -45,6 +46,27 @@ def test_emphasis_draws_a_source_more_often_and_leaves_its_classes_alike() -> No
     chosen = pictures(large=(80, 10), small=(2, 8))
     found = mass(chosen, balanced_weights(chosen, 0.0, {"small": 3.0, "unknown": 5.0}))
     assert found == pytest.approx({("large", 0): 0.125, ("large", 1): 0.125, ("small", 0): 0.375, ("small", 1): 0.375})
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf")])
+def test_an_emphasis_that_is_no_factor_is_refused(factor: float) -> None:
+    with pytest.raises(TrainingError, match=f"draws small {factor} times as often: the factor must be 0 or more"):
+        check_emphasis({"small": factor}, pictures(large=(80, 10), small=(2, 8)))
+
+
+def test_an_emphasis_must_leave_something_to_draw() -> None:
+    chosen = pictures(large=(80, 10), small=(2, 8))
+    check_emphasis({"small": 0.0}, chosen)
+    with pytest.raises(TrainingError, match="nothing is left to draw"):
+        check_emphasis({"small": 0.0, "large": 0.0}, chosen)
+
+
+def test_an_emphasis_on_a_data_set_that_is_not_there_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    chosen = pictures(large=(80, 10), small=(2, 8))
+    check_emphasis({"small": 2.0}, chosen)
+    assert not caplog.records
+    check_emphasis({"smal": 2.0}, chosen)
+    assert "emphasis names smal, but the data sets are large, small: it has no effect." in caplog.text
 
 
 def test_a_source_of_one_class_keeps_its_share() -> None:

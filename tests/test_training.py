@@ -17,7 +17,7 @@ from torch import nn
 
 from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-from lesion_demo.config import StageConfig, TrainConfig
+from lesion_demo.config import StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning import training
@@ -26,9 +26,10 @@ from lesion_demo.learning.estimate import in_words
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import build_model, head_name
-from lesion_demo.learning.run_state import load_state, save_state
+from lesion_demo.learning.run_state import load_state, save_state, warn_of_same_draws, write_json
 from lesion_demo.learning.schedule import rate_factor
 from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
+from lesion_demo.presets import PRESETS
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -145,18 +146,65 @@ def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phan
     assert changed == {f"{head}.weight", f"{head}.bias"}
 
 
-def test_training_draws_a_source_by_its_emphasis(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
-    class Diary(PictureReader):
-        def __call__(self, picture: Picture) -> NDArray[np.uint8]:
-            read.append(picture)
-            return super().__call__(picture)
+class Diary(PictureReader):
+    """Notes which training pictures are read."""
 
-    read: list[Picture] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[Picture] = []
+
+    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
+        if picture.split == "train":
+            self.read.append(picture)
+        return super().__call__(picture)
+
+
+def test_training_draws_a_source_by_its_emphasis(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    diary = Diary()
     train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
     train[::2] = [replace(picture, source="unwanted") for picture in train[::2]]
     config = replace(tiny_config, emphasis=(("unwanted", 0.0),))
-    training.fit(config, train, val, tmp_path, reader=Diary())
-    assert {picture.source for picture in read if picture.split == "train"} == {train[1].source}
+    training.fit(config, train, val, tmp_path, reader=diary)
+    assert {picture.source for picture in diary.read} == {train[1].source}
+
+
+def test_other_draws_are_other_pictures_in_other_variants(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    one_epoch = replace(tiny_config, cache=False, stages=tiny_config.stages[:1])
+
+    def seen(name: str, draws: int) -> tuple[list[str], float]:
+        diary = Diary()
+        result = training.fit(replace(one_epoch, draws=draws), train, val, tmp_path / name, reader=diary)
+        return [picture.file for picture in diary.read], result.progress.history[1].loss
+
+    assert seen("one", 0) == seen("same", 0)
+    assert seen("one more", 0)[0] != seen("other", 1)[0]
+
+
+def test_a_run_that_goes_on_with_the_same_draws_is_warned(
+    tiny_config: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_json(tmp_path / "config.json", to_dict(replace(tiny_config, draws=1)))
+    going_on = replace(tiny_config, init=str(tmp_path))
+    warn_of_same_draws(tiny_config)
+    warn_of_same_draws(replace(going_on, draws=2))
+    assert not caplog.records
+    warn_of_same_draws(replace(going_on, draws=1))
+    assert "drew its pictures with the same seed and draws" in caplog.text
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(TrainingError, match=r"config\.json is no run's configuration"):
+        warn_of_same_draws(going_on)
+
+
+def test_no_preset_draws_what_those_before_it_drew() -> None:
+    chain = [PRESETS["sharp"]]
+    while chain[-1].init.startswith("checkpoints/"):
+        chain.append(PRESETS[Path(chain[-1].init).name])
+    assert len(chain) == 6
+    assert len({config.seed + config.draws for config in chain}) == len(chain)
+    assert {config.seed for config in chain} == {0}  # another seed is another split: validation would be seen pictures
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(

@@ -19,6 +19,7 @@ OVERRIDES = (
     "init",
     "backbone",
     "seed",
+    "draws",
     "micro_batch",
     "precision",
     "workers",
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ema-decay", type=float, help="evaluate and keep a moving average of the weights; 0 for none")
     parser.add_argument("--workers", type=int, help="processes that load pictures")
     parser.add_argument("--val-fraction", type=float, help="share of training that validates where there is no val")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, help="of the split and all else that is random")
+    parser.add_argument("--draws", type=int, help="another number draws other pictures with the same split")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from tqdm import tqdm
 
+from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Transform
 from lesion_demo.learning.folders import Picture
+
+log = logging.getLogger(__name__)
 
 Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """A change made to a picture (uint8 [H, W, 3]) before its transform, given its index."""
@@ -101,6 +106,22 @@ def balanced_weights(
     shares = {source: factors.get(source, 1.0) * count**source_balance for source, count in sources.items()}
     weights = np.array([shares[p.source] / (classes[p.source] * cells[p.source, p.label]) for p in pictures])
     return weights / weights.sum()
+
+
+def check_emphasis(emphasis: Mapping[str, float], pictures: Sequence[Picture]) -> None:
+    """Before hours of training: warns of a data set that there is none of.
+
+    Raises:
+        TrainingError: a factor is not a finite number of 0 or more, or nothing would be left to draw.
+    """
+    sources = sorted({picture.source for picture in pictures})
+    for source, factor in emphasis.items():
+        if not (math.isfinite(factor) and factor >= 0):
+            raise TrainingError(f"emphasis draws {source} {factor} times as often: the factor must be 0 or more.")
+        if source not in sources:
+            log.warning("emphasis names %s, but the data sets are %s: it has no effect.", source, ", ".join(sources))
+    if sources and all(emphasis.get(source) == 0 for source in sources):
+        raise TrainingError("emphasis has the factor 0 for every data set: nothing is left to draw.")
 
 
 def train_loader(

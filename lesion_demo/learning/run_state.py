@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ import torch
 from lesion_demo.config import TrainConfig, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.files import replacing
+
+log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.csv"
@@ -141,6 +144,28 @@ def load_state(folder: Path) -> dict[str, Any]:
         return {**state, "progress": Progress.from_state_dict(state["progress"])}
     except Exception as error:
         raise TrainingError(f"{path} is damaged ({error}): start the run again under another name.") from error
+
+
+def warn_of_same_draws(config: TrainConfig) -> None:
+    """Say so if the run that `config` goes on from drew the same pictures in the same random variants.
+
+    Raises:
+        TrainingError: that run's configuration cannot be read.
+    """
+    path = Path(config.init) / CONFIG_FILE
+    if not path.is_file():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        same = before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise TrainingError(f"{path} is no run's configuration ({error}): repair it, or remove it.") from error
+    if same:
+        log.warning(
+            "The run in %s drew its pictures with the same seed and draws: from the same data this run will see the "
+            "same ones in the same variants, and learn them by heart. Take another --draws.",
+            config.init,
+        )
 
 
 def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:

@@ -21,13 +21,28 @@ from tqdm import tqdm
 from lesion_demo.config import StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import train_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, Sample, balanced_weights, train_loader
+from lesion_demo.learning.dataset import (
+    LesionDataset,
+    PictureReader,
+    Sample,
+    balanced_weights,
+    check_emphasis,
+    train_loader,
+)
 from lesion_demo.learning.device import make_accelerator, micro_batch
 from lesion_demo.learning.estimate import in_words, stage_seconds
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import set_train_mode, set_trainable
-from lesion_demo.learning.run_state import BEST_FILE, CONFIG_FILE, Progress, check_run, save_state, write_json
+from lesion_demo.learning.run_state import (
+    BEST_FILE,
+    CONFIG_FILE,
+    Progress,
+    check_run,
+    save_state,
+    warn_of_same_draws,
+    write_json,
+)
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
@@ -60,12 +75,15 @@ def fit(
     Writes `config.json`, `history.csv` and, for `resume`, a folder of that name into `folder` after every epoch.
 
     Raises:
-        TrainingError: the folder holds another run, the first weights cannot be had, the loss became NaN, …
+        TrainingError: a setting makes no sense, the folder holds another run, the first weights cannot be had, the
+            loss became NaN, …
     """
     check_blends(config.init, first_share=config.first_share, last_share=config.last_share)
+    check_emphasis(dict(config.emphasis), train)
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
+        warn_of_same_draws(config)
         devices = (accelerator.num_processes, accelerator.device.type, accelerator.mixed_precision)
         log.info("Processes: %d on %s, mixed precision: %s.", *devices)
     accelerator.wait_for_everyone()
@@ -201,7 +219,7 @@ def _epoch_loader(trainer: Trainer, stage: StageConfig) -> DataLoader[Sample]:
         count=stage.epoch_pictures or len(trainer.train),
         batch=micro_batch(config, stage, trainer.accelerator),
         workers=config.workers,
-        seed=config.seed * 100_003 + trainer.progress.epoch,
+        seed=trainer.draw_seed(),
     )
 
 

@@ -64,15 +64,6 @@ LONG_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `robust`: one long cycle in twice as many, smaller steps."""
 
-SHARP_STAGES = (
-    StageConfig(
-        "256px", epochs=8, image_size=256, batch_size=32, epoch_pictures=8000,
-        backbone_rate=2.5e-4, head_rate=2.5e-4, schedule="one_cycle", frozen_blocks=3,
-    ),
-)  # fmt: skip
-"""To go on from a run of the preset `long` with larger pictures, and with the average of the weights over the last two
-epochs or so, which a high rate throws about."""
-
 ROUND = TrainConfig(
     init="checkpoints/refine",
     draws=3,
@@ -135,17 +126,6 @@ PRESETS = {
         draws=5,
         last_share=0.5,
         stages=LONG_STAGES,
-        augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
-        emphasis=(("melanoma10k", 2.0),),
-    ),
-    "sharp": replace(
-        ROUND,
-        init="checkpoints/long",
-        draws=1,
-        last_share=0.5,
-        ema_decay=0.998,
-        stages=SHARP_STAGES,
-        preprocess=replace(ROUND.preprocess, image_size=288),
         augment=replace(ROUND.augment, colour_cast=0.2, exposure=0.15, softness=0.3),
         emphasis=(("melanoma10k", 2.0),),
     ),

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
 from lesion_demo.config import StageConfig, TrainConfig, to_dict
-from lesion_demo.errors import TrainingError
+from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning import training
 from lesion_demo.learning.dataset import PictureReader
@@ -168,19 +169,38 @@ def test_training_draws_a_source_by_its_emphasis(tiny_config: TrainConfig, phant
     assert {picture.source for picture in diary.read} == {train[1].source}
 
 
-def test_other_draws_are_other_pictures_in_other_variants(
+def test_an_emphasis_is_checked_before_anything_is_written(
     tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
 ) -> None:
     train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    one_epoch = replace(tiny_config, cache=False, stages=tiny_config.stages[:1])
+    with pytest.raises(TrainingError, match="the factor must be 0 or more"):
+        training.fit(replace(tiny_config, emphasis=((train[0].source, -1.0),)), train, val, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
-    def seen(name: str, draws: int) -> tuple[list[str], float]:
+
+def test_other_draws_are_other_pictures_in_other_variants(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    one_epoch = replace(tiny_config, cache=False, stages=tiny_config.stages[:1])
+    seeds: list[int] = []
+
+    def noted(seed: int) -> None:
+        seeds.append(seed)
+        set_seed(seed)
+
+    monkeypatch.setattr(training, "set_seed", noted)
+
+    def seen(name: str, draws: int) -> tuple[list[str], int, float]:
+        """What was drawn, the seed of its variants, and the training loss."""
         diary = Diary()
         result = training.fit(replace(one_epoch, draws=draws), train, val, tmp_path / name, reader=diary)
-        return [picture.file for picture in diary.read], result.progress.history[1].loss
+        return [picture.file for picture in diary.read], seeds[-1], result.progress.history[1].loss
 
-    assert seen("one", 0) == seen("same", 0)
-    assert seen("one more", 0)[0] != seen("other", 1)[0]
+    first = seen("one", 0)
+    assert first == seen("same", 0)
+    for drawn, other in zip(first, seen("other", 1), strict=True):
+        assert drawn != other
 
 
 def test_a_run_that_goes_on_with_the_same_draws_is_warned(
@@ -192,6 +212,10 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
     warn_of_same_draws(replace(going_on, draws=2))
     assert not caplog.records
     warn_of_same_draws(replace(going_on, draws=1))
+    assert "drew its pictures with the same seed and draws" in caplog.text
+    caplog.clear()
+    with pytest.raises(CheckpointError, match=str(tmp_path)):  # there are no weights beside it
+        training.fit(replace(going_on, draws=1), [], [], tmp_path / "new")
     assert "drew its pictures with the same seed and draws" in caplog.text
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(TrainingError, match=r"config\.json is no run's configuration"):

@@ -18,7 +18,7 @@ STRIDES = ((1, 1), (2, 2))
 
 
 class FastDepthwise(nn.Conv2d):
-    """An `nn.Conv2d` of as many groups as channels, with `depthwise` for its backward pass in bfloat16 on a CPU."""
+    """An `nn.Conv2d` of as many groups as channels, whose backward pass in bfloat16 on a CPU is `_Depthwise`'s."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """float [B, C, H, W] → [B, C, H / stride, W / stride]."""

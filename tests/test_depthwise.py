@@ -55,17 +55,19 @@ def test_gradients_are_those_of_the_plain_convolution(kernel: int, stride: int, 
         assert distance(ours, true) < 0.01  # bfloat16 has eight bits
 
 
-def test_only_what_is_needed_is_computed() -> None:
+@pytest.mark.parametrize(("frozen", "unneeded"), [("input", "conv2d"), ("weight", "_weight_gradient")])
+def test_only_what_is_needed_is_computed(frozen: str, unneeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = depthwise(5, 2)
     use_fast_depthwise(fast)
+    x = torch.randn(2, CHANNELS, 8, 8, requires_grad=frozen != "input")
+    fast.weight.requires_grad_(frozen != "weight")
     with torch.autocast("cpu", torch.bfloat16):
-        fast(torch.randn(2, CHANNELS, 8, 8)).float().sum().backward()
-    assert fast.weight.grad is not None
-    fast.weight.requires_grad_(False)
-    x = torch.randn(2, CHANNELS, 8, 8, requires_grad=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        fast(x).float().sum().backward()
-    assert x.grad is not None
+        loss = fast(x).float().sum()
+    place = depthwise_module.functional if unneeded == "conv2d" else depthwise_module
+    monkeypatch.setattr(place, unneeded, lambda *_: pytest.fail(f"{frozen} is frozen"))
+    loss.backward()
+    assert (x.grad is None) == (frozen == "input")
+    assert (fast.weight.grad is None) == (frozen == "weight")
 
 
 def test_without_half_precision_it_is_the_plain_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +100,7 @@ def test_every_depthwise_convolution_of_the_network_changes_and_no_other_and_no_
         nn.Conv2d(8, 8, 3, groups=8, bias=False),
         nn.Conv2d(8, 8, 7, padding=3, groups=8, bias=False),
         nn.Conv2d(8, 8, 3, 3, padding=1, groups=8, bias=False),
-        nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8, bias=False),
+        nn.Conv2d(8, 8, 3, padding=1, dilation=2, groups=8, bias=False),
         nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False, padding_mode="reflect"),
     ],
     ids=["full", "multiplied", "bias", "unpadded", "7x7", "stride 3", "dilated", "reflected"],

@@ -36,7 +36,8 @@ from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.familiarity import Floats, KnownPictures, describe_all, describe_pictures
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.shortcuts import CHANGES
-from lesion_demo.learning.splits import Splits, read_split
+from lesion_demo.learning.split_file import read_split
+from lesion_demo.learning.splits import Splits
 from lesion_demo.learning.strata import strata, traits
 from lesion_demo.pipeline import SPLIT_FILE
 

@@ -41,7 +41,8 @@ from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
 from lesion_demo.learning.run_state import write_json
-from lesion_demo.learning.splits import Splits, prepare_splits, read_split, write_split
+from lesion_demo.learning.split_file import read_split, write_split
+from lesion_demo.learning.splits import Splits, prepare_splits
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.weights import round_to_half
 

@@ -37,6 +37,7 @@ ROOMS = (
     "learning.folders",
     "learning.duplicates",
     "learning.splits",
+    "learning.split_file",
     "learning.dataset",
     "learning.inference",
     "learning.familiarity",

@@ -14,7 +14,7 @@ from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.metrics import score
-from lesion_demo.learning.splits import read_split
+from lesion_demo.learning.split_file import read_split
 from lesion_demo.serving.predictor import Predictor
 
 pytestmark = pytest.mark.data

@@ -15,7 +15,8 @@ from PIL import Image
 
 from lesion_demo.errors import DataError
 from lesion_demo.learning.folders import Picture, scan
-from lesion_demo.learning.splits import SPLIT_HEADER, Splits, make_splits, prepare_splits, read_split, write_split
+from lesion_demo.learning.split_file import SPLIT_HEADER, read_split, write_split
+from lesion_demo.learning.splits import Splits, make_splits, prepare_splits
 
 
 def made(count: int, label: int, split: str = "train", source: str = "a", per_lesion: int = 1) -> list[Picture]:

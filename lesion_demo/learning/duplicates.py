@@ -14,28 +14,16 @@ between 0.98 and 0.995 shared nothing but a ring. Mirrored and rotated copies ar
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from tqdm import tqdm
 
-from lesion_demo.errors import ImageError
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.learning.folders import Picture
-
-logger = logging.getLogger(__name__)
+from lesion_demo.learning.fingerprints import SIDE, Fingerprints
 
 Floats = NDArray[np.float32]
 
-SIDE = 64
-"""Side of the stored thumbnails, pixels; every crop is cut from these, so a file is decoded once."""
 COARSE_SIDE, DETAIL_SIDE = 24, 48
 CROPS = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.75), (0.9, 0.9), (0.85, 0.85), (0.75, 0.75))
 """Centre crops, as shares of width and height, that whole pictures are compared with. (0.75, 1) is a 4:3 picture
@@ -50,76 +38,6 @@ MAX_SHIFT = 3
 BLOCK = 1024
 FLAT = 2.0
 """Standard deviation of luminance (0–255) below which a thumbnail shows nothing to compare."""
-
-
-@dataclass(frozen=True)
-class Fingerprints:
-    """What one reading of every file left; row i belongs to picture i.
-
-    Attributes:
-        content_hashes: SHA-256 of each file, hex; empty where the file could not be read at all.
-        thumbnails: luminance uint8 [N, SIDE, SIDE], squashed to a square; zero where the picture is corrupt.
-        corrupt: (index, reason) of each picture that could not be decoded to its end.
-    """
-
-    content_hashes: tuple[str, ...]
-    thumbnails: NDArray[np.uint8]
-    corrupt: tuple[tuple[int, str], ...]
-
-    def subset(self, indices: Sequence[int]) -> Fingerprints:
-        """The rows `indices`, in that order."""
-        new_index = {old: new for new, old in enumerate(indices)}
-        return Fingerprints(
-            tuple(self.content_hashes[i] for i in indices),
-            self.thumbnails[list(indices)],
-            tuple((new_index[i], reason) for i, reason in self.corrupt if i in new_index),
-        )
-
-
-def fingerprint(pictures: Sequence[Picture], *, workers: int = 2) -> Fingerprints:
-    """Read, hash and fully decode every picture once, with a progress bar, on `workers` threads.
-
-    A picture that cannot be decoded to its end (truncated ones too) is listed as corrupt, not raised.
-    """
-    thumbnails = np.zeros((len(pictures), SIDE, SIDE), np.uint8)
-    hashes: list[str] = []
-    corrupt: list[tuple[int, str]] = []
-    # Threads are enough: Pillow lets go of the interpreter lock while it decodes, hashlib while it hashes.
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        results = pool.map(_read, pictures)
-        progress = tqdm(results, total=len(pictures), desc="Reading pictures", unit="picture", mininterval=1.0)
-        for index, (content_hash, thumbnail, reason) in enumerate(progress):
-            hashes.append(content_hash)
-            if thumbnail is None:
-                corrupt.append((index, reason))
-            else:
-                thumbnails[index] = thumbnail
-    return Fingerprints(tuple(hashes), thumbnails, tuple(corrupt))
-
-
-def hash_file(picture: Picture) -> str:
-    """SHA-256 of the picture's file, hex.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    return hashlib.sha256(picture.path.read_bytes()).hexdigest()
-
-
-def _read(picture: Picture) -> tuple[str, NDArray[np.uint8] | None, str]:
-    """Content hash, thumbnail (None if corrupt) and the reason it is corrupt."""
-    content_hash = ""
-    try:
-        content = picture.path.read_bytes()
-        content_hash = hashlib.sha256(content).hexdigest()
-        pixels = load_image(content)
-    except (OSError, ImageError) as error:
-        return content_hash, None, str(error)
-    grey = Image.fromarray(pixels).convert("L")
-    return content_hash, np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)), ""
-
-
-# --- pairs -----------------------------------------------------------------------------------------------------------
 
 
 def near_duplicate_pairs(fingerprints: Fingerprints) -> list[tuple[int, int]]:
@@ -284,47 +202,3 @@ def _energy(cumulative: Floats, window: tuple[int, int, int, int]) -> Floats:
     above = cumulative[:, top, right] - cumulative[:, top, left]
     # Never below zero, which rounding could make of a window without detail.
     return np.asarray(np.maximum(cumulative[:, bottom, right] - cumulative[:, bottom, left] - above, 0))
-
-
-# --- groups ----------------------------------------------------------------------------------------------------------
-
-
-def group_pictures(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> list[str]:
-    """A group name [N] per picture: pictures that must stay on one side of a split share it.
-
-    Joined are the `pairs`, equal content, and, by the manifests' columns, equal `lesion_id` or `patient_id` within a
-    source, and a picture with the one its `same_as` names. The name is the first member's `source/file`.
-    """
-    parents = list(range(len(pictures)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = index = parents[parents[index]]
-        return index
-
-    for i, j in (*pairs, *_known_pairs(pictures)):
-        parents[root(i)] = root(j)
-    names: dict[int, str] = {}
-    for index, picture in enumerate(pictures):
-        member = root(index)
-        names[member] = min(names.get(member, picture.name), picture.name)
-    return [names[root(index)] for index in range(len(pictures))]
-
-
-def _known_pairs(pictures: Sequence[Picture]) -> Iterator[tuple[int, int]]:
-    """Pairs that content and manifests tell of."""
-    last: dict[tuple[str, ...], int] = {}
-    by_name = {picture.name: index for index, picture in enumerate(pictures)}
-    by_file = {picture.file: index for index, picture in enumerate(pictures)}
-    for index, picture in enumerate(pictures):
-        keys = [("content", picture.content_hash)]
-        keys += [(column, picture.columns.get(column, "")) for column in ("lesion_id", "patient_id")]
-        for column, value in keys:
-            if value:
-                key = (column, value) if column == "content" else (column, value, picture.source)
-                yield last.setdefault(key, index), index
-        same_as = picture.columns.get("same_as", "")
-        # Either `source/file`, or a file of another source that has it.
-        other = by_name.get(same_as, by_file.get(same_as))
-        if other is not None:
-            yield index, other

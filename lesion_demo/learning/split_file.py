@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
 from lesion_demo.files import replacing
-from lesion_demo.learning.duplicates import hash_file
+from lesion_demo.learning.fingerprints import hash_file
 from lesion_demo.learning.folders import Picture, name_sources
 from lesion_demo.learning.splits import CORRUPT, DROPPED, SPLIT_NAMES, Splits
 

@@ -12,8 +12,10 @@ import numpy as np
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
-from lesion_demo.learning.duplicates import fingerprint, group_pictures, near_duplicate_pairs
+from lesion_demo.learning.duplicates import near_duplicate_pairs
+from lesion_demo.learning.fingerprints import fingerprint
 from lesion_demo.learning.folders import Picture, scan
+from lesion_demo.learning.grouping import group_pictures
 
 logger = logging.getLogger(__name__)
 

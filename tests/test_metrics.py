@@ -256,19 +256,17 @@ def test_the_bias_is_found_again_whatever_the_temperature() -> None:
 def test_thresholds_by_hand() -> None:
     labels = [0, 0, 1, 0, 1, 1]
     probabilities = [0.1, 0.2, 0.3, 0.5, 0.6, 0.8]
-    choose = {point.name: point.threshold for point in metrics.choose_operating_points(labels, probabilities)}
-    assert list(choose) == ["accuracy", "f1", "balanced", "sensitive"]
+    choose = {name: metrics.choose_threshold(name, labels, probabilities) for name in ("f1", "balanced", "sensitive")}
     assert choose["sensitive"] == pytest.approx(0.25)  # all three found, and 0.2 left out
     assert choose["f1"] == pytest.approx(0.25)  # 6/7, above 4/5 at 0.55
-    assert choose["accuracy"] == pytest.approx(0.25)  # 5/6 at 0.25 and at 0.55: the more sensitive one
-    assert choose["balanced"] == pytest.approx(0.25)
-    heavy = metrics.choose_threshold("accuracy", labels, probabilities, weights=[1, 1, 1, 3, 1, 1])
+    assert choose["balanced"] == pytest.approx(0.25)  # 2/3 at 0.25 and at 0.55: the more sensitive one
+    heavy = metrics.choose_threshold("balanced", labels, probabilities, weights=[1, 1, 1, 3, 1, 1])
     assert heavy == pytest.approx(0.55)  # the benign 0.5 now counts three times
     lax = metrics.choose_threshold("sensitive", labels, probabilities, sensitivity_target=0.6)
     assert lax == pytest.approx(0.55)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced"])
+@pytest.mark.parametrize("name", ["f1", "balanced"])
 def test_thresholds_are_the_best_there_are(name: str, pictures: tuple[Ints, Floats, Floats]) -> None:
     y, p, w = pictures
 
@@ -302,12 +300,12 @@ def test_what_is_shown_on_some_is_kept_on_others_nine_times_in_ten() -> None:
     assert metrics.share_to_show(30, 0.95) == 1.0
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced", "sensitive"])
+@pytest.mark.parametrize("name", ["f1", "balanced", "sensitive"])
 def test_perfect_separation_is_cut_in_the_middle(name: str) -> None:
     assert metrics.choose_threshold(name, [0, 0, 1, 1], [0.0, 0.2, 0.6, 1.0]) == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "balanced", "sensitive"])
+@pytest.mark.parametrize("name", ["f1", "balanced", "sensitive"])
 @pytest.mark.parametrize("constant", [0.0, 0.5, 1.0])
 def test_equal_scores_still_give_a_threshold(name: str, constant: float) -> None:
     threshold = metrics.choose_threshold(name, [0, 1, 1], [constant] * 3)
@@ -315,19 +313,15 @@ def test_equal_scores_still_give_a_threshold(name: str, constant: float) -> None
     assert metrics.point_scores([0, 1, 1], [constant] * 3, threshold).sensitivity == 1
 
 
-def test_mostly_benign_equal_scores_are_called_benign_for_accuracy() -> None:
-    assert metrics.choose_threshold("accuracy", [0, 0, 1], [0.5] * 3) > 0.5
-
-
-def test_no_threshold_clears_a_score_of_one() -> None:
-    assert metrics.choose_threshold("accuracy", [0, 0, 1], [1.0] * 3) == 0.5  # 1 would promise what it cannot do
+def test_of_two_equally_good_thresholds_the_lower_is_taken() -> None:
+    assert metrics.choose_threshold("balanced", [0, 0, 1], [1.0] * 3) == 0.5  # of two equally good ones the lower
 
 
 def test_neighbouring_floats_are_told_apart() -> None:
     low = 0.3
     for _ in range(2):  # the middle of two neighbours is rounded down once and up once
         high = float(np.nextafter(low, 1))
-        threshold = metrics.choose_threshold("accuracy", [0, 1], [low, high])
+        threshold = metrics.choose_threshold("balanced", [0, 1], [low, high])
         assert metrics.point_scores([0, 1], [low, high], threshold).accuracy == 1
         low = high
 
@@ -336,6 +330,6 @@ def test_no_threshold_without_both_classes_or_by_an_unknown_name() -> None:
     with pytest.raises(DataError, match="2 benign and 0 malignant"):
         metrics.choose_threshold("f1", [0, 0], [0.1, 0.2])
     with pytest.raises(DataError, match="0 benign and 0 malignant"):
-        metrics.choose_operating_points([], [])
+        metrics.choose_threshold("balanced", [], [])
     with pytest.raises(LesionDemoError, match="specific"):
         metrics.choose_threshold("specific", [0, 1], [0.1, 0.2])

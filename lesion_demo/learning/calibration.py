@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import binom
 
-from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.learning.arrays import Floats, Ints, checked, margins, need_both, need_pictures
 
-OPERATING_POINTS = ("accuracy", "f1", "balanced", "sensitive")
+RULES = ("f1", "balanced", "sensitive")
+"""What `choose_threshold` can aim at."""
 TEMPERATURE_RANGE = (0.05, 20.0)
 BIAS_RANGE = (-5.0, 5.0)
 
@@ -133,18 +133,18 @@ def choose_threshold(
     weights: ArrayLike | None = None,
     sensitivity_target: float = 0.95,
 ) -> float:
-    """The threshold, 0–1, that an operating point asks for on (validation) pictures.
+    """The threshold, 0–1, that the rule `name` asks for on (validation) pictures.
 
-    `accuracy` and `f1` maximise that score; `balanced` maximises sensitivity + specificity − 1 (Youden 1950);
+    `f1` maximises that score; `balanced` maximises sensitivity + specificity − 1 (Youden 1950);
     `sensitive` is the largest threshold with sensitivity ≥ `sensitivity_target`. Thresholds lie midway between
     neighbouring scores; of several equally good ones, the middle one is taken, and of two, the lower, more sensitive.
 
     Raises:
         DataError: as `score`, or one of the classes is absent.
-        LesionDemoError: there is no such operating point.
+        LesionDemoError: there is no such rule.
     """
-    if name not in OPERATING_POINTS:
-        raise LesionDemoError(f"There is no operating point {name!r}; choose one of {', '.join(OPERATING_POINTS)}.")
+    if name not in RULES:
+        raise LesionDemoError(f"There is no rule {name!r} for a threshold; choose one of {', '.join(RULES)}.")
     y, p, w = checked(labels, probabilities, weights)
     need_both(y)
     thresholds, fp, tp = _candidates(y, p, w)
@@ -152,7 +152,6 @@ def choose_threshold(
     if name == "sensitive":
         return float(thresholds[tp / malignant >= sensitivity_target - 1e-9].max())
     value = {
-        "accuracy": (tp + benign - fp) / (benign + malignant),
         "f1": 2 * tp / (tp + fp + malignant),
         "balanced": tp / malignant - fp / benign,
     }[name]
@@ -174,23 +173,6 @@ def share_to_show(pictures: int, promised: float, confidence: float = 0.9) -> fl
     return 1 - max(misses, 0) / pictures
 
 
-def choose_operating_points(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    sensitivity_target: float = 0.95,
-) -> tuple[OperatingPoint, ...]:
-    """`choose_threshold` for `accuracy`, `f1`, `balanced` and `sensitive`, in this order."""
-    return tuple(
-        OperatingPoint(
-            name,
-            choose_threshold(name, labels, probabilities, weights=weights, sensitivity_target=sensitivity_target),
-        )
-        for name in OPERATING_POINTS
-    )
-
-
 def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     """Every verdict that a threshold can give: thresholds ascending, weight of false and true positives, each [T]."""
     scores, index = np.unique(p, return_inverse=True)
@@ -199,8 +181,7 @@ def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     thresholds = np.concatenate([[scores[0] / 2], middle, [(scores[-1] + 1) / 2]])
     at = [np.bincount(index, weights=w * (y == label)) for label in (0, 1)]
     fp, tp = (np.append(np.cumsum(mass[::-1])[::-1], 0.0) for mass in at)
-    usable = thresholds > np.append(-1.0, scores)  # no threshold in 0–1 clears a score of 1
-    return thresholds[usable], fp[usable], tp[usable]
+    return thresholds, fp, tp
 
 
 def _logistic(x: Floats) -> Floats:

@@ -19,7 +19,6 @@ from lesion_demo.learning.dataset import Edit, LesionDataset, PictureReader, bal
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions, predict
 from lesion_demo.learning.metrics import (
-    choose_operating_points,
     choose_threshold,
     fit_bias,
     fit_temperature,
@@ -103,15 +102,17 @@ def calibrate(
     labels, weights = predictions.labels, balanced_weights(pictures, source_balance)
     temperature = fit_temperature(predictions.logits, labels, weights=weights)
     probabilities = predictions.probabilities(temperature)
-    points = choose_operating_points(labels, probabilities, weights=weights, sensitivity_target=SENSITIVITY)
-    thresholds = {point.name: point.threshold for point in points}
     reported = np.array([picture.source in tested for picture in pictures])
     if len(set(labels[reported])) < 2:
         reported = np.ones(len(pictures), dtype=bool)
     bias = fit_bias(predictions.logits[reported], labels[reported], weights=weights[reported])
-    thresholds["accuracy"] = float(malignant_probability([[0.0, -bias]], temperature)[0])
-    everywhere = _sensitive_everywhere(labels, probabilities, pictures)
-    thresholds["sensitive"] = min(thresholds["sensitive"], everywhere)
+    on_average = choose_threshold("sensitive", labels, probabilities, weights=weights, sensitivity_target=SENSITIVITY)
+    thresholds = {
+        "accuracy": float(malignant_probability([[0.0, -bias]], temperature)[0]),
+        "f1": choose_threshold("f1", labels, probabilities, weights=weights),
+        "balanced": choose_threshold("balanced", labels, probabilities, weights=weights),
+        "sensitive": min(on_average, _sensitive_everywhere(labels, probabilities, pictures)),
+    }
     return Calibration(
         temperature=temperature,
         operating_points=tuple(OperatingPoint(name, threshold) for name, threshold in thresholds.items()),

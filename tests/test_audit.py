@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
@@ -69,6 +71,35 @@ def test_every_change_changes_the_picture_and_not_its_original(name: str) -> Non
     again = CHANGES[name](picture, np.random.default_rng(0))
     assert np.array_equal(changed, again)
     CHANGES[name](picture[:, :120], np.random.default_rng(1))  # pictures need not be square
+
+
+def light_of(picture: Pixels) -> NDArray[np.float64]:
+    """The sixth-power mean of each channel [3], which shades of grey takes for the light."""
+    light: NDArray[np.float64] = ((picture / 255.0) ** 6).mean(axis=(0, 1)) ** (1 / 6)
+    return light
+
+
+def test_grey_light_undoes_a_colour_cast_and_half_way_half_of_it() -> None:
+    picture = (render_phantom(3, malignant=True, size=160) * 0.7).astype(np.uint8)  # nothing is clipped
+    rng = np.random.default_rng(0)
+    grey = CHANGES["grey light"](picture, rng)
+    assert np.ptp(light_of(grey)) < 0.005
+    cast = np.rint(picture * np.array([1.0, 0.8, 0.6])).astype(np.uint8)
+    uncast = CHANGES["grey light"](cast, rng).astype(float)
+    assert np.abs(uncast / uncast.mean() - grey / grey.mean()).max() < 0.03
+    half = np.log(light_of(CHANGES["grey light, half-way"](picture, rng)))
+    assert np.ptp(half) == pytest.approx(np.ptp(np.log(light_of(picture))) / 2, abs=0.01)
+
+
+def test_a_ring_does_not_count_as_light_and_black_stays_black() -> None:
+    picture = (render_phantom(3, malignant=True, size=160) * 0.7).astype(np.uint8)
+    ringed = draw_ring(picture, radius=0.5, softness=0.004)
+    inside = ringed.min(axis=2) > 60
+    grey = CHANGES["grey light"](ringed, np.random.default_rng(0))
+    assert np.ptp(light_of(grey[inside][None])) < 0.005
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not CHANGES["grey light"](np.zeros((20, 20, 3), np.uint8), np.random.default_rng(0)).any()
 
 
 def test_strata_count_what_they_name(phantom_data: Path) -> None:

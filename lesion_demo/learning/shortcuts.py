@@ -1,4 +1,5 @@
-"""Changes to a picture that should not move its verdict; each at a moderate setting."""
+"""Changes to a picture that should not move its verdict; each at a moderate setting, grey light at its full one,
+too."""
 
 from __future__ import annotations
 
@@ -22,6 +23,15 @@ def _ring(image: Picture, rng: np.random.Generator, **options: object) -> Pictur
 
 def _gains(image: Picture, rng: np.random.Generator, *, gains: tuple[float, float, float]) -> Picture:
     return np.clip(np.rint(image * np.array(gains)), 0, 255).astype(np.uint8)
+
+
+def _grey_light(image: Picture, rng: np.random.Generator, *, share: float, norm: float = 6.0) -> Picture:
+    """The light made grey, or `share` of the way there (of the gains' logarithms): shades of grey (Finlayson & Trezzi
+    2004), as colour constancy and a camera's automatic white balance do. Black, of a ring, say, does not count."""
+    light = ((image / 255.0) ** norm).mean(axis=(0, 1)) ** (1 / norm)  # [3], in 0–1
+    light = np.maximum(light, 1 / 255)  # of a black picture, which has no colour
+    red, green, blue = (light.mean() / light) ** share
+    return _gains(image, rng, gains=(red, green, blue))
 
 
 def _jpeg(image: Picture, rng: np.random.Generator, *, quality: int) -> Picture:
@@ -76,6 +86,8 @@ CHANGES: dict[str, Change] = {
     "air bubbles": artefacts.draw_bubbles,
     "warm light": partial(_gains, gains=(1.08, 1.0, 0.9)),
     "cold light": partial(_gains, gains=(0.92, 1.0, 1.08)),
+    "grey light, half-way": partial(_grey_light, share=0.5),
+    "grey light": partial(_grey_light, share=1.0),
     "brighter": partial(_gains, gains=(1.15, 1.15, 1.15)),
     "darker": partial(_gains, gains=(0.8, 0.8, 0.8)),
     "JPEG quality 30": partial(_jpeg, quality=30),

@@ -314,7 +314,15 @@ def test_equal_scores_still_give_a_threshold(name: str, constant: float) -> None
 
 
 def test_of_two_equally_good_thresholds_the_lower_is_taken() -> None:
-    assert metrics.choose_threshold("balanced", [0, 0, 1], [1.0] * 3) == 0.5  # of two equally good ones the lower
+    assert metrics.choose_threshold("balanced", [0, 0, 1], [1.0] * 3) == 0.5
+
+
+@pytest.mark.parametrize("name", ["f1", "balanced", "sensitive"])
+def test_a_threshold_that_would_have_to_clear_a_score_of_one_is_never_taken(name: str) -> None:
+    # Calling all benign would be as balanced as calling all malignant, but no threshold in 0–1 does so here.
+    threshold = metrics.choose_threshold(name, [0, 1, 0], [1.0, 0.2, 1.0])
+    assert threshold == pytest.approx(0.1)
+    assert metrics.point_scores([0, 1, 0], [1.0, 0.2, 1.0], threshold).sensitivity == 1
 
 
 def test_neighbouring_floats_are_told_apart() -> None:

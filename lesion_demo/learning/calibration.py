@@ -181,7 +181,8 @@ def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     thresholds = np.concatenate([[scores[0] / 2], middle, [(scores[-1] + 1) / 2]])
     at = [np.bincount(index, weights=w * (y == label)) for label in (0, 1)]
     fp, tp = (np.append(np.cumsum(mass[::-1])[::-1], 0.0) for mass in at)
-    return thresholds, fp, tp
+    usable = thresholds > np.append(-1.0, scores)  # no threshold in 0–1 clears a score of 1
+    return thresholds[usable], fp[usable], tp[usable]
 
 
 def _logistic(x: Floats) -> Floats:

@@ -163,6 +163,7 @@ class ReportTexts:
 
     title: str
     case: str
+    file: str
     picture: str
     at_prevalence: str
     point: str

@@ -69,6 +69,7 @@ ROOMS = (
     "texts",
     "serving.model_card",
     "serving.wording",
+    "serving.labels",
     "serving.table",
     "serving.report",
     "serving.scoring",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import random
 import tracemalloc
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,8 +76,8 @@ def test_a_zip_is_unpacked_under_names_of_our_own(picture: Path, tmp_path: Path)
     folder = tmp_path / "inside"
     folder.mkdir()
     items = open_inputs([zipped(tmp_path / "some.zip", members)], folder)
-    assert sorted(item.name.removeprefix("some.zip/").lstrip("/") for item in items) == [
-        "../../evil.jpg", "b/nested/two.JPG", "etc/absolute.png",
+    assert sorted(item.name for item in items) == [
+        "some.zip/b/nested/two.JPG", "some.zip/etc/absolute.png", "some.zip/evil.jpg",
     ]  # fmt: skip
     assert all(item.path is not None and item.path.resolve().is_relative_to(folder.resolve()) for item in items)
     written = {path.resolve() for path in tmp_path.rglob("*") if path.is_file()} - {(tmp_path / "some.zip").resolve()}
@@ -136,7 +139,7 @@ def test_a_damaged_picture_in_a_zip_leaves_the_others(picture: Path, tmp_path: P
     items = open_inputs([bad, picture], folder)
     assert [item.name for item in items] == ["bad.zip/a.jpg", "bad.zip/b.jpg", "bad.zip/c.jpg", "lesion.jpg"]
     assert [item.path is None for item in items] == [False, True, False, False]
-    assert items[1].error == "“b.jpg” cannot be unpacked: it is damaged or of an unknown kind; make it anew."
+    assert items[1].error == "“bad.zip/b.jpg” cannot be unpacked: it is damaged or of an unknown kind; make it anew."
     assert written(folder) == [items[0].path, items[2].path]
 
 
@@ -202,7 +205,7 @@ def test_an_unreadable_picture_in_a_zip_is_called_by_its_own_name(tmp_path: Path
     items = open_inputs([zipped(tmp_path / "a.zip", {"b/mole.jpg": b"no picture"})], tmp_path)
     analyzer = FakeAnalyzer()
     (finding,) = analyze_batch(analyzer, items, analyzer.point("balanced"))
-    assert finding.error.startswith("“mole.jpg” is not a picture")
+    assert finding.error.startswith("“a.zip/b/mole.jpg” is not a picture")
 
 
 def test_too_many_files_are_refused(picture: Path, tmp_path: Path) -> None:
@@ -218,13 +221,47 @@ def test_the_archive_holds_a_pdf_and_a_json_for_each_picture(picture: Path, tmp_
         archive.add(finding, finding.picture)
     with zipfile.ZipFile(archive.path) as opened:
         assert sorted(opened.namelist()) == [
-            "lesion.jpg.json",
-            "lesion.jpg.pdf",
-            "lesion.jpg_2.json",
-            "lesion.jpg_2.pdf",
+            "lesion.jpg (1).json",
+            "lesion.jpg (1).pdf",
+            "lesion.jpg (2).json",
+            "lesion.jpg (2).pdf",
         ]
-        text = PdfReader(io.BytesIO(opened.read("lesion.jpg_2.pdf"))).pages[0].extract_text()
+        text = PdfReader(io.BytesIO(opened.read("lesion.jpg (2).pdf"))).pages[0].extract_text()
     assert load_texts().verdict.outcomes["benign"] in text
+    assert "lesion.jpg (2)" in text
+
+
+def namesakes(picture: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """Files that are easily taken for one another, and what each is to be called."""
+    content = picture.read_bytes()
+    files, nfc, nfd = [], *(unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
+    for number, name in enumerate(["IMG_1.JPG", "IMG_1.JPG", "img_1.jpg", nfc, nfd]):
+        path = folder / f"patient {number}" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        files.append(path)
+    for number, name in enumerate(["visit.zip", "visit.zip", "other.zip"]):
+        path = folder / f"clinic {number}" / name
+        path.parent.mkdir()
+        files.append(zipped(path, {"a/IMG_1.JPG": content, "b/IMG_1.JPG": content}))
+    labels = ["IMG_1.JPG (1)", "IMG_1.JPG (2)", "img_1.jpg (3)", f"{nfc} (1)", f"{nfd} (2)"]
+    zips = ("visit.zip (1)", "visit.zip (2)", "other.zip")
+    return [str(file) for file in files], labels + [f"{name}/{inner}/IMG_1.JPG" for name in zips for inner in "ab"]
+
+
+def test_every_file_has_one_label_everywhere(picture: Path, tmp_path: Path, uploads: Path) -> None:
+    files, labels = namesakes(picture, tmp_path)
+    shown = list(behind_the_tab("run", FakeAnalyzer())(files, "balanced"))[-1]
+    assert [line[1] for line in shown[1]["value"]] == labels
+    rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())(files, "balanced")
+    assert [row["file"] for row in rows] == labels
+    for path in (Path(table), Path(shown[2]["value"])):
+        with path.open(newline="", encoding="utf-8") as opened:
+            assert [row["file"] for row in csv.DictReader(opened)] == labels
+    with zipfile.ZipFile(shown[3]["value"]) as opened_zip:
+        assert opened_zip.namelist() == [f"{label}{suffix}" for label in labels for suffix in (".pdf", ".json")]
+        for label in labels:
+            assert json.loads(opened_zip.read(f"{label}.json"))["file"] == label
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from lesion_demo.errors import ImageError, LesionDemoError
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
+from lesion_demo.serving.labels import distinct_labels
 from lesion_demo.serving.report import render_pdf, report_json
 from lesion_demo.serving.table import CsvRow
 from lesion_demo.texts import Texts
@@ -36,7 +37,7 @@ class BatchItem:
     """A file to analyse: where it lies, or why it cannot be had.
 
     Attributes:
-        name: as the reader knows it; of a zip's, the path inside.
+        name: its label, which no other file of the batch has; of a zip's, the zip and the path inside.
     """
 
     name: str
@@ -74,7 +75,7 @@ def open_inputs(
     """The pictures among `paths`, zips unpacked into `folder`, which exists and is the caller's to delete.
 
     A zip's pictures come in the order of their names. What cannot be unpacked is an item with an error. Both limits
-    are for all `paths` together; files take their places before zips do.
+    are for all `paths` together; files take their places before zips do. Of one name are never two: see `labels`.
 
     Raises:
         LesionDemoError: there are more than `max_pictures` files, not counting zips.
@@ -85,8 +86,8 @@ def open_inputs(
         raise LesionDemoError(f"These are {files} pictures: choose at most {max_pictures} at once.")
     room = _Room(max_pictures - files, max_bytes)
     items: list[BatchItem] = []
-    for number, path in enumerate(paths):
-        items += _unpack(path, folder / str(number), room) if path in zips else [BatchItem(path.name, path)]
+    for number, (path, label) in enumerate(zip(paths, distinct_labels(path.name for path in paths), strict=True)):
+        items += _unpack(path, label, folder / str(number), room) if path in zips else [BatchItem(label, path)]
     return items
 
 
@@ -98,7 +99,7 @@ class _Room:
     bytes: int
 
 
-def _unpack(archive: Path, folder: Path, room: _Room) -> list[BatchItem]:
+def _unpack(archive: Path, label: str, folder: Path, room: _Room) -> list[BatchItem]:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = sorted((one for one in opened.infolist() if _is_picture(one)), key=lambda one: one.filename)
@@ -106,24 +107,25 @@ def _unpack(archive: Path, folder: Path, room: _Room) -> list[BatchItem]:
                 raise LesionDemoError(f"it holds {len(members)} pictures, only {room.pictures} more fit; divide it")
             room.pictures -= len(members)
             folder.mkdir(parents=True)
-            items = list(_unpack_members(opened, members, archive.name, folder, room))
+            items = list(_unpack_members(opened, members, label, folder, room))
     except _REFUSALS as error:
-        return [BatchItem(archive.name, None, f"The zip {archive.name} cannot be opened: {_reason(error)}.")]
-    return items or [BatchItem(archive.name, None, f"The zip {archive.name} holds no pictures.")]
+        return [BatchItem(label, None, f"The zip “{label}” cannot be opened: {_reason(error)}.")]
+    return items or [BatchItem(label, None, f"The zip “{label}” holds no pictures.")]
 
 
 def _unpack_members(
     opened: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], archive: str, folder: Path, room: _Room
 ) -> Iterator[BatchItem]:
     """Each of `members`, written under a name of our own: those inside may point anywhere."""
-    for number, member in enumerate(members):
+    labels = distinct_labels(member.filename for member in members)
+    for number, (member, label) in enumerate(zip(members, labels, strict=True)):
         path = folder / f"{number}{PurePosixPath(member.filename).suffix.lower()}"
-        name = f"{archive}/{member.filename}"
+        name = f"{archive}/{label}"
         try:
             _extract(opened, member, path, room)
         except _REFUSALS as error:
             path.unlink(missing_ok=True)
-            yield BatchItem(name, None, f"“{member.filename}” cannot be unpacked: {_reason(error)}.")
+            yield BatchItem(name, None, f"“{name}” cannot be unpacked: {_reason(error)}.")
         else:
             yield BatchItem(name, path)
         if room.bytes < 0:
@@ -167,34 +169,26 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             picture = load_image(item.path)
         except ImageError as error:
             # A zip's picture lies under a name of ours, which the reader has never seen.
-            named = str(error).replace(f"“{item.path.name}”", f"“{PurePosixPath(item.name).name}”")
+            named = str(error).replace(f"“{item.path.name}”", f"“{item.name}”")
             yield BatchFinding(item, error=named)
         else:
             yield BatchFinding(item, analyzer.analyze(picture, point), picture)
 
 
 class ReportArchive:
-    """A zip that fills up with a PDF and a JSON report for each picture, in `path`."""
+    """A zip that fills up with a PDF and a JSON report for each picture, called by its label, in `path`."""
 
     def __init__(self, path: Path, analyzer: Analyzer, texts: Texts) -> None:
         self.path = path
         self._subject = (analyzer.meta, analyzer.folder.name, texts)
-        self._names: set[str] = set()
 
     def add(self, finding: BatchFinding, picture: Picture) -> None:
         """Append the reports on `finding`, with `picture` (uint8 [h, w, 3], it may be a smaller copy) in the PDF."""
         if finding.analysis is None:
             return
-        name = self._free_name(finding.item.name)
-        findings = report_json(finding.analysis, picture, *self._subject)
+        name = finding.item.name
+        findings = report_json(finding.analysis, picture, *self._subject, file=name)
+        pdf = render_pdf(finding.analysis, picture, *self._subject, file=name)
         with zipfile.ZipFile(self.path, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(f"{name}.pdf", render_pdf(finding.analysis, picture, *self._subject))
+            archive.writestr(f"{name}.pdf", pdf)
             archive.writestr(f"{name}.json", json.dumps(findings, ensure_ascii=False, indent=2))
-
-    def _free_name(self, name: str) -> str:
-        stem = "_".join(part for part in PurePosixPath(name).parts if part not in ("..", "/"))
-        free, number = stem, 2
-        while free in self._names:
-            free, number = f"{stem}_{number}", number + 1
-        self._names.add(free)
-        return free

@@ -43,6 +43,7 @@ def report_json(
     texts: Texts,
     *,
     case_id: str = "",
+    file: str = "",
     dermoscopic: bool = True,
     prevalence: float = 0.02,
     method: str = DEFAULT_METHOD,
@@ -51,6 +52,7 @@ def report_json(
 
     Args:
         picture: uint8 [H, W, 3]; of it, only the size that was analysed is told.
+        file: the label of the picture's file, where there are many.
         dermoscopic: was it taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
         method: of the heat map that the reader looked at.
@@ -91,7 +93,7 @@ def report_json(
         },
         "disclaimer": texts.page.disclaimer,
     }
-    return found | ({"case_id": case_id} if case_id else {})
+    return found | {name: value for name, value in (("case_id", case_id), ("file", file)) if value}
 
 
 def render_pdf(
@@ -102,6 +104,7 @@ def render_pdf(
     texts: Texts,
     *,
     case_id: str = "",
+    file: str = "",
     dermoscopic: bool = True,
     prevalence: float = 0.02,
     method: str = DEFAULT_METHOD,
@@ -112,6 +115,8 @@ def render_pdf(
     page.line(words.title, size=17, bold=True)
     if case_id:
         page.line(words.case.format(case=case_id), size=11)
+    if file:
+        page.line(words.file.format(file=file), size=11)
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)
     page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width, method)))
     page.line(f"{words.picture}. {texts.page.methods.get(method, method)}: {texts.page.heat_caption}", 8.5, GREY)

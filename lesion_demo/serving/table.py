@@ -25,7 +25,7 @@ class CsvRow:
     """One picture in a table; its fields, in their order, are the columns.
 
     Attributes:
-        file: the path as it was given.
+        file: the path as it was given to `score`; on the page, the file's label, which no other has.
         probability: calibrated, of malignancy: six decimals, or empty.
         verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
         quality: `ok`, or the names of the checks that the picture failed, joined by '; '.

@@ -43,7 +43,8 @@ THUMBNAIL_SIDE = 72
 DESCRIPTION = (
     "Analyses many pictures, or zips of them, at one of the checkpoint's operating points. Returns a list with an "
     "entry for each file (`verdict` is benign, malignant, uncertain, not_assessable, or empty where `error` says why), "
-    "and the same as a CSV file."
+    "and the same as a CSV file. `file` is another one in every entry: a file's name, or a zip's and the path inside; "
+    "names that look alike are numbered in the order of the files, as in IMG_1.JPG (1) and IMG_1.JPG (2)."
 )
 
 

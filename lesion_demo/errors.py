@@ -17,5 +17,9 @@ class CheckpointError(LesionDemoError):
     """A checkpoint is missing, damaged, or made for something else."""
 
 
+class ReportError(LesionDemoError):
+    """A report cannot be written as it was asked for."""
+
+
 class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""

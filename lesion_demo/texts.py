@@ -164,6 +164,8 @@ class ReportTexts:
     title: str
     case: str
     file: str
+    unprintable: str
+    codes: str
     picture: str
     at_prevalence: str
     point: str

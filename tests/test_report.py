@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from fake_analyzer import FakeAnalyzer, fake_meta
 from pypdf import PdfReader
 
+from lesion_demo.errors import ReportError
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.prevalence import at_prevalence
-from lesion_demo.serving.report import render_pdf, report_json
+from lesion_demo.serving.report import _Page, render_pdf, report_json
+from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
 
 PICTURE = render_phantom(3, malignant=True, size=300)
@@ -53,13 +57,57 @@ def test_pdf_says_what_was_found(outcome: Outcome, language: str) -> None:
     assert (" ".join(texts.verdict.unfamiliar.split()) in text) == (outcome is Outcome.NOT_ASSESSABLE)
 
 
-def test_pdf_names_what_lies_outside_the_test_and_survives_odd_letters() -> None:
+def test_pdf_names_what_lies_outside_the_test() -> None:
     texts = load_texts("en")
     found = analysis(Outcome.BENIGN)
-    text, _ = read(render_pdf(found, PICTURE, META, "a-run", texts, dermoscopic=False, case_id="皮膚"))
+    text, _ = read(render_pdf(found, PICTURE, META, "a-run", texts, dermoscopic=False))
     assert texts.verdict.not_dermoscopic_heading in text
     plain, _ = read(render_pdf(found, PICTURE, META, "a-run", texts))
     assert texts.verdict.not_dermoscopic_heading not in plain
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("case", "named"),
+    [
+        ("患者12", "患 (U+60A3), 者 (U+8005)"),
+        ("ال 12", "ا (U+0627), ل (U+0644)"),
+        ("7ש", "ש (U+05E9)"),
+        ("1-١", "١ (U+0661)"),
+        ("12\u202e34", "U+202E"),
+        ("12\u00ad34", "U+00AD"),
+        ("12\udc80", "U+DC80"),
+        ("12\x00", "U+0000"),
+        ("अ1", "अ (U+0905)"),
+    ],
+)
+def test_a_case_number_that_cannot_be_printed_is_refused_by_name(case: str, named: str, language: str) -> None:
+    with pytest.raises(ReportError) as raised:
+        render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts(language), case_id=case)
+    assert f": {named}." in str(raised.value)
+
+
+@pytest.mark.parametrize("case", ["Łódź 12", "Ωμέγα-7/3", "Дело № 5", "Nguyễn", "e\u0301 1", "  a \n b\t1 "])
+def test_a_case_number_is_printed_whole(case: str) -> None:
+    text, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts("en"), case_id=case))
+    assert f"Case: {' '.join(unicodedata.normalize('NFC', case).split())} " in text
+
+
+def test_names_in_other_scripts_stand_as_codes_and_stop_no_report() -> None:
+    texts = load_texts("en")
+    text, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "走-1", texts, file="患者/שa.jpg"))
+    assert r"\u60a3\u8005/\u05e9a.jpg" in text
+    assert r"Model \u8d70-1" in text
+    assert texts.report.codes in text
+    plain, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", texts, file="a.jpg"))
+    assert texts.report.codes not in plain
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_word_of_the_report_can_be_printed(language: str) -> None:
+    texts = load_texts(language)
+    words = json.dumps([asdict(part) for part in (texts.report, texts.verdict, texts.quality)], ensure_ascii=False)
+    assert set(_Page().cannot_print(words + "".join(SYMBOLS.values()))) <= {"\n"}
 
 
 @pytest.mark.parametrize("shape", [(40, 400), (400, 40)])

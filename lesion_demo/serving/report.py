@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -10,9 +11,11 @@ from typing import Any
 
 import matplotlib
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.errors import ReportError
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
@@ -31,6 +34,10 @@ from lesion_demo.texts import Texts
 
 REPORT_SCHEMA = 1
 FONT = "DejaVu"
+UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+"""Unicode's categories of control and format characters and of halves of a pair."""
+RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+"""Unicode's bidirectional classes of Hebrew and Arabic letters and of Arabic digits."""
 INK, GREY, AMBER = (20, 28, 38), (90, 100, 112), (180, 83, 9)
 MARGIN, WIDTH = 16, 178  # mm, of an A4 page
 
@@ -109,11 +116,17 @@ def render_pdf(
     prevalence: float = 0.02,
     method: str = DEFAULT_METHOD,
 ) -> bytes:
-    """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`."""
+    """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`.
+
+    Raises:
+        ReportError: `case_id` holds characters that cannot be printed; it names them.
+    """
     words, (height, width) = texts.report, picture.shape[:2]
     page = _Page()
     page.line(words.title, size=17, bold=True)
-    if case_id:
+    if case_id := " ".join(unicodedata.normalize("NFC", case_id).split()):
+        if lacking := page.cannot_print(case_id):
+            raise ReportError(words.unprintable.format(characters=", ".join(map(_named, lacking))))
         page.line(words.case.format(case=case_id), size=11)
     if file:
         page.line(words.file.format(file=file), size=11)
@@ -136,7 +149,15 @@ def render_pdf(
         ),
         8.5, GREY,
     )  # fmt: skip
+    if page.cannot_print(file + checkpoint_name):
+        page.line(words.codes, 8.5, GREY)
     return page.bytes()
+
+
+def _named(character: str) -> str:
+    """`患 (U+60A3)`; of what cannot be seen, the code alone."""
+    code = f"U+{ord(character):04X}"
+    return code if unicodedata.category(character) in UNSEEN else f"{character} ({code})"
 
 
 def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -> None:
@@ -170,7 +191,7 @@ def _quality(page: _Page, analysis: Analysis, texts: Texts) -> None:
 
 
 class _Page:
-    """An A4 page, written from top to bottom."""
+    """An A4 page, written from top to bottom. What it cannot print stands there as a code, such as `\\u60a3`."""
 
     def __init__(self) -> None:
         self._pdf = FPDF(format="A4")
@@ -181,11 +202,30 @@ class _Page:
         self._pdf.c_margin = 0  # so that text begins where pictures do
         self._pdf.set_auto_page_break(True, 12)
         self._pdf.add_page()
+        self._pdf.set_font(FONT)
+        assert isinstance(self._pdf.current_font, TTFFont)
+        self._letters = frozenset(self._pdf.current_font.cmap)
+
+    def cannot_print(self, text: str) -> list[str]:
+        """The characters of `text` that would be dropped or misplaced, each once, in their order.
+
+        Those are what the font lacks, what has no shape, and what is written from right to left, which would have to
+        be joined and turned around.
+        """
+        return [
+            character
+            for character in dict.fromkeys(text)
+            if ord(character) not in self._letters
+            or unicodedata.category(character) in UNSEEN
+            or unicodedata.bidirectional(character) in RIGHT_TO_LEFT
+        ]
 
     def line(self, text: str, size: float = 10, colour: tuple[int, int, int] = INK, *, bold: bool = False) -> None:
         """A paragraph; `size` in points."""
         self._pdf.set_font(FONT, "B" if bold else "", size)
         self._pdf.set_text_color(*colour)
+        for character in self.cannot_print(text):
+            text = text.replace(character, character.encode("unicode_escape").decode())
         self._pdf.multi_cell(WIDTH, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
         self._pdf.ln(1.6)
 

@@ -49,7 +49,9 @@ class ReportWriter:
     def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Path:
         """The same as JSON."""
         findings = self.findings(analysis, picture, circumstances)
-        return _fresh("report.json", json.dumps(findings, ensure_ascii=False, indent=2).encode())
+        # Half of a surrogate pair is escaped as JSON escapes it; UTF-8 has none.
+        content = json.dumps(findings, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+        return _fresh("report.json", content)
 
     def findings(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> dict[str, Any]:
         """What the JSON holds."""

@@ -1,5 +1,11 @@
 """One exception tree; every message says what went wrong, where, and what to do about it."""
 
+from __future__ import annotations
+
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class LesionDemoError(Exception):
     """Base of every error this package raises on purpose; its text is one sentence or two a user can act on."""
@@ -23,3 +29,17 @@ class ReportError(LesionDemoError):
 
 class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""
+
+
+def reason(error: Exception, name: str) -> str:
+    """The sentence that stands for the picture `name` which raised `error`, whatever that is, so that others go on.
+
+    What nobody foresaw is logged, too.
+    """
+    if isinstance(error, LesionDemoError):
+        return str(error)
+    log.error("A picture could not be analysed.", exc_info=error)
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():  # torch: a RuntimeError
+        return f"“{name}” needs more memory than there is; please scale it down, or analyse it by itself."
+    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"“{name}” could not be analysed ({detail}); please copy or export it again."

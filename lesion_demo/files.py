@@ -1,19 +1,114 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the question beforehand whether they can be."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from lesion_demo.errors import LesionDemoError
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` when the block ends; if it fails, `path` is as it was."""
-    part = path.with_name(path.name + ".part")
+    """A path to write to, which takes the place of `path` when the block ends; if it fails, `path` is as it was.
+
+    A link is followed, and its target replaced. What is no regular file, such as a pipe or a device, is not replaced:
+    what was written goes into it when the block ends.
+
+    Raises:
+        OSError: the disk refused, or `path` is a folder.
+    """
+    mode = _mode(path)
+    if mode is None or stat.S_ISREG(mode):
+        with _beside(Path(os.path.realpath(path)), mode) as part:
+            yield part
+    elif stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder) / "part"
+            yield part
+            with part.open("rb") as source, os.fdopen(os.open(path, os.O_WRONLY), "wb") as target:
+                shutil.copyfileobj(source, target)
+
+
+@contextmanager
+def _beside(target: Path, mode: int | None) -> Iterator[Path]:
+    """A path beside `target`, which it replaces once it is safe on the disk, with the permissions in `mode`."""
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)  # of a process that was killed
     try:
         yield part
-        os.replace(part, path)
+        _sync(part, os.O_RDWR)
+        if mode is not None:
+            part.chmod(stat.S_IMODE(mode))
+        os.replace(part, target)
+        with suppress(OSError):  # not every file system does this for folders, and the file is in its place
+            _sync(target.parent, os.O_RDONLY)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mode(path: Path) -> int | None:
+    """What kind of file `path` is, links followed, and its permissions; None where there is none."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def check_file(path: Path, what: str, *, new_folder: bool = False) -> None:
+    """Find out before the work, rather than after it, that its result could not be written to the file `path`.
+
+    Args:
+        what: names the option that `path` was given for, such as `--out`.
+        new_folder: its folder will be made where it is missing.
+
+    Raises:
+        LesionDemoError: `path` is a folder, is write-protected, or lies in a folder that is missing or write-protected.
+    """
+    try:
+        mode = _mode(path)
+    except OSError as error:
+        raise LesionDemoError(f"{what} {path} cannot be written ({error.strerror}): choose another.") from error
+    if mode is not None and stat.S_ISDIR(mode):
+        raise LesionDemoError(f"{what} {path} is a folder: name a file in it.")
+    if mode is not None and (stat.S_ISSOCK(mode) or not os.access(path, os.W_OK)):
+        raise LesionDemoError(f"{what} {path} may not be written to: choose another.")
+    if mode is None or stat.S_ISREG(mode):
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.exists() and not new_folder:
+            raise LesionDemoError(f"{what} {path}: the folder {folder} does not exist; create it first.")
+        check_folder(folder, what)
+
+
+def check_folder(path: Path, what: str) -> None:
+    """Find out beforehand that files could not be written to the folder `path`, or that it could not be made.
+
+    Raises:
+        LesionDemoError: it, or the folder that it is to be made in, is no folder or is write-protected.
+    """
+    nearest = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise LesionDemoError(f"{what} {path}: {nearest} is not a folder; choose another.")
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise LesionDemoError(
+            f"{what} {path}: the folder {nearest} may not be written to ({error.strerror}); choose another."
+        ) from error

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import DataError
 from lesion_demo.gallery import PROJECT, write_gallery
+from lesion_demo.imaging.loading import load_image
 from lesion_demo.learning.evaluation import EvaluatedSplit, calibrate, summarise
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
@@ -116,6 +118,26 @@ def test_the_gallery_shows_the_worst_first(shipped: LoadedCheckpoint, phantom_da
     assert split.pictures[0].file not in page
     with Image.open(tmp_path / "gallery" / "false_positive_01.jpg") as image:
         assert image.size == (2 * 96, 96)  # picture and heat map side by side
+
+
+def test_a_gallery_that_is_stopped_shows_what_there_is_and_what_could_not_be_read(
+    shipped: LoadedCheckpoint, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, errors = wrong(phantom_data, 6), [MemoryError(), None, KeyboardInterrupt()]
+
+    def load(path: Path) -> NDArray[np.uint8]:
+        if error := errors.pop(0):
+            raise error
+        return load_image(path)
+
+    monkeypatch.setattr("lesion_demo.gallery.load_image", load)
+    with pytest.raises(KeyboardInterrupt):
+        write_gallery(tmp_path / "gallery", shipped, split, worst=3)
+    page = (tmp_path / "gallery" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2
+    assert "needs more memory" in page
+    assert page.count("<img") == 1
+    assert (tmp_path / "gallery" / "false_positive_02.jpg").is_file()
 
 
 def test_the_gallery_stays_out_of_the_project(shipped: LoadedCheckpoint, phantom_data: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.config import CLASSES
+from lesion_demo.files import replacing
 from lesion_demo.imaging.artefacts import draw_ring
 
 Field = NDArray[np.floating]
@@ -96,7 +97,8 @@ def write_phantom_dataset(root: Path, *, train: int, val: int, test: int, seed: 
             for _ in range(count):
                 picture_seed = seed * 1_000_003 + number
                 pixels = render_phantom(picture_seed, malignant=label == "malignant", size=size)
-                Image.fromarray(pixels).save(folder / f"phantom_{number:05d}.png")
+                with replacing(folder / f"phantom_{number:05d}.png") as part:
+                    Image.fromarray(pixels).save(part, "PNG")
                 number += 1
 
 

@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
 from lesion_demo.config import CLASSES, OperatingPoint
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import replacing
 from lesion_demo.learning import intervals
 from lesion_demo.learning.arrays import Floats, Ints, checked, has_both, need_both, need_pictures
 from lesion_demo.learning.metrics import Confusion, PointScores, ReliabilityCurve, point_scores, reliability_curve
@@ -61,13 +63,19 @@ DPI = 130
 
 
 def write_plots(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
-    """Saves each figure as `<folder>/<name>.png` (the folder is made if need be); the paths, in order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, figure in figures.items():
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
-        paths.append(path)
+    """Saves each figure as `<folder>/<name>.png` (the folder is made if need be); the paths, in order.
+
+    Raises:
+        LesionDemoError: the disk refused.
+    """
+    paths = [folder / f"{name}.png" for name in figures]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, figure in zip(paths, figures.values(), strict=True):
+            with replacing(path) as part:
+                figure.savefig(part, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    except OSError as error:
+        raise LesionDemoError(f"Could not write the plots to {folder} ({error}): free some disk space.") from error
     return paths
 
 

@@ -8,13 +8,17 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 
 COMMANDS = ("train", "evaluate", "audit", "card", "score")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; errors a user can act on are printed in a line, and exit with 1."""
+    """Run a command; errors a user can act on are printed in a line, and exit with 1.
+
+    A command that is stopped exits as a shell expects, see `stopping`; one that has something to keep does so first.
+    """
     parser = argparse.ArgumentParser(prog="lesion_demo", description="Train, evaluate and use a lesion classifier.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
@@ -25,10 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        code: int = args.handler(args)
+        with stoppable():
+            code: int = args.handler(args)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stop:
+        print("\nStopped.", file=sys.stderr)
+        return exit_code(stop)
     return code
 
 

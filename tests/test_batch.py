@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import random
 import tracemalloc
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from pypdf import PdfReader
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.serving.batch import ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serving.report import render_pdf
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.batch_tab import add_batch_tab
 
@@ -289,10 +293,65 @@ def offered(shown: list[Any]) -> set[str]:
 
 
 class Failing(FakeAnalyzer):
+    """Raises `errors`, one after the other, from the second picture on."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
     def analyze(self, *args: Any, **options: Any) -> Any:
-        if self.asked == 1:
-            raise MemoryError
+        if self.asked >= 1 and self.errors:
+            raise self.errors.pop(0)
         return super().analyze(*args, **options)
+
+
+ODD = {
+    "needs more memory": MemoryError(),
+    "more memory than there is": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    "could not be analysed (RuntimeError: odd)": RuntimeError("odd"),
+    "could not be analysed (KeyError: 'odd')": KeyError("odd"),
+}
+"""What nobody foresaw, by what is said of it."""
+
+
+def test_whatever_one_picture_raises_the_others_are_analysed(picture: Path, tmp_path: Path, uploads: Path) -> None:
+    archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(len(ODD) + 2)})
+    rows, _ = behind_the_tab("analyze_batch_files", Failing(*ODD.values()))([str(archive)], "balanced")
+    assert [row["verdict"] for row in rows] == ["benign", *[""] * len(ODD), "benign"]
+    *_, last = behind_the_tab("run", Failing(*ODD.values()))([str(archive)], "balanced")
+    for number, said in enumerate(ODD, start=1):
+        assert said in rows[number]["error"]
+        assert f"“some.zip/{number}.jpg”" in rows[number]["error"]
+        assert last[1]["value"][number][5] == escape(rows[number]["error"])
+
+
+def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
+    picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Exception] = [MemoryError()]
+
+    def render(*args: Any, **options: Any) -> bytes:
+        if errors:
+            raise errors.pop()
+        return render_pdf(*args, **options)
+
+    monkeypatch.setattr("lesion_demo.serving.batch.render_pdf", render)
+    *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture), str(picture)], "balanced")
+    assert "needs more memory" in last[1]["value"][0][5]
+    assert last[1]["value"][1][5] == ""
+    with zipfile.ZipFile(last[3]["value"]) as opened:
+        assert opened.namelist() == ["lesion.jpg (2).pdf", "lesion.jpg (2).json"]
+
+
+def test_a_full_disk_is_said_on_the_page(picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("lesion_demo.files.os.replace", full)
+    *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture)], "balanced")
+    assert "No space left" in last[0]
+    with pytest.raises(gr.Error, match="No space left"):
+        behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(picture)], "balanced")
 
 
 def test_of_a_run_only_its_results_stay(picture: Path, tmp_path: Path, uploads: Path) -> None:
@@ -321,11 +380,11 @@ def test_of_a_stopped_run_only_its_results_stay(
 
 def test_of_a_run_that_fails_no_picture_stays(picture: Path, tmp_path: Path, uploads: Path) -> None:
     archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(3)})
-    with pytest.raises(MemoryError):
-        list(behind_the_tab("run", Failing())([str(archive)], "balanced"))
+    with pytest.raises(SystemExit):
+        list(behind_the_tab("run", Failing(SystemExit()))([str(archive)], "balanced"))
     assert names(uploads) == ["reports.zip", "results.csv"]
-    with pytest.raises(MemoryError):
-        behind_the_tab("analyze_batch_files", Failing())([str(archive)], "balanced")
+    with pytest.raises(SystemExit):
+        behind_the_tab("analyze_batch_files", Failing(SystemExit()))([str(archive)], "balanced")
     assert names(uploads) == ["reports.zip", "results.csv"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.cli.train import parse_class_map
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.gallery import PROJECT
 from lesion_demo.presets import PRESETS
 
 
@@ -84,6 +88,46 @@ def test_unknown_stage_and_bad_class_map(data: Path, tmp_path: Path, capsys: pyt
 def test_evaluate_without_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = failure(["evaluate", "--data", str(tmp_path), "--checkpoint", str(tmp_path)], capsys)
     assert f"No checkpoint in {tmp_path}" in message
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "place"),
+    [
+        ("audit", "--out", "file"),
+        ("audit", "--out", "file/below"),
+        ("evaluate", "--json", "file/x.json"),
+        ("evaluate", "--json", "."),
+        ("evaluate", "--gallery", "file"),
+        ("evaluate", "--gallery", str(PROJECT)),
+        ("score", "--out", "."),
+        ("train", "--out", "file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    command: str, option: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    source = [str(tmp_path)] if command == "score" else ["--data", str(tmp_path / "none")]
+    checkpoint = [] if command == "train" else ["--checkpoint", str(tmp_path / "none")]
+    message = failure([command, *source, option, str(tmp_path / place), *checkpoint], capsys)
+    assert str(tmp_path / place) in message
+    assert re.search("is not a folder|is a folder|Not a directory|inside the project", message)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_stop_is_a_line_and_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("lesion_demo.checkpoint.find_best_checkpoint", stopped)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        for command in (["card"], ["audit", "--data", "D"], ["evaluate", "--data", "D"]):
+            assert main(command) == 143
+            assert capsys.readouterr().err.strip() == "Stopped."
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

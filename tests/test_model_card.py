@@ -317,7 +317,7 @@ def test_command_writes_the_card_beside_the_weights(folder: Path, capsys: pytest
 def test_command_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "README.md").mkdir()
     assert main(["card", "--checkpoint", str(folder)]) == 1
-    assert "Could not write" in capsys.readouterr().err
+    assert "README.md is a folder" in capsys.readouterr().err
     assert main(["card", "--checkpoint", str(folder / "nothing")]) == 1
     assert "No checkpoint in" in capsys.readouterr().err
 

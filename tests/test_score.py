@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import shutil
+import signal
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.predictor import Predictor
@@ -131,6 +137,84 @@ def test_file_name_that_is_not_utf8_does_not_spoil_the_table(checkpoint: Path, t
     assert score(folder, "--out", out, "--checkpoint", checkpoint) == 1
     (row,) = read(out)
     assert row["file"].endswith("caf\\udce9.png")
+
+
+def test_pictures_of_one_name_in_two_folders_are_told_apart(pictures: Path, checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures / "a", tmp_path / "other")
+    out = tmp_path / "out.csv"
+    assert score(pictures / "a", tmp_path / "other", "--out", out, "--checkpoint", checkpoint) == 0
+    assert len({row["file"] for row in read(out)}) == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_was_scored_before_a_stop_is_kept(
+    number: signal.Signals,
+    pictures: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("the old table")
+    usual = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        for last, said in ((1, f"Stopped after 0 of 20 pictures: {out} was not written."), (18, "Stopped after 16 of")):
+            calls = count(1)
+
+            def read_or_stop(file: str, calls: Iterator[int] = calls, last: int = last) -> NDArray[np.uint8]:
+                if next(calls) == last:
+                    os.kill(os.getpid(), number)
+                return load_image(file)
+
+            monkeypatch.setattr("lesion_demo.serving.scoring.load_image", read_or_stop)
+            assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 128 + number
+            assert said in capsys.readouterr().out
+            assert (out.read_text() == "the old table") == (last == 1)
+    finally:
+        signal.signal(number, usual)
+    rows = read(out)
+    assert [Path(row["file"]).stem for row in rows] == [f"p{number:02d}" for number in range(16)]
+    assert all(row["probability"] for row in rows)
+
+
+ODD = {
+    "needs more memory than there is": MemoryError(),
+    "could not be analysed (RuntimeError: odd)": RuntimeError("odd"),
+    "could not be analysed (AssertionError)": AssertionError(),
+}
+"""What nobody foresaw, by what is said of it."""
+
+
+@pytest.mark.parametrize("where", ["reading", "network"])
+def test_whatever_one_picture_raises_the_others_are_scored(
+    where: str, pictures: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, predict = count(1), Predictor.predict
+
+    def read_or_fail(file: str) -> NDArray[np.uint8]:
+        if 3 <= (number := next(calls)) < 6:
+            raise list(ODD.values())[number - 3]
+        return load_image(file)
+
+    def predict_or_fail(self: Predictor, inputs: torch.Tensor) -> NDArray[np.float64]:
+        if (number := next(calls)) == 1:  # all of them together
+            raise RuntimeError
+        if 4 <= number < 7:  # the third to the fifth alone
+            raise list(ODD.values())[number - 4]
+        return predict(self, inputs)
+
+    if where == "reading":
+        monkeypatch.setattr("lesion_demo.serving.scoring.load_image", read_or_fail)
+    else:
+        monkeypatch.setattr(Predictor, "predict", predict_or_fail)
+    out = tmp_path / "out.csv"
+    assert score(pictures / "a", "--out", out, "--checkpoint", checkpoint) == 1
+    rows = read(out)
+    assert [bool(row["error"]) for row in rows] == [2 <= number < 5 for number in range(10)]
+    for row, said in zip(rows[2:5], ODD, strict=True):
+        assert said in row["error"]
+        assert row["file"] in row["error"]
 
 
 @pytest.mark.parametrize(("out", "reason"), [("missing/out.csv", "does not exist"), (".", "is a folder")])

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
+from lesion_demo.files import check_file, check_folder
 
 HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
 AUDIT_FILE = "audit.json"
@@ -37,9 +38,12 @@ def run(args: argparse.Namespace) -> int:
     from lesion_demo.learning.run_state import write_json
     from lesion_demo.serving.model_card import audit_text, read_facts
 
-    loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    chosen = find_best_checkpoint(chosen=args.checkpoint)
+    folder = args.out or chosen
+    check_file(folder / AUDIT_FILE, "--out", new_folder=True)
+    check_folder(folder / "plots", "--out")
+    loaded = load_checkpoint(chosen)
     found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None)
-    folder = args.out or loaded.folder
     write_json(folder / AUDIT_FILE, to_dict(found))
     write_plots(folder / "plots", plot_all(found))
     print(audit_text(read_facts(folder, loaded.meta)))

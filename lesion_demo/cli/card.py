@@ -18,12 +18,13 @@ def run(args: argparse.Namespace) -> int:
     """Write the card, name what it lacks, and return the exit code."""
     from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.errors import CheckpointError
-    from lesion_demo.files import replacing
+    from lesion_demo.files import check_file, replacing
     from lesion_demo.serving.model_card import model_card, read_facts
 
     folder = find_best_checkpoint(chosen=args.checkpoint).resolve()
     facts = read_facts(folder)
     path = folder / CARD_FILE
+    check_file(path, "The card")
     try:
         with replacing(path) as part:
             part.write_text(model_card(facts), encoding="utf-8")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
+from lesion_demo.cli.stopping import exit_code
+from lesion_demo.files import check_file
 
 HELP = "report a checkpoint's figures on its test split"
 
@@ -32,10 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and return the exit code."""
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.gallery import write_gallery
+    from lesion_demo.gallery import check_gallery, write_gallery
     from lesion_demo.learning.run_state import write_json
     from lesion_demo.pipeline import evaluate
 
+    if args.json is not None:
+        check_file(args.json, "--json", new_folder=True)
+    if args.gallery is not None:
+        check_gallery(args.gallery)
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     metrics, split = evaluate(loaded, args.data, views=args.views)
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
@@ -44,7 +50,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, metrics)
     if args.gallery is not None:
-        count = write_gallery(args.gallery, loaded, split, worst=args.worst)
+        try:
+            count = write_gallery(args.gallery, loaded, split, worst=args.worst)
+        except KeyboardInterrupt as stop:
+            print(f"\nStopped; the mistakes so far are in {args.gallery}.")
+            return exit_code(stop)
         print(f"{count} mistakes are in {args.gallery}.")
     return 0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint
-from lesion_demo.errors import LesionDemoError
+from lesion_demo.cli.stopping import exit_code
+from lesion_demo.files import check_file
 
 HELP = "write the probability and verdict of every picture to a CSV file"
 
@@ -21,22 +21,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score, write the table, print a line, and return the exit code: 1 where a row holds an error."""
-    check_out(args.out)
+    """Score, write the table, print a line, and return the exit code: 1 where a row holds an error.
+
+    When it is stopped, the table holds what was scored until then.
+    """
+    check_file(args.out, "--out")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
     from lesion_demo.serving.predictor import Predictor
-    from lesion_demo.serving.scoring import score_files
-    from lesion_demo.serving.table import write_csv
+    from lesion_demo.serving.scoring import find_files, score_files
+    from lesion_demo.serving.table import CsvRow, write_csv
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
+    files = find_files(args.paths)
+    rows: list[CsvRow] = []
     try:
-        rows = score_files(args.paths, Predictor(loaded), point, loaded.meta.referral_margin)
-    except KeyboardInterrupt:
-        print(f"\nStopped; {args.out} was not written.")
-        return 130
+        for row in score_files(files, Predictor(loaded), point, loaded.meta.referral_margin):
+            rows.append(row)
+    except KeyboardInterrupt as stop:
+        if rows:
+            write_csv(args.out, rows)
+        table = f"their rows are in {args.out}" if rows else f"{args.out} was not written"
+        print(f"\nStopped after {len(rows)} of {len(files)} pictures: {table}.")
+        return exit_code(stop)
     write_csv(args.out, rows)
     failed = sum(bool(row.error) for row in rows)
     counts = Counter(row.verdict for row in rows if row.verdict)
@@ -47,18 +56,3 @@ def run(args: argparse.Namespace) -> int:
         f"The table is {args.out}."
     )
     return 1 if failed else 0
-
-
-def check_out(out: Path) -> None:
-    """Find out before the work, rather than after it, that its result could not be written.
-
-    Raises:
-        LesionDemoError: `out` is a folder, or lies in one that is missing or may not be written to.
-    """
-    folder = out.parent
-    if out.is_dir():
-        raise LesionDemoError(f"--out {out} is a folder: name a file in it.")
-    if not folder.is_dir():
-        raise LesionDemoError(f"--out {out}: the folder {folder} does not exist; create it first.")
-    if not os.access(folder, os.W_OK):
-        raise LesionDemoError(f"--out {out}: the folder {folder} may not be written to; choose another.")

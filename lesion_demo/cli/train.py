@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lesion_demo.cli.arguments import add_data
+from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
+from lesion_demo.files import check_folder
 from lesion_demo.presets import PRESETS
 
 HELP = "train on image folders and leave a tuned checkpoint"
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and not args.run:
         raise LesionDemoError("--resume needs --run NAME: which run is to go on?")
     folder = args.out / name
+    check_folder(folder, "--out")
     try:
         checkpoint = train(
             config,
@@ -80,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
             skip_corrupt=args.skip_corrupt,
             resume=args.resume,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\nStopped. Every finished epoch is saved: go on with --resume --run {name}.")
-        return 130
+        return exit_code(stop)
     if checkpoint is not None:
         print(
             f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}; 'python app.py' shows it."

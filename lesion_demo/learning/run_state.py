@@ -96,7 +96,9 @@ def _writing(path: Path) -> Iterator[TextIO]:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             yield file
     except OSError as error:
-        raise TrainingError(f"Could not write {path} ({error}). Free some disk space, then use --resume.") from error
+        raise TrainingError(
+            f"Could not write {path} ({error}): free some disk space. A training goes on with --resume."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import ImageError, LesionDemoError
+from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
@@ -167,12 +167,12 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             continue
         try:
             picture = load_image(item.path)
-        except ImageError as error:
+            finding = BatchFinding(item, analyzer.analyze(picture, point), picture)
+        except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
             # A zip's picture lies under a name of ours, which the reader has never seen.
-            named = str(error).replace(f"“{item.path.name}”", f"“{item.name}”")
-            yield BatchFinding(item, error=named)
-        else:
-            yield BatchFinding(item, analyzer.analyze(picture, point), picture)
+            named = reason(error, item.name).replace(f"“{item.path.name}”", f"“{item.name}”")
+            finding = BatchFinding(item, error=named)
+        yield finding
 
 
 class ReportArchive:

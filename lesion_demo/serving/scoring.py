@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import ImageError
+from lesion_demo.errors import ImageError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
@@ -19,24 +20,21 @@ from lesion_demo.serving.predictor import BATCH_SIZE, Predictor
 from lesion_demo.serving.table import CsvRow
 
 
-def score_files(paths: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
-    """A row for every file in `paths` and below its folders, in that order; what cannot be scored says why.
+def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> Iterator[CsvRow]:
+    """A row for each of `files`, in that order, as soon as its batch is done; what cannot be scored says why.
 
     Args:
         margin: closer to the threshold than this, in log-odds, a picture is `uncertain`.
     """
-    files = find_files(paths)
-    rows: list[CsvRow] = []
     with tqdm(total=len(files), unit="picture") as progress:
         for start in range(0, len(files), BATCH_SIZE):
             batch = files[start : start + BATCH_SIZE]
-            rows += _score_batch(batch, predictor, point, margin)
+            yield from _score_batch(batch, predictor, point, margin)
             progress.update(len(batch))
-    return rows
 
 
 def find_files(paths: Sequence[str]) -> list[str]:
-    """Every file to score, folders opened up in alphabetical order.
+    """Every file to score among `paths` and below them, folders opened up in alphabetical order.
 
     A file that is named outright is taken whatever it is called; of a folder's, those with a picture's suffix. A
     folder that has none stands for itself, and so does a path that does not exist: both are reported later.
@@ -58,20 +56,45 @@ def _pictures_below(folder: str) -> list[str]:
 def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
     """A row for each of `files`; those that can be read go through the network in one pass."""
     rows: dict[int, CsvRow] = {}
-    readable: list[tuple[int, Tensor, QualityReport]] = []
+    readable: list[_Readable] = []
     for index, file in enumerate(files):
         try:
-            readable.append((index, *_read(file, predictor)))
-        except ImageError as error:
-            rows[index] = CsvRow(file, error=str(error))
-    if readable:
-        stacked = torch.stack([inputs for _, inputs, _ in readable])  # [N, 3, S, S]
-        findings = zip(readable, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
-        for (index, _, quality), probability, familiarity in findings:
+            readable.append(_Readable(index, file, *_read(file, predictor)))
+        except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
+            rows[index] = CsvRow(file, error=reason(error, file))
+    rows |= _judge(readable, predictor, point, margin)
+    return [rows[index] for index in range(len(files))]
+
+
+class _Readable(NamedTuple):
+    """A picture on its way to the network: its place in the batch, and `inputs` float32 [3, S, S]."""
+
+    place: int
+    file: str
+    inputs: Tensor
+    quality: QualityReport
+
+
+def _judge(
+    pictures: Sequence[_Readable], predictor: Predictor, point: OperatingPoint, margin: float
+) -> dict[int, CsvRow]:
+    """Rows by their places; if the network refuses all at once, it is asked for one after the other."""
+    rows: dict[int, CsvRow] = {}
+    if not pictures:
+        return rows
+    try:
+        stacked = torch.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
+        findings = zip(pictures, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
+        for (place, file, _, quality), probability, familiarity in findings:
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
-            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, familiarity, point)
-    return [rows[index] for index in range(len(files))]
+            rows[place] = CsvRow.scored(file, float(probability), verdict, quality, familiarity, point)
+    except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
+        if len(pictures) == 1:
+            return {pictures[0].place: CsvRow(pictures[0].file, error=reason(error, pictures[0].file))}
+        for picture in pictures:
+            rows |= _judge([picture], predictor, point, margin)
+    return rows
 
 
 def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport]:

@@ -16,7 +16,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from lesion_demo.errors import LesionDemoError
+from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
@@ -124,10 +124,9 @@ def _runner(analyzer: Analyzer, texts: Texts) -> Any:
         with Batch.begin(analyzer) as batch:
             try:
                 total, findings = batch.findings(files, point)
+                yield from _progress(batch, texts, total, findings)
             except LesionDemoError as error:
                 yield [_said(str(error)), gr.skip(), gr.skip(), gr.skip()]
-                return
-            yield from _progress(batch, texts, total, findings)
 
     return run
 
@@ -141,9 +140,7 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
     yield [_said(words.progress.format(done=0, total=total)), gr.skip(), *files]
     lines, rows = [], []
     for done, finding in enumerate(findings, start=1):
-        shown = None if finding.picture is None else display_copy(finding.picture)
-        if shown is not None:
-            archive.add(finding, shown)
+        finding, shown = _reported(finding, archive)
         lines.append(_line(finding, shown, texts))
         rows.append(finding.row)
         write_csv(batch.table, rows)
@@ -159,6 +156,18 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
         ]
 
 
+def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Picture | None]:
+    """`finding`, reported in `archive`, and its picture for display; or why there can be no report."""
+    if finding.picture is None:
+        return finding, None
+    try:
+        shown = display_copy(finding.picture)
+        archive.add(finding, shown)
+    except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
+        return BatchFinding(finding.item, error=reason(error, finding.item.name)), None
+    return finding, shown
+
+
 def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
     def analyze_batch_files(files: list[str] | None, operating_point: str) -> tuple[list[dict[str, str]], str]:
         if not files:
@@ -166,10 +175,10 @@ def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
         with Batch.begin(analyzer) as batch:
             try:
                 _, findings = batch.findings(files, operating_point)
+                rows = [finding.row for finding in findings]
+                write_csv(batch.table, rows)
             except LesionDemoError as error:
                 raise gr.Error(escape(str(error)), print_exception=False) from error
-            rows = [finding.row for finding in findings]
-            write_csv(batch.table, rows)
             return [asdict(row) for row in rows], str(batch.table)
 
     names = [one.name for one in analyzer.meta.operating_points]

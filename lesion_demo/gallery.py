@@ -56,13 +56,9 @@ def write_gallery(folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit,
         try:
             for kind, chosen in (("false_positive", false_positives), ("false_negative", false_negatives)):
                 for rank, index in enumerate(tqdm(chosen, kind, unit="picture")):
-                    picture, name = split.pictures[index], f"{kind}_{rank + 1:02d}.jpg"
-                    shown = _show(folder / name, picture, analyzer)
-                    entries.append(
-                        f"<figure>{shown}<figcaption>{html.escape(picture.source)} {html.escape(picture.file)}: "
-                        f"{CLASSES[picture.label]}, probability of malignancy {split.probabilities[index]:.3f} "
-                        f"(threshold {threshold:.3f})</figcaption></figure>"
-                    )
+                    picture, path = split.pictures[index], folder / f"{kind}_{rank + 1:02d}.jpg"
+                    said = f"probability of malignancy {split.probabilities[index]:.3f} (threshold {threshold:.3f})"
+                    entries.append(_figure(_show(path, picture, analyzer), picture, said))
         finally:
             page = "<!doctype html><meta charset='utf-8'><title>Worst mistakes</title>\n" + "\n".join(entries) + "\n"
             with replacing(folder / "index.html") as part:
@@ -70,6 +66,11 @@ def write_gallery(folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit,
     except OSError as error:
         raise LesionDemoError(f"Could not write the gallery {folder} ({error}): free some disk space.") from error
     return len(entries)
+
+
+def _figure(shown: str, picture: Picture, said: str) -> str:
+    name = html.escape(f"{picture.source} {picture.file}: {CLASSES[picture.label]}, {said}")
+    return f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
 
 
 def _show(path: Path, picture: Picture, analyzer: Analyzer) -> str:

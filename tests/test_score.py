@@ -20,6 +20,7 @@ from PIL import Image
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
@@ -176,6 +177,29 @@ def test_what_was_scored_before_a_stop_is_kept(
     rows = read(out)
     assert [Path(row["file"]).stem for row in rows] == [f"p{number:02d}" for number in range(16)]
     assert all(row["probability"] for row in rows)
+
+
+def test_a_network_that_is_damaged_is_told_once_and_what_was_scored_is_kept(
+    pictures: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls, predict = count(1), Predictor.predict
+
+    def predict_once(self: Predictor, inputs: torch.Tensor) -> NDArray[np.float64]:
+        if next(calls) > 1:
+            raise CheckpointError("The weights are damaged.")
+        return predict(self, inputs)
+
+    monkeypatch.setattr(Predictor, "predict", predict_once)
+    out = tmp_path / "out.csv"
+    assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 1
+    captured = capsys.readouterr()
+    assert "Stopped after 16 of 20" in captured.out
+    assert captured.err.endswith("error: The weights are damaged.\n")
+    assert len(read(out)) == 16
 
 
 ODD = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint
 from lesion_demo.cli.stopping import exit_code
+from lesion_demo.errors import CheckpointError
 from lesion_demo.files import check_file
 
 HELP = "write the probability and verdict of every picture to a CSV file"
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score, write the table, print a line, and return the exit code: 1 where a row holds an error.
 
-    When it is stopped, the table holds what was scored until then.
+    When it is stopped, or the network turns out to be damaged, the table holds what was scored until then.
     """
     check_file(args.out, "--out")
 
@@ -40,11 +41,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         for row in score_files(files, Predictor(loaded), point, loaded.meta.referral_margin):
             rows.append(row)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, CheckpointError) as stop:
         if rows:
             write_csv(args.out, rows)
         table = f"their rows are in {args.out}" if rows else f"{args.out} was not written"
         print(f"\nStopped after {len(rows)} of {len(files)} pictures: {table}.")
+        if isinstance(stop, CheckpointError):
+            raise
         return exit_code(stop)
     write_csv(args.out, rows)
     failed = sum(bool(row.error) for row in rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import LesionDemoError, reason
+from lesion_demo.errors import CheckpointError, LesionDemoError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
@@ -160,7 +160,11 @@ def _is_picture(member: zipfile.ZipInfo) -> bool:
 
 
 def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: OperatingPoint) -> Iterator[BatchFinding]:
-    """A finding for each item as soon as it is there; the next is begun when it is asked for."""
+    """A finding for each item as soon as it is there; the next is begun when it is asked for.
+
+    Raises:
+        CheckpointError: the network is damaged, whatever the pictures.
+    """
     for item in items:
         if item.path is None:
             yield BatchFinding(item, error=item.error)
@@ -168,6 +172,8 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
         try:
             picture = load_image(item.path)
             finding = BatchFinding(item, analyzer.analyze(picture, point), picture)
+        except CheckpointError:
+            raise
         except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
             # A zip's picture lies under a name of ours, which the reader has never seen.
             named = reason(error, item.name).replace(f"“{item.path.name}”", f"“{item.name}”")

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import ImageError, reason
+from lesion_demo.errors import CheckpointError, ImageError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
@@ -25,6 +25,9 @@ def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoin
 
     Args:
         margin: closer to the threshold than this, in log-odds, a picture is `uncertain`.
+
+    Raises:
+        CheckpointError: the network is damaged.
     """
     with tqdm(total=len(files), unit="picture") as progress:
         for start in range(0, len(files), BATCH_SIZE):
@@ -78,7 +81,11 @@ class _Readable(NamedTuple):
 def _judge(
     pictures: Sequence[_Readable], predictor: Predictor, point: OperatingPoint, margin: float
 ) -> dict[int, CsvRow]:
-    """Rows by their places; if the network refuses all at once, it is asked for one after the other."""
+    """Rows by their places; if the network refuses all at once, it is asked for one after the other.
+
+    Raises:
+        CheckpointError: the network itself is damaged, whatever the pictures.
+    """
     rows: dict[int, CsvRow] = {}
     if not pictures:
         return rows
@@ -89,6 +96,8 @@ def _judge(
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
             rows[place] = CsvRow.scored(file, float(probability), verdict, quality, familiarity, point)
+    except CheckpointError:
+        raise
     except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
         if len(pictures) == 1:
             return {pictures[0].place: CsvRow(pictures[0].file, error=reason(error, pictures[0].file))}

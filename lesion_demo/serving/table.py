@@ -92,6 +92,7 @@ def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
             writer.writerow(names)
             writer.writerows([getattr(row, name) for name in names] for row in rows)
     except OSError as error:
+        why = error.strerror or error
         raise LesionDemoError(
-            f"Could not write {path} ({error}): free some disk space or choose another --out."
+            f"Could not write the table {path.name} ({why}): free some disk space, or choose another place."
         ) from error

@@ -6,6 +6,7 @@ import io
 import json
 import unicodedata
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from lesion_demo.errors import ReportError
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
+from lesion_demo.serving.explanation import DEFAULT_METHOD
 from lesion_demo.serving.prevalence import at_prevalence
 from lesion_demo.serving.report import _Page, render_pdf, report_json
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
+from lesion_demo.ui.take_away import Circumstances, ReportWriter
 
 PICTURE = render_phantom(3, malignant=True, size=300)
 META = fake_meta(0.6)
@@ -85,6 +88,13 @@ def test_a_case_number_that_cannot_be_printed_is_refused_by_name(case: str, name
     with pytest.raises(ReportError) as raised:
         render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts(language), case_id=case)
     assert f": {named}." in str(raised.value)
+
+
+def test_the_json_report_takes_every_case_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    circumstances = Circumstances("患者12 \udc80", dermoscopic=True, prevalence=0.02, method=DEFAULT_METHOD)
+    path = ReportWriter(META, "a-run", load_texts()).json(analysis(Outcome.BENIGN), PICTURE, circumstances)
+    assert json.loads(path.read_text(encoding="utf-8"))["case_id"] == "患者12 \udc80"
 
 
 @pytest.mark.parametrize("case", ["Łódź 12", "Ωμέγα-7/3", "Дело № 5", "Nguyễn", "e\u0301 1", "  a \n b\t1 "])

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError, LesionDemoError
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.report import render_pdf, report_json
@@ -64,7 +64,13 @@ class BatchFinding:
             return CsvRow(self.item.name, error=self.error)
         found = self.analysis
         return CsvRow.scored(
-            self.item.name, found.probability, found.verdict, found.quality, found.familiarity, found.operating_point
+            self.item.name,
+            found.probability,
+            found.verdict,
+            found.quality,
+            found.familiarity,
+            found.operating_point,
+            first_of_several=found.first_of_several,
         )
 
 
@@ -164,13 +170,13 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             yield BatchFinding(item, error=item.error)
             continue
         try:
-            picture = load_image(item.path)
+            analysis, picture = analyzer.analyze_file(item.path, point)
         except ImageError as error:
             # A zip's picture lies under a name of ours, which the reader has never seen.
             named = str(error).replace(f"“{item.path.name}”", f"“{PurePosixPath(item.name).name}”")
             yield BatchFinding(item, error=named)
         else:
-            yield BatchFinding(item, analyzer.analyze(picture, point), picture)
+            yield BatchFinding(item, analysis, picture)
 
 
 class ReportArchive:

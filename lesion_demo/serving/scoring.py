@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_picture
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
+from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import BATCH_SIZE, Predictor
 from lesion_demo.serving.table import CsvRow
 
@@ -58,29 +59,33 @@ def _pictures_below(folder: str) -> list[str]:
 def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
     """A row for each of `files`; those that can be read go through the network in one pass."""
     rows: dict[int, CsvRow] = {}
-    readable: list[tuple[int, Tensor, QualityReport]] = []
+    readable: list[tuple[int, Tensor, QualityReport, bool]] = []
     for index, file in enumerate(files):
         try:
             readable.append((index, *_read(file, predictor)))
         except ImageError as error:
             rows[index] = CsvRow(file, error=str(error))
     if readable:
-        stacked = torch.stack([inputs for _, inputs, _ in readable])  # [N, 3, S, S]
+        stacked = torch.stack([inputs for _, inputs, _, _ in readable])  # [N, 3, S, S]
         findings = zip(readable, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
-        for (index, _, quality), probability, familiarity in findings:
+        for (index, _, quality, several), probability, familiarity in findings:
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
-            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, familiarity, point)
+            rows[index] = CsvRow.scored(
+                files[index], float(probability), verdict, quality, familiarity, point, first_of_several=several
+            )
     return [rows[index] for index in range(len(files))]
 
 
-def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport]:
-    """The network's input float32 [3, S, S] from the picture in `file`, and whether it is fit to be judged.
+def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport, bool]:
+    """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged, and whether
+    there are more pictures in the file.
 
     Raises:
         ImageError: there is no readable picture there.
     """
     if Path(file).is_dir():
         raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
-    picture = load_image(file)
-    return predictor.prepare(picture), check_quality(picture)
+    loaded = load_picture(file)
+    with one_picture(f"“{Path(file).name}”"):
+        return predictor.prepare(loaded.pixels), check_quality(loaded.pixels), loaded.first_of_several

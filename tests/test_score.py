@@ -26,7 +26,7 @@ COLUMNS = ["file", "probability", "verdict", "quality", "familiarity", "error", 
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("checkpoint")
-    points = (OperatingPoint("sensitive", 0.0), OperatingPoint("accuracy", 1.0))
+    points = (OperatingPoint("sensitive", 1e-9), OperatingPoint("accuracy", 1 - 1e-9))
     save_checkpoint(folder, build_model("resnet18"), Checkpoint("resnet18", PreprocessSpec(64), 1.0, points, 0.5))
     return folder
 

@@ -266,6 +266,9 @@ def test_early_stop_keeps_the_best_epoch(tiny_config: TrainConfig, phantom_data:
     assert result.progress.best_epoch == best.epoch
     kept = read_weights(tmp_path / "resume" / "best.safetensors")
     assert all(torch.equal(value, result.model.state_dict()[name]) for name, value in kept.items())
+    (tmp_path / "resume" / "best.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"best\.safetensors is missing"):  # not the last epoch's in their place
+        training.fit(config, pictures(phantom_data, "train"), pictures(phantom_data, "val"), tmp_path, resume=True)
 
 
 def test_a_loss_that_explodes_says_what_to_try(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:

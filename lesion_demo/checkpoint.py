@@ -36,6 +36,7 @@ from lesion_demo.learning.familiarity import (
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 from lesion_demo.reported import checked_data, checked_metrics
+from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
 log = logging.getLogger(__name__)
 
@@ -249,32 +250,71 @@ def _check_hash(path: Path, expected: str) -> None:
 
 
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:
-    """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best complete one below `folder`.
+    """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best one in `folder`.
 
-    The best has the highest validation ROC-AUC. Incomplete or unreadable ones are passed over, with a warning.
+    The best is the one that shown.json names, or one that scored higher on the same validation pictures, see
+    `lesion_demo.shown`. Others that are unreadable are passed over, with a warning.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or no telling which.
     """
     named = chosen or os.environ.get(CHECKPOINT_VARIABLE)
     if named:
         return Path(named)
     folder = folder or CHECKPOINTS
-    found: list[tuple[float, Path]] = []
-    for path in sorted(folder.glob(f"*/{META_FILE}")):
-        try:
-            meta = read_meta(path.parent)
-        except CheckpointError as error:
-            log.warning("Passed over: %s", error)
-            continue
-        if (path.parent / WEIGHTS_FILE).is_file():
-            found.append((meta.val_roc_auc, path.parent))
-    if not found:
+    runs = _runs(folder)
+    if not runs:
         raise CheckpointError(
             f"No complete checkpoint in {folder}: train one with 'python train.py --data DIR', or set "
             f"{CHECKPOINT_VARIABLE} to a checkpoint's folder."
         )
-    return max(found)[1]
+    return choose(runs, read_shown(folder), folder).folder
+
+
+def promote(folder: Path) -> None:
+    """Have the page show the run in `folder`, whatever the others beside it scored.
+
+    Raises:
+        CheckpointError: there is no checkpoint in it, or the disk refused.
+    """
+    load_checkpoint(folder)
+    write_shown(folder.parent, promoted(_runs(folder.parent), folder))
+
+
+def how_to_show(folder: Path) -> str:
+    """A sentence with the command that shows the run in `folder` on the page, and why no shorter one does."""
+    own = f"'python app.py --checkpoint {folder}'"
+    try:
+        shown = find_best_checkpoint()
+    except CheckpointError as error:
+        return f"{own} shows it. Without --checkpoint: {error}"
+    if shown.resolve() == folder.resolve():
+        return "'python app.py' shows it."
+    if folder.resolve().parent != CHECKPOINTS.resolve():
+        return f"{own} shows it."
+    ours, theirs = _run(folder), _run(shown)
+    if ours.compares_with(theirs):
+        why = f"which scored {theirs.val_roc_auc:.4f} on the same validation pictures"
+    else:
+        why = "which was validated on other pictures, so that the two scores do not compare"
+    lasting = f"'python train.py --run {folder.name} --promote'"
+    return f"'python app.py' goes on showing {shown.name}, {why}. {own} shows this one, and {lasting} does so for good."
+
+
+def _runs(folder: Path) -> list[Run]:
+    """Every run in `folder` whose description can be read, by name."""
+    found = []
+    for path in sorted(folder.glob(f"*/{META_FILE}")):
+        try:
+            found.append(_run(path.parent))
+        except CheckpointError as error:
+            log.warning("Passed over: %s", error)
+    return found
+
+
+def _run(folder: Path) -> Run:
+    meta = read_meta(folder)
+    return Run(folder, meta.val_roc_auc, meta.val_pictures or fingerprint_of_folder(folder))
 
 
 def package_versions() -> dict[str, str]:

@@ -21,7 +21,6 @@ import torch
 from lesion_demo.checkpoint import (
     KNOWN_FILE,
     Checkpoint,
-    find_best_checkpoint,
     load_checkpoint,
     read_meta,
     save_checkpoint,
@@ -372,24 +371,6 @@ def test_a_full_disk_loses_nothing(copied: Path, small_disk: None) -> None:
     assert (copied / "model.safetensors").read_bytes() == before
     assert {path.name for path in copied.iterdir()} == {"model.safetensors", "checkpoint.json"}
     load_checkpoint(copied)
-
-
-def test_the_best_complete_one_is_found(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delenv("LESION_CHECKPOINT", raising=False)
-    with pytest.raises(CheckpointError, match=r"train one with 'python train\.py"):
-        find_best_checkpoint(tmp_path)
-    for name, auc in (("a", 0.8), ("b", 0.95), ("incomplete", 0.99), ("newer", 0.99)):
-        shutil.copytree(saved, tmp_path / name)
-        edit(tmp_path / name, val_roc_auc=auc)
-    (tmp_path / "incomplete" / "model.safetensors").unlink()
-    edit(tmp_path / "newer", schema_version=99)
-    assert find_best_checkpoint(tmp_path) == tmp_path / "b"
-    assert "newer than" in caplog.text
-    monkeypatch.setenv("LESION_CHECKPOINT", str(tmp_path / "a"))
-    assert find_best_checkpoint(tmp_path) == tmp_path / "a"
-    assert find_best_checkpoint(tmp_path, chosen=tmp_path / "b") == tmp_path / "b"
 
 
 def test_an_unknown_operating_point_lists_those_there_are() -> None:

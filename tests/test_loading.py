@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import os
 import random
 import struct
 import subprocess
@@ -313,6 +314,12 @@ def test_folder(tmp_path: Path) -> None:
         load_image(tmp_path)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageError, match="is no regular file"):
+        load_image(tmp_path / "pipe.jpg")
+
+
 def test_impossible_path() -> None:
     with pytest.raises(ImageError, match="could not be read"):
         load_image("le\0sion.jpg")
@@ -477,10 +484,11 @@ def test_memory_is_bounded(dtype: type, tmp_path: Path) -> None:
     assert float(found.stdout) < 9 * side**2 / 2**20 + 120
 
 
-def test_too_little_memory_is_said_and_not_called_damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(*_: object) -> None:
+@pytest.mark.parametrize("step", ["_read", "_to_pixels", "Image.open", "Image.Image.crop", "ImageOps.exif_transpose"])
+def test_too_little_memory_is_said_and_not_called_damage(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(loading, "_to_pixels", exhausted)
+    monkeypatch.setattr(f"lesion_demo.imaging.loading.{step}", exhausted)
     with pytest.raises(ImageError, match="more memory than there is just now"):
         load_image(encoded(quarters(), "PNG"))

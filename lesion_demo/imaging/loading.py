@@ -81,17 +81,14 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
             passes to decode, or more memory than there is.
     """
     name = f"“{Path(source).name}”" if isinstance(source, str | Path) else "The file"
-    data = _read(source, name)
-    with _open(data, name) as image:
-        _check_before_decoding(image, data, name)
-        try:
+    try:
+        data = _read(source, name)
+        with _open(data, name) as image:
+            _check_before_decoding(image, data, name)
             several = shows_several(image)
-            image.load()
-            pixels = _to_pixels(_upright(image))
-        except MemoryError as error:
-            raise out_of_memory(name) from error
-        except _DAMAGE as error:
-            raise ImageError(f"{name} is damaged or cut off; please copy or export it again.") from error
+            pixels = _decode(image, name)
+    except MemoryError as error:
+        raise out_of_memory(name) from error
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise ImageError(
@@ -130,6 +127,16 @@ def shows_several(image: Image.Image) -> bool:
 def out_of_memory(name: str) -> ImageError:
     """What to say where the memory does not suffice for the picture called `name`."""
     return ImageError(f"{name} takes more memory than there is just now; please scale it down, or try again later.")
+
+
+def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    try:
+        image.load()
+        return _to_pixels(_upright(image))
+    except MemoryError:
+        raise
+    except _DAMAGE as error:
+        raise ImageError(f"{name} is damaged or cut off; please copy or export it again.") from error
 
 
 def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
@@ -172,6 +179,8 @@ def _read_path(path: Path, name: str) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; please choose a picture file.")
+        if path.exists() and not path.is_file():  # a pipe keeps one waiting, and /dev/zero has no end
+            raise ImageError(f"{name} is no regular file; please choose a picture file.")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise _too_large(name, f"{size / 2**30:.1f} GB")
@@ -189,6 +198,8 @@ def _open(data: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name, f"over {MAX_PIXELS // 10**6} megapixels") from error
+    except MemoryError:
+        raise
     except _DAMAGE as error:
         if _starts_like_a_picture(data[:16], formats):
             message = f"{name} is damaged or cut off; please copy or export it again."

@@ -19,7 +19,7 @@ LANGUAGE = os.environ.get("LESION_LANGUAGE", "en")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load the checkpoint, serve the page until stopped, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: the best one in checkpoints/")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: see checkpoints/shown.json")
     parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     parser.add_argument("--language", default=LANGUAGE, help="of the page, one of translations/; default: %(default)s")

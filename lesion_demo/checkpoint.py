@@ -5,28 +5,60 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field
 from torch import nn
 
-from lesion_demo.config import CLASSES, OperatingPoint, PreprocessSpec, from_dict, to_dict
+from lesion_demo.config import (
+    CLASSES,
+    STRICT,
+    InnerShare,
+    OperatingPoint,
+    PreprocessSpec,
+    Share,
+    from_dict,
+    to_dict,
+)
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
-from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.learning.familiarity import (
+    KnownPictures,
+    can_describe,
+    described_size,
+    read_known,
+    write_known,
+)
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
+from lesion_demo.reported import checked_data, checked_metrics
+from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_CAME_WITH = {"referral_margin": 2, "preprocess.round_window": 3, "val_pictures": 3}
+"""The schema from which on a file must have these; it must have all others in any case."""
 META_FILE = "checkpoint.json"
 KNOWN_FILE = "familiarity.safetensors"
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+
+
+def _each_once(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
+    name, count = Counter(point.name for point in points).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"it has {name!r} {count} times")
+    return points
 
 
 @dataclass(frozen=True)
@@ -37,28 +69,32 @@ class Checkpoint:
         temperature: logits are divided by it before the softmax.
         prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
         referral_margin: closer than this to a threshold, in log-odds, a probability is called uncertain; 0 for never.
-        val_roc_auc: on the validation split, which chooses between checkpoints.
+        val_roc_auc: on the validation split, which chooses between checkpoints that have the same one.
+        val_pictures: a fingerprint of that split, see `lesion_demo.shown`; empty where it is not known.
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
         weights_sha256: of the weights file, hex.
         known_sha256: of the file that says which pictures are familiar, hex; empty where there is none.
     """
 
-    backbone: str
+    __pydantic_config__ = STRICT
+
+    backbone: Annotated[str, Field(min_length=1)]
     preprocess: PreprocessSpec
-    temperature: float
-    operating_points: tuple[OperatingPoint, ...]
-    val_roc_auc: float
-    prevalence: float = 0.5
-    referral_margin: float = 0.0
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
+    operating_points: Annotated[tuple[OperatingPoint, ...], Field(min_length=1), AfterValidator(_each_once)]
+    val_roc_auc: Share
+    prevalence: InnerShare = 0.5
+    referral_margin: Annotated[float, Field(ge=0)] = 0.0
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
+    metrics: Annotated[dict[str, Any], AfterValidator(checked_metrics)] = field(default_factory=dict)
+    data: Annotated[dict[str, Any], AfterValidator(checked_data)] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
-    weights_sha256: str = ""
-    known_sha256: str = ""
-    schema_version: int = SCHEMA_VERSION
+    val_pictures: Sha256OrNone = ""
+    weights_sha256: Sha256 = ""
+    known_sha256: Sha256OrNone = ""
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
 
     def operating_point(self, name: str) -> OperatingPoint:
         """The point called `name`.
@@ -111,21 +147,28 @@ def read_meta(folder: Path) -> Checkpoint:
     """The meaning of the checkpoint in `folder`, without its weights.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of a newer schema.
+        CheckpointError: it is missing, damaged, of a newer schema, or a value makes no sense.
     """
     path = folder / META_FILE
-    if not path.is_file():
-        raise CheckpointError(f"No checkpoint in {folder}: train with 'python train.py --data DIR', or name another.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        found = int(values["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not path.is_file():
+            raise CheckpointError(
+                f"No checkpoint in {folder}: train with 'python train.py --data DIR', or name another."
+            )
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: it is no text
+        raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
+        found = _schema_of(values)
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
     if found > SCHEMA_VERSION:
         raise CheckpointError(
             f"{path} has schema {found}, newer than the {SCHEMA_VERSION} that this version reads: update lesion-demo."
         )
     try:
+        _require_all(values, found)
         meta = from_dict(Checkpoint, values)
     except LesionDemoError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
@@ -134,26 +177,67 @@ def read_meta(folder: Path) -> Checkpoint:
     return meta
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"JSON knows no {name}")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that is there twice, either value might be meant."""
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"{key} is there {count} times")
+    return dict(pairs)
+
+
+def _schema_of(values: Any) -> int:
+    found = values.get("schema_version") if isinstance(values, dict) else None
+    if type(found) is not int:
+        raise ValueError("it names no schema_version")
+    return found
+
+
+def _require_all(values: dict[str, Any], schema: int) -> None:
+    """A value that is not there is no default: who wrote the file wrote it down."""
+    preprocess = values.get("preprocess")
+    names = [(field.name, values) for field in fields(Checkpoint)]
+    if isinstance(preprocess, dict):
+        names += [(f"preprocess.{field.name}", preprocess) for field in fields(PreprocessSpec)]
+    for name, place in names:
+        if name.rpartition(".")[2] not in place and schema >= _CAME_WITH.get(name, 1):
+            raise LesionDemoError(f"it lacks {name}.")
+
+
 def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     """The checkpoint in `folder`, its files checked against their hashes.
 
     Raises:
-        CheckpointError: as `read_meta`, or the weights are missing, damaged, or of another backbone.
+        CheckpointError: as `read_meta`, or a file is missing, damaged, of another backbone, or not vouched for.
     """
     meta = read_meta(folder)
-    weights = folder / WEIGHTS_FILE
-    if weights.is_file():
-        _check_hash(weights, meta.weights_sha256)
     try:
+        if (folder / WEIGHTS_FILE).exists():
+            _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
         model = build_model(meta.backbone)
+        load_into(model, folder / WEIGHTS_FILE, backbone=meta.backbone)
+        return LoadedCheckpoint(folder, meta, model.eval(), _load_known(folder / KNOWN_FILE, meta, model))
+    except CheckpointError:
+        raise
     except LesionDemoError as error:
         raise CheckpointError(f"{folder / META_FILE}: {error}") from error
-    load_into(model, weights, backbone=meta.backbone)
-    known = None
-    if meta.known_sha256:
-        _check_hash(folder / KNOWN_FILE, meta.known_sha256)
-        known = read_known(folder / KNOWN_FILE)
-    return LoadedCheckpoint(folder, meta, model.eval(), known)
+    except OSError as error:
+        raise CheckpointError(f"{folder} could not be read ({error}): copy the checkpoint again.") from error
+
+
+def _load_known(path: Path, meta: Checkpoint, model: nn.Module) -> KnownPictures | None:
+    if not meta.known_sha256:
+        if path.exists():
+            raise CheckpointError(f"{path} is there, but {META_FILE} names no known_sha256: copy the checkpoint again.")
+        return None
+    _check_hash(path, meta.known_sha256)
+    known = read_known(path)
+    if not can_describe(model) or len(known.mean) != described_size(model):
+        raise CheckpointError(f"{path} was made for another network than {meta.backbone}: copy the checkpoint again.")
+    return known
 
 
 def _check_hash(path: Path, expected: str) -> None:
@@ -166,32 +250,71 @@ def _check_hash(path: Path, expected: str) -> None:
 
 
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:
-    """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best complete one below `folder`.
+    """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best one in `folder`.
 
-    The best has the highest validation ROC-AUC. Incomplete or unreadable ones are passed over, with a warning.
+    The best is the one that shown.json names, or one that scored higher on the same validation pictures, see
+    `lesion_demo.shown`. Others that are unreadable are passed over, with a warning.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or no telling which.
     """
     named = chosen or os.environ.get(CHECKPOINT_VARIABLE)
     if named:
         return Path(named)
     folder = folder or CHECKPOINTS
-    found: list[tuple[float, Path]] = []
-    for path in sorted(folder.glob(f"*/{META_FILE}")):
-        try:
-            meta = read_meta(path.parent)
-        except CheckpointError as error:
-            log.warning("Passed over: %s", error)
-            continue
-        if (path.parent / WEIGHTS_FILE).is_file():
-            found.append((meta.val_roc_auc, path.parent))
-    if not found:
+    runs = _runs(folder)
+    if not runs:
         raise CheckpointError(
             f"No complete checkpoint in {folder}: train one with 'python train.py --data DIR', or set "
             f"{CHECKPOINT_VARIABLE} to a checkpoint's folder."
         )
-    return max(found)[1]
+    return choose(runs, read_shown(folder), folder).folder
+
+
+def promote(folder: Path) -> None:
+    """Have the page show the run in `folder`, whatever the others beside it scored.
+
+    Raises:
+        CheckpointError: there is no checkpoint in it, or the disk refused.
+    """
+    load_checkpoint(folder)
+    write_shown(folder.parent, promoted(_runs(folder.parent), folder))
+
+
+def how_to_show(folder: Path) -> str:
+    """A sentence with the command that shows the run in `folder` on the page, and why no shorter one does."""
+    own = f"'python app.py --checkpoint {folder}'"
+    try:
+        shown = find_best_checkpoint()
+    except CheckpointError as error:
+        return f"{own} shows it. Without --checkpoint: {error}"
+    if shown.resolve() == folder.resolve():
+        return "'python app.py' shows it."
+    if folder.resolve().parent != CHECKPOINTS.resolve():
+        return f"{own} shows it."
+    ours, theirs = _run(folder), _run(shown)
+    if ours.compares_with(theirs):
+        why = f"which scored {theirs.val_roc_auc:.4f} on the same validation pictures"
+    else:
+        why = "which was validated on other pictures, so that the two scores do not compare"
+    lasting = f"'python train.py --run {folder.name} --promote'"
+    return f"'python app.py' goes on showing {shown.name}, {why}. {own} shows this one, and {lasting} does so for good."
+
+
+def _runs(folder: Path) -> list[Run]:
+    """Every run in `folder` whose description can be read, by name."""
+    found = []
+    for path in sorted(folder.glob(f"*/{META_FILE}")):
+        try:
+            found.append(_run(path.parent))
+        except CheckpointError as error:
+            log.warning("Passed over: %s", error)
+    return found
+
+
+def _run(folder: Path) -> Run:
+    meta = read_meta(folder)
+    return Run(folder, meta.val_roc_auc, meta.val_pictures or fingerprint_of_folder(folder))
 
 
 def package_versions() -> dict[str, str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lesion_demo.errors import LesionDemoError
 
@@ -14,6 +18,11 @@ CLASSES = ("benign", "malignant")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+InnerShare = Annotated[float, Field(gt=0, lt=1)]
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+"""As `__pydantic_config__` of a dataclass that `from_dict` reads, and of all in it: nothing is guessed or ignored."""
 
 T = TypeVar("T")
 
@@ -34,32 +43,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """The dataclass `cls` from what `to_dict` made.
+def from_dict(cls: type[T], values: Any) -> T:
+    """The dataclass `cls` from what `to_dict` made, every value of the type, and in the range, that its field is of.
 
     Raises:
-        LesionDemoError: a key is unknown or a required one is missing.
+        LesionDemoError: a key is unknown, a required one is missing, or a value is not what it should be.
     """
-    hints = get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise LesionDemoError(f"{cls.__name__} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
     try:
-        return cls(**{name: _typed(hints[name], value) for name, value in values.items()})
-    except TypeError as error:
+        made: T = _adapter(cls).validate_json(json.dumps(values))  # type: ignore[arg-type]
+        return made
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where, found = ".".join(map(str, first["loc"])) or "the whole", repr(first["input"])
+        if first["type"] == "unexpected_keyword_argument":
+            known = ", ".join(sorted(f.name for f in dataclasses.fields(cls)))  # type: ignore[arg-type]
+            raise LesionDemoError(f"{cls.__name__} has no setting {where}; it has {known}.") from error
+        if first["type"] == "missing":
+            raise LesionDemoError(f"{cls.__name__} lacks {where}.") from error
+        shown = found if len(found) <= 40 else f"{found[:40]}…"
+        message = first["msg"].removeprefix("Value error, ").replace("Input", "it")
+        raise LesionDemoError(f"{where} is {shown}: {message}.") from error
+    except (TypeError, ValueError, RecursionError) as error:
         raise LesionDemoError(f"{cls.__name__} could not be read: {error}.") from error
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """`value`, from JSON, as the type `hint` asks for: nested dataclasses and tuples are rebuilt."""
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return from_dict(hint, value)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple and isinstance(value, list):
-        items = get_args(hint)
-        item = items[0] if len(items) == 2 and items[1] is Ellipsis else None
-        return tuple(_typed(item or items[i], v) for i, v in enumerate(value))
-    return value
+@functools.cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
 
 
 @dataclass(frozen=True)
@@ -74,11 +84,11 @@ class PreprocessSpec:
         mean, std: per channel, for values in 0–1.
     """
 
-    image_size: int = 300
+    image_size: Annotated[int, Field(ge=32, le=4096)] = 300
     crop_field_of_view: bool = True
     round_window: bool = False
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: Annotated[tuple[Share, ...], Field(min_length=3, max_length=3)] = IMAGENET_MEAN
+    std: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=3, max_length=3)] = IMAGENET_STD
 
 
 @dataclass(frozen=True)
@@ -179,6 +189,8 @@ class TrainConfig:
         ema_decay: averages the weights over optimiser steps (0.999, say) and evaluates the average; 0 does not.
     """
 
+    __pydantic_config__ = STRICT
+
     init: str = "imagenet"
     backbone: str = "efficientnet_b3"
     stages: tuple[StageConfig, ...] = (HEAD_STAGE, FINE_TUNE_STAGE)
@@ -212,5 +224,5 @@ class OperatingPoint:
         threshold: a picture whose probability is at or above it (0–1) is called malignant.
     """
 
-    name: str
-    threshold: float
+    name: Annotated[str, Field(min_length=1)]
+    threshold: InnerShare

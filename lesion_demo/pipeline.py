@@ -45,10 +45,11 @@ from lesion_demo.learning.split_file import read_split, write_split
 from lesion_demo.learning.splits import Splits, prepare_splits
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.weights import round_to_half
+from lesion_demo.shown import SPLIT_FILE as SPLIT_FILE
+from lesion_demo.shown import fingerprint
 
 log = logging.getLogger(__name__)
 
-SPLIT_FILE = "split.csv"
 METRICS_FILE = "metrics.json"
 KNOWN_PER_SOURCE = 1000
 """Training pictures of each data set, about, that familiarity is learnt from."""
@@ -145,6 +146,9 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
         trained_at=datetime.date.today().isoformat(),
         metrics=metrics,
         data=describe(splits),
+        val_pictures=fingerprint(
+            ((picture.content_hash, CLASSES[picture.label], picture.source) for picture in val), config.source_balance
+        ),
     )
     return save_checkpoint(folder, result.model, meta, learn_known(result.model, config, splits, reader))
 

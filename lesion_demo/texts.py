@@ -96,6 +96,8 @@ class VerdictTexts:
     not_dermoscopic_heading: str
     not_dermoscopic: str
     looks_not_dermoscopic: str
+    first_of_several_heading: str
+    first_of_several: str
     point_label: str
     points: Words
     point_notes: Words
@@ -185,6 +187,7 @@ class BatchTexts:
     progress: str
     done: str
     nothing: str
+    first_of_several: str
     csv: str
     reports: str
 

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
+import random
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, load_checkpoint, read_meta, save_checkpoint
+from lesion_demo.checkpoint import (
+    KNOWN_FILE,
+    Checkpoint,
+    load_checkpoint,
+    read_meta,
+    save_checkpoint,
+)
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
+from lesion_demo.learning.familiarity import KnownPictures, described_size, write_known
 from lesion_demo.learning.model import build_model
-from lesion_demo.learning.weights import round_to_half
+from lesion_demo.learning.weights import round_to_half, sha256_of
+from lesion_demo.serving import wording
 
 BACKBONE = "mobilenet_v3_small"
 
@@ -71,7 +85,7 @@ def test_no_pickle_and_half_the_size(saved: Path) -> None:
         ({"classes": ["malignant", "benign"]}, "has the classes"),
         ({"backbone": "resnet18"}, "do not fit the backbone resnet18"),
         ({"backbone": "resnet_1000"}, "not a torchvision"),
-        ({"weights_sha256": "0"}, "truncated, or from another run"),
+        ({"weights_sha256": "0" * 64}, "truncated, or from another run"),
     ],
 )
 def test_what_is_wrong_with_the_description(copied: Path, changes: dict[str, object], message: str) -> None:
@@ -79,6 +93,251 @@ def test_what_is_wrong_with_the_description(copied: Path, changes: dict[str, obj
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(copied)
     assert "\n" not in str(caught.value)
+
+
+def full_meta() -> Checkpoint:
+    """With something in every field."""
+    estimate = {"value": 0.9, "low": 0.8, "high": 0.95}
+    point = {"name": "sensitive", "threshold": 0.3, "sensitivity": estimate, "specificity": estimate}
+    report = {"n": 20, "n_malignant": 10, "roc_auc": estimate, "calibration_error": 0.02, "points": [point]}
+    return replace(
+        meta(),
+        operating_points=(OperatingPoint("sensitive", 0.3), OperatingPoint("balanced", 0.6)),
+        referral_margin=0.4,
+        trained_at="2026-11-28",
+        metrics={"test": report, "validation_by_source": {"here": report}},
+        data={"here": {"fingerprint": "f" * 64, "counts": {"train/benign": 7}, "dropped": 1}},
+        val_pictures="a" * 64,
+    )
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with everything that one can have, a familiarity file too."""
+    folder = tmp_path_factory.mktemp("described") / "run"
+    model = build_model(BACKBONE)
+    size = described_size(model)
+    save_checkpoint(folder, model, full_meta(), KnownPictures(np.zeros(size), np.eye(size), 9.0))
+    return folder
+
+
+Path_ = tuple[str | int, ...]
+
+
+def places(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every value in some JSON, with the way to it."""
+    yield path, value
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(item, (*path, key))
+
+
+def changed(values: Any, path: Path_, change: Callable[[Any], Any]) -> Any:
+    """A copy of `values` with what lies at `path` changed."""
+    if not path:
+        return change(values)
+    copy: Any = dict(values) if isinstance(values, dict) else list(values)
+    copy[path[0]] = changed(values[path[0]], path[1:], change)
+    return copy
+
+
+def without(key: str) -> Callable[[Any], Any]:
+    return lambda values: {name: value for name, value in values.items() if name != key}
+
+
+def instead(other: Any) -> Callable[[Any], Any]:
+    return lambda _: other
+
+
+def refused(folder: Path, text: str, *, because: str | None = None) -> str:
+    """The sentence that `text` as checkpoint.json is refused with."""
+    (folder / "checkpoint.json").write_text(text)
+    with pytest.raises(CheckpointError, match=because) as caught:
+        read_meta(folder)
+    assert "\n" not in str(caught.value)
+    assert "checkpoint.json" in str(caught.value)
+    return str(caught.value)
+
+
+OTHERS: dict[str, Any] = {
+    "null": None, "NaN": math.nan, "infinity": math.inf, "text": "x", "true": True, "list": [], "object": {},
+    "number": 7.5, "below": -1, "beyond": 1e9,
+}  # fmt: skip
+FREE = ("backbone", "trained_at", "packages", "name", "fingerprint")
+"""Any text will do, as far as this file goes."""
+
+
+def is_extensible(path: Path_) -> bool:
+    """May a later version say more at `path`, and does this one need nothing there?"""
+    free = ("metrics", "data", "packages", "counts", "points", "validation_by_source")
+    return path == ("data", "here") or (path != () and path[-1] in free)
+
+
+def may_be(path: Path_, value: Any, other: Any) -> bool:
+    """Is `other` as good a value at `path` as `value`, though it says something else?"""
+    if isinstance(other, float) and not math.isfinite(other):
+        return False
+    if path[-1] in ("value", "low", "high", "calibration_error") and other is None:
+        return True  # a class was absent
+    if isinstance(value, str) and isinstance(other, str):
+        return any(name in path for name in FREE)
+    if is_extensible(path):
+        return type(value) is type(other)
+    if path[-1] in ("referral_margin", "temperature"):
+        return other == 7.5 or (path[-1] == "referral_margin" and other == 1e9)
+    return (path[-1] == "crop_field_of_view" or path[-1] == "round_window") and isinstance(other, bool)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_type_or_a_senseless_value_is_refused_wherever_it_stands(
+    name: str, described: Path, tmp_path: Path
+) -> None:
+    values = json.loads((described / "checkpoint.json").read_text())
+    other, count = OTHERS[name], 0
+    for path, value in places(values):
+        if path and may_be(path, value, other):
+            continue
+        refused(tmp_path, json.dumps(changed(values, path, instead(other))))
+        count += 1
+    assert count > 60
+
+
+def test_what_is_missing_or_wrapped_or_there_twice_is_refused(described: Path, tmp_path: Path) -> None:
+    text = (described / "checkpoint.json").read_text()
+    values = json.loads(text)
+    for path, _ in places(values):
+        refused(tmp_path, json.dumps(changed(values, path, lambda value: [value])))
+        if not is_extensible(path):
+            refused(tmp_path, json.dumps(changed(values, path, lambda value: {"": value})))
+        named = len(path) == 1 or path[:1] in (("preprocess",), ("operating_points",))
+        if named and isinstance(path[-1], str):
+            refused(tmp_path, json.dumps(changed(values, path[:-1], without(path[-1]))), because=path[-1])
+    for where in ((), ("preprocess",), ("operating_points", 1)):
+        more = changed(values, where, lambda value: {**value, "temper": 1})
+        refused(tmp_path, json.dumps(more), because="has no setting .*temper")
+    refused(tmp_path, text.replace('"temperature"', '"temperature": 0.5, "temperature"'), because="is there 2 times")
+    same_name = changed(values, ("operating_points", 1, "name"), instead("sensitive"))
+    refused(tmp_path, json.dumps(same_name), because="'sensitive' 2 times")
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("temperature",), [0, -1, 1e-300, 1e300]),
+        (("operating_points", 0, "threshold"), [0, 1, 2, -0.1]),
+        (("prevalence",), [0, 1, -0.5]),
+        (("referral_margin",), [-0.1]),
+        (("val_roc_auc",), [1.01, -0.1]),
+        (("preprocess", "image_size"), [0, -300, 256.0, 10**9]),
+        (("preprocess", "mean"), [[0.5, 0.5], [0.5] * 4]),
+        (("preprocess", "std", 1), [0, -0.2]),
+        (("classes",), [["malignant", "benign"], ["benign"], []]),
+        (("schema_version",), [0, -1, 2.0, "3", 99]),
+        (("weights_sha256",), ["", "0", "F" * 64]),
+        (("known_sha256",), ["0"]),
+        (("metrics", "test", "points", 0, "sensitivity", "value"), [1.5, -0.1]),
+        (("metrics", "test", "n"), [-1, 2.5]),
+    ],
+)
+def test_values_out_of_range_are_refused(path: Path_, wrong: list[Any], described: Path, tmp_path: Path) -> None:
+    values = json.loads((described / "checkpoint.json").read_text())
+    for value in wrong:
+        refused(tmp_path, json.dumps(changed(values, path, instead(value))))
+
+
+def test_a_file_cut_off_or_garbled_is_refused_or_read_as_it_was(described: Path, tmp_path: Path) -> None:
+    text, whole = (described / "checkpoint.json").read_text(), read_meta(described)
+    for end in range(0, len(text) - 2, 23):
+        refused(tmp_path, text[:end])
+    for odd in ("[" * 100_000, "7", '"text"', '{"schema_version": 3}', "{}", '{"schema_version": 1' + "0" * 5000 + "}"):
+        refused(tmp_path, odd)
+    (tmp_path / "checkpoint.json").write_bytes(text.encode("utf-16"))
+    with pytest.raises(CheckpointError, match="could not be read"):
+        read_meta(tmp_path)
+    chance = random.Random(0)
+    for _ in range(300):
+        garbled = list(text)
+        garbled[chance.randrange(len(text))] = chance.choice('{}[]":,x0 -')
+        (tmp_path / "checkpoint.json").write_text("".join(garbled))
+        try:
+            found = read_meta(tmp_path)
+        except CheckpointError:
+            continue
+        assert found.classes == whole.classes
+        assert all(0 < point.threshold < 1 for point in found.operating_points)
+        wording.tested(found, found.operating_points[0])
+
+
+def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None:
+    values = json.loads((described / "checkpoint.json").read_text())
+    second = {**values, "schema_version": 2}
+    del second["val_pictures"]
+    (tmp_path / "checkpoint.json").write_text(json.dumps(second))
+    assert read_meta(tmp_path) == replace(read_meta(described), val_pictures="", schema_version=2)
+    first = {**second, "schema_version": 1}
+    del first["referral_margin"]
+    (tmp_path / "checkpoint.json").write_text(json.dumps(first))
+    assert read_meta(tmp_path).referral_margin == 0
+    del second["prevalence"]
+    refused(tmp_path, json.dumps(second), because="lacks prevalence")
+
+
+def test_what_is_familiar_is_not_switched_off(described: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(described, tmp_path / "run"))
+    assert load_checkpoint(folder).known is not None
+    edit(folder, known_sha256="")
+    with pytest.raises(CheckpointError, match="names no known_sha256"):
+        load_checkpoint(folder)
+    edit(folder, known_sha256="0" * 64)
+    with pytest.raises(CheckpointError, match=r"familiarity\.safetensors is not the file"):
+        load_checkpoint(folder)
+    for known, reason in (
+        (KnownPictures(np.zeros(5), np.eye(5), 9.0), "made for another network"),
+        (KnownPictures(np.full(5, np.nan), np.eye(5), 9.0), "no number"),
+        (KnownPictures(np.zeros(5), np.eye(5), math.nan), "no number"),
+        (KnownPictures(np.zeros((5, 1)), np.eye(5), 9.0), "sizes do not agree"),
+    ):
+        write_known(folder / KNOWN_FILE, known)
+        edit(folder, known_sha256=sha256_of(folder / KNOWN_FILE))
+        with pytest.raises(CheckpointError, match=reason):
+            load_checkpoint(folder)
+    (folder / KNOWN_FILE).unlink()
+    with pytest.raises(CheckpointError, match=r"familiarity\.safetensors is missing"):
+        load_checkpoint(folder)
+
+
+def test_what_cannot_be_read_is_a_sentence(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match="could not be read"):
+        load_checkpoint(Path("n" * 5000))
+    with pytest.raises(CheckpointError, match="No checkpoint in"):
+        load_checkpoint(copied / "checkpoint.json")
+    os.mkfifo(copied / "pipe")
+    (copied / "folder").mkdir()
+    for odd in ("pipe", "folder"):
+        (copied / "checkpoint.json").rename(copied / "kept")
+        (copied / odd).rename(copied / "checkpoint.json")
+        with pytest.raises(CheckpointError, match="No checkpoint in"):
+            load_checkpoint(copied)
+        (copied / "checkpoint.json").rename(copied / odd)
+        (copied / "kept").rename(copied / "checkpoint.json")
+
+    def forbidden(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(CheckpointError, match=r"could not be read .*Permission denied"):
+        load_checkpoint(copied)
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    with pytest.raises(CheckpointError, match=r"could not be read .*Permission denied"):
+        read_meta(copied)
+
+
+def test_figures_of_another_threshold_or_of_one_class_are_not_told(described: Path) -> None:
+    found = read_meta(described)
+    assert wording.tested(found, OperatingPoint("sensitive", 0.3)) is not None
+    assert wording.tested(found, OperatingPoint("sensitive", 0.4)) is None
+    one_class = json.loads(json.dumps(found.metrics))
+    one_class["test"]["points"][0]["sensitivity"] = {"value": None, "low": None, "high": None}
+    assert wording.tested(replace(found, metrics=one_class), OperatingPoint("sensitive", 0.3)) is None
 
 
 def test_missing_and_truncated_files(copied: Path) -> None:
@@ -112,24 +371,6 @@ def test_a_full_disk_loses_nothing(copied: Path, small_disk: None) -> None:
     assert (copied / "model.safetensors").read_bytes() == before
     assert {path.name for path in copied.iterdir()} == {"model.safetensors", "checkpoint.json"}
     load_checkpoint(copied)
-
-
-def test_the_best_complete_one_is_found(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delenv("LESION_CHECKPOINT", raising=False)
-    with pytest.raises(CheckpointError, match=r"train one with 'python train\.py"):
-        find_best_checkpoint(tmp_path)
-    for name, auc in (("a", 0.8), ("b", 0.95), ("incomplete", 0.99), ("newer", 0.99)):
-        shutil.copytree(saved, tmp_path / name)
-        edit(tmp_path / name, val_roc_auc=auc)
-    (tmp_path / "incomplete" / "model.safetensors").unlink()
-    edit(tmp_path / "newer", schema_version=99)
-    assert find_best_checkpoint(tmp_path) == tmp_path / "b"
-    assert "newer than" in caplog.text
-    monkeypatch.setenv("LESION_CHECKPOINT", str(tmp_path / "a"))
-    assert find_best_checkpoint(tmp_path) == tmp_path / "a"
-    assert find_best_checkpoint(tmp_path, chosen=tmp_path / "b") == tmp_path / "b"
 
 
 def test_an_unknown_operating_point_lists_those_there_are() -> None:

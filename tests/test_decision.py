@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lesion_demo.config import OperatingPoint
+from lesion_demo.errors import LesionDemoError
 from lesion_demo.serving.decision import BENIGN, MALIGNANT, Outcome, call_of, decide, log_odds, uncertain_zone
 
 POINT = OperatingPoint("f1", 0.25)
@@ -69,3 +70,25 @@ def test_thresholds_at_the_ends_call_everything_one_way(threshold: float) -> Non
     assert decide(0.5, point, margin=0.3, assessable=True) is (Outcome.MALIGNANT if threshold == 0 else Outcome.BENIGN)
     low, high = uncertain_zone(point, 0.3)
     assert 0 <= low <= high <= 1
+
+
+WRONG = [
+    (math.nan, 0.3, 0.0), (-0.1, 0.3, 0.0), (1.1, 0.3, 0.0), (math.inf, 0.3, 0.0),
+    (0.2, math.nan, 0.0), (0.2, 2.0, 0.0), (0.2, -1.0, 0.0),
+    (0.2, 0.3, math.nan), (0.2, 0.3, -0.1), (0.2, 0.3, math.inf),
+]  # fmt: skip
+"""Probability, threshold and margin, one of which is none."""
+
+
+@pytest.mark.parametrize("assessable", [True, False])
+@pytest.mark.parametrize(("probability", "threshold", "margin"), WRONG)
+def test_no_outcome_comes_of_what_is_no_number(
+    probability: float, threshold: float, margin: float, assessable: bool
+) -> None:
+    """Not a number is never at or above a threshold: it would be benign."""
+    point = OperatingPoint("any", threshold)
+    with pytest.raises(LesionDemoError, match="must be"):
+        decide(probability, point, margin=margin, assessable=assessable)
+    if margin == 0:
+        with pytest.raises(LesionDemoError, match="must be from 0 to 1"):
+            call_of(probability, point)

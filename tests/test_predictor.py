@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import v2
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
+from lesion_demo.imaging.field_of_view import find_field_of_view, round_field_of_view
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.imaging.transforms import RoundWindow, eval_transform
 from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.serving.predictor import Predictor
 
@@ -54,6 +58,35 @@ def test_preprocessing_comes_from_the_checkpoint(pictures: Pictures) -> None:
     predictor = Predictor(loaded(spec=spec))
     torch.testing.assert_close(predictor.prepare(pictures[4]), eval_transform(spec)(pictures[4]))
     assert predictor.prepare(pictures[4]).shape == (3, 40, 40)
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (300, 400), (450, 600), (90, 350), (333, 97), (640, 160)])
+@pytest.mark.parametrize("window", [False, True])
+def test_an_ordinary_picture_is_prepared_as_ever(shape: tuple[int, int], window: bool) -> None:
+    """To the last bit what it was before strips were cut: scaled whole, then the middle cut out."""
+    spec = PreprocessSpec(image_size=64, round_window=window)
+    ring = max(shape) < 2 * min(shape)
+    picture = np.asarray(Image.fromarray(render_phantom(3, malignant=True, size=300, ring=ring)).resize(shape[::-1]))
+    box = round_field_of_view(picture) if window else find_field_of_view(picture)
+    field = np.ascontiguousarray(picture[box.top : box.bottom, box.left : box.right].transpose(2, 0, 1))
+    scaled = v2.Compose([v2.Resize(64, antialias=True), v2.CenterCrop(64)])(torch.from_numpy(field))
+    expected = v2.Normalize(list(spec.mean), list(spec.std))(v2.ToDtype(torch.float32, scale=True)(scaled))
+    assert torch.equal(eval_transform(spec)(picture), RoundWindow()(expected) if window else expected)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_strip_is_cut_to_its_middle_before_it_is_scaled(turned: bool) -> None:
+    """All of a strip of 32 × 150,000 pixels, scaled, would be 256 × 1,200,000."""
+    spec = PreprocessSpec(image_size=256, crop_field_of_view=False)
+    strip = np.tile(render_phantom(1, malignant=True, size=96), (1, 200, 1))
+    middle = strip[:, 9600 - 144 : 9600 + 144]
+    tracemalloc.start()
+    found = eval_transform(spec)(strip.transpose(1, 0, 2) if turned else strip)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    expected = eval_transform(spec)(middle)
+    torch.testing.assert_close(found.transpose(1, 2) if turned else found, expected, atol=0.1, rtol=0)
+    assert peak < 2 * middle.nbytes
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 16])

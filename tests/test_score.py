@@ -21,19 +21,19 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.loading import load_picture
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.predictor import Predictor
 
-COLUMNS = ["file", "probability", "verdict", "quality", "familiarity", "error", "operating_point", "threshold"]
+COLUMNS = ["file", "probability", "verdict", "quality", "familiarity", "error", "operating_point", "threshold", "note"]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("checkpoint")
-    points = (OperatingPoint("sensitive", 0.0), OperatingPoint("accuracy", 1.0))
+    points = (OperatingPoint("sensitive", 1e-9), OperatingPoint("accuracy", 1 - 1e-9))
     save_checkpoint(folder, build_model("resnet18"), Checkpoint("resnet18", PreprocessSpec(64), 1.0, points, 0.5))
     return folder
 
@@ -166,9 +166,9 @@ def test_what_was_scored_before_a_stop_is_kept(
             def read_or_stop(file: str, calls: Iterator[int] = calls, last: int = last) -> NDArray[np.uint8]:
                 if next(calls) == last:
                     os.kill(os.getpid(), number)
-                return load_image(file)
+                return load_picture(file)
 
-            monkeypatch.setattr("lesion_demo.serving.scoring.load_image", read_or_stop)
+            monkeypatch.setattr("lesion_demo.serving.scoring.load_picture", read_or_stop)
             assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 128 + number
             assert said in capsys.readouterr().out
             assert (out.read_text() == "the old table") == (last == 1)
@@ -219,7 +219,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
     def read_or_fail(file: str) -> NDArray[np.uint8]:
         if 3 <= (number := next(calls)) < 6:
             raise list(ODD.values())[number - 3]
-        return load_image(file)
+        return load_picture(file)
 
     def predict_or_fail(self: Predictor, inputs: torch.Tensor) -> NDArray[np.float64]:
         if (number := next(calls)) == 1:  # all of them together
@@ -229,7 +229,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
         return predict(self, inputs)
 
     if where == "reading":
-        monkeypatch.setattr("lesion_demo.serving.scoring.load_image", read_or_fail)
+        monkeypatch.setattr("lesion_demo.serving.scoring.load_picture", read_or_fail)
     else:
         monkeypatch.setattr(Predictor, "predict", predict_or_fail)
     out = tmp_path / "out.csv"

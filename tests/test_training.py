@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo import pipeline
-from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
 from lesion_demo.config import StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.imaging.phantom import write_phantom_dataset
@@ -31,6 +31,7 @@ from lesion_demo.learning.run_state import load_state, save_state, warn_of_same_
 from lesion_demo.learning.schedule import rate_factor
 from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
 from lesion_demo.presets import PRESETS
+from lesion_demo.shown import fingerprint_of_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -58,6 +59,7 @@ def test_a_run_leaves_everything_it_promises(tiny_config: TrainConfig, phantom_d
     assert float(rows[1]["backbone_rate"]) == 0 < float(rows[3]["backbone_rate"])
     assert all(0 <= float(row["ring_flips"]) <= 1 for row in rows if row["split"] == "val")
     assert find_best_checkpoint(tmp_path) == folder
+    assert read_meta(folder).val_pictures == fingerprint_of_folder(folder) != ""
 
     loaded = load_checkpoint(folder)
     metrics, evaluated = pipeline.evaluate(loaded, [phantom_data])
@@ -266,6 +268,9 @@ def test_early_stop_keeps_the_best_epoch(tiny_config: TrainConfig, phantom_data:
     assert result.progress.best_epoch == best.epoch
     kept = read_weights(tmp_path / "resume" / "best.safetensors")
     assert all(torch.equal(value, result.model.state_dict()[name]) for name, value in kept.items())
+    (tmp_path / "resume" / "best.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"best\.safetensors is missing"):  # not the last epoch's in their place
+        training.fit(config, pictures(phantom_data, "train"), pictures(phantom_data, "val"), tmp_path, resume=True)
 
 
 def test_a_loss_that_explodes_says_what_to_try(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ OVERRIDES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
+    add_data(parser, required=False)
     parser.add_argument(
         "--class-map",
         action="append",
@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="where runs are kept")
+    parser.add_argument(
+        "--promote",
+        action="store_true",
+        help="have the page show the run whatever the others scored; without --data, one that is there already",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with --run where it stopped")
     parser.add_argument("--stages", nargs="+", metavar="NAME", help="only these stages; 'head' freezes the backbone")
     parser.add_argument("--skip-corrupt", action="store_true", help="leave out pictures that cannot be read")
@@ -66,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print what came out, and return the exit code."""
+    if args.promote:
+        check_promotion(args)
+    if args.data is None:
+        if args.promote:
+            return show(args.out / args.run, promoting=True)
+        raise DataError("Name the pictures to train on: --data DIR.")
     from lesion_demo.pipeline import train
 
     config = resolve_config(args)
@@ -87,9 +98,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nStopped. Every finished epoch is saved: go on with --resume --run {name}.")
         return exit_code(stop)
     if checkpoint is not None:
-        print(
-            f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}; 'python app.py' shows it."
+        print(f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}.")
+        return show(folder, promoting=args.promote)
+    return 0
+
+
+def check_promotion(args: argparse.Namespace) -> None:
+    """Before hours of training: could the page show the run at all?"""
+    from lesion_demo.checkpoint import CHECKPOINTS
+
+    if args.out.resolve() != CHECKPOINTS.resolve():
+        raise LesionDemoError(
+            f"--promote is for runs in {CHECKPOINTS}, where the page looks: leave --out away, or show the run with "
+            "'python app.py --checkpoint DIR'."
         )
+    if args.data is None and not args.run:
+        raise LesionDemoError("--promote needs --run NAME, or pictures to train on: which run is the page to show?")
+
+
+def show(folder: Path, *, promoting: bool) -> int:
+    """Name the command that shows the run in `folder`, having made it the page's if `promoting`."""
+    from lesion_demo.checkpoint import how_to_show, promote
+
+    if promoting:
+        promote(folder)
+    print(how_to_show(folder))
     return 0
 
 

@@ -22,6 +22,10 @@ Picture = NDArray[np.uint8]
 Transform = Callable[[Picture], Tensor]
 """A picture to the network's normalised input, float32 [3, S, S]."""
 
+MOST_OBLONG = 4
+"""Of a field that is more times as long as wide, the middle is cut out before it is scaled: the network is shown a
+square in any case, and a strip would fill the memory. Ordinary pictures are not touched, nor are their figures."""
+
 
 def eval_transform(spec: PreprocessSpec, image_size: int | None = None) -> Transform:
     """The one preprocessing of validation, test, app and explanation.
@@ -104,7 +108,9 @@ def _field(picture: Picture, spec: PreprocessSpec) -> Box:
 
 def _crop(picture: Picture, spec: PreprocessSpec) -> Picture:
     box = _field(picture, spec)
-    return picture[box.top : box.bottom, box.left : box.right]
+    width, height = min(box.width, MOST_OBLONG * box.height), min(box.height, MOST_OBLONG * box.width)
+    left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
+    return picture[top : top + height, left : left + width]
 
 
 def _as_tensor(picture: Picture) -> Tensor:

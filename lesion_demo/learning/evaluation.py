@@ -37,6 +37,9 @@ PREVALENCE = 0.5
 SENSITIVITY = 0.95
 """What the `sensitive` operating point promises."""
 
+NEVER = 1e-12
+"""Thresholds lie so far inside of 0–1: one at an end would be none."""
+
 ENOUGH = 100
 """Malignant validation pictures of a source from which a threshold can be told."""
 
@@ -115,7 +118,9 @@ def calibrate(
     }
     return Calibration(
         temperature=temperature,
-        operating_points=tuple(OperatingPoint(name, threshold) for name, threshold in thresholds.items()),
+        operating_points=tuple(
+            OperatingPoint(name, float(np.clip(threshold, NEVER, 1 - NEVER))) for name, threshold in thresholds.items()
+        ),
         val_roc_auc=score(labels, probabilities, weights=weights).roc_auc,
         referral_margin=choose_margin(labels, probabilities, thresholds["balanced"], weights=weights),
     )

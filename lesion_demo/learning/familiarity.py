@@ -121,6 +121,16 @@ def describe(model: nn.Module, inputs: Tensor) -> Floats:
     return torch.cat(found, dim=1).double().cpu().numpy()
 
 
+@torch.inference_mode()
+def described_size(model: nn.Module) -> int:
+    """D, how many numbers `describe` finds in a picture."""
+    device = next(model.parameters()).device
+    mode = model.training
+    size = describe(model.eval(), torch.zeros(1, 3, 64, 64, device=device)).shape[1]
+    model.train(mode)
+    return size
+
+
 def describe_all(model: nn.Module, loader: DataLoader[Sample], title: str) -> Floats:
     """`describe` for every picture of `loader`, in its order: [N, D]."""
     device = next(model.parameters()).device
@@ -217,8 +227,10 @@ def read_known(path: Path) -> KnownPictures:
         known = KnownPictures(values["mean"], values["precision"], float(values["limit"][0]), *directions)
     except (OSError, SafetensorError, KeyError, IndexError) as error:
         raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
-    size = len(known.mean)
-    sizes_agree = all(direction is None or len(direction) == size + 1 for direction in directions)
-    if known.precision.shape != (size, size) or not sizes_agree:
+    size = known.mean.size
+    sizes_agree = all(direction is None or direction.shape == (size + 1,) for direction in directions)
+    if known.mean.shape != (size,) or known.precision.shape != (size, size) or not sizes_agree:
         raise CheckpointError(f"{path} is damaged (sizes do not agree): copy the checkpoint again.")
+    if not all(np.isfinite(value).all() for value in values.values()):
+        raise CheckpointError(f"{path} is damaged (it holds what is no number): copy the checkpoint again.")
     return known

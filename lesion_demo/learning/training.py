@@ -101,6 +101,11 @@ def fit(
         _next_stage(trainer)
         state = None
     best = folder / BEST_FILE
+    if trainer.progress.best_epoch > 0 and not best.is_file():
+        raise TrainingError(
+            f"{best} is missing, the weights of epoch {trainer.progress.best_epoch}, which was the best: "
+            "put it back, or start the run again under another name."
+        )
     if best.is_file():
         last = copy.deepcopy(trainer.evaluated.state_dict())
         trainer.net.load_state_dict(read_weights(best))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.lesion import find_lesion
+from lesion_demo.imaging.loading import load_picture
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.imaging.transforms import Picture, visible_part
 from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
 from lesion_demo.serving.explanation import DEFAULT_METHOD, Heat, explain_all, place
 from lesion_demo.serving.familiarity import Familiarity
+from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import Predictor
 
 DEFAULT_OPERATING_POINT = "sensitive"
@@ -40,6 +43,7 @@ class Analysis:
         lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
+        first_of_several: did the file hold more pictures, of which nothing is said here?
     """
 
     probability: float
@@ -53,6 +57,7 @@ class Analysis:
     lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
+    first_of_several: bool = False
 
     @property
     def assessable(self) -> bool:
@@ -121,6 +126,17 @@ class Analyzer:
             CheckpointError: there is none of that name, and no threshold.
         """
         return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
+
+    def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Picture]:
+        """Everything about the picture in the file at `path`, as `analyze`, and the picture itself, uint8 [H, W, 3].
+
+        Raises:
+            ImageError: there is no picture that can be read, or that the memory suffices for.
+        """
+        loaded = load_picture(path)
+        with one_picture(f"“{Path(path).name}”"):
+            found = self.analyze(loaded.pixels, point)
+        return replace(found, first_of_several=loaded.first_of_several), loaded.pixels
 
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""

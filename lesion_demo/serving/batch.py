@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, LesionDemoError, reason
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.labels import distinct_labels
@@ -65,7 +65,13 @@ class BatchFinding:
             return CsvRow(self.item.name, error=self.error)
         found = self.analysis
         return CsvRow.scored(
-            self.item.name, found.probability, found.verdict, found.quality, found.familiarity, found.operating_point
+            self.item.name,
+            found.probability,
+            found.verdict,
+            found.quality,
+            found.familiarity,
+            found.operating_point,
+            first_of_several=found.first_of_several,
         )
 
 
@@ -170,8 +176,8 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             yield BatchFinding(item, error=item.error)
             continue
         try:
-            picture = load_image(item.path)
-            finding = BatchFinding(item, analyzer.analyze(picture, point), picture)
+            analysis, picture = analyzer.analyze_file(item.path, point)
+            finding = BatchFinding(item, analysis, picture)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001  # one bad file never stops the rest

@@ -6,6 +6,8 @@ import math
 from enum import Enum
 
 from lesion_demo.config import CLASSES, OperatingPoint
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.serving.prevalence import require_share
 
 BENIGN, MALIGNANT = CLASSES
 
@@ -24,7 +26,13 @@ class Outcome(str, Enum):
 
 
 def call_of(probability: float, point: OperatingPoint) -> str:
-    """`malignant` where `probability` (0–1) is at or above the operating point's threshold, else `benign`."""
+    """`malignant` where `probability` (0–1) is at or above the operating point's threshold, else `benign`.
+
+    Raises:
+        LesionDemoError: one of them is not a number from 0 to 1: then there is no answer, and `benign` least of all.
+    """
+    require_share("The probability of malignancy", probability)
+    require_share("The threshold", point.threshold)
     return MALIGNANT if probability >= point.threshold else BENIGN
 
 
@@ -34,12 +42,18 @@ def decide(probability: float, point: OperatingPoint, *, margin: float, assessab
     Args:
         margin: closer to the threshold than this, in log-odds (0 or more), the outcome is uncertain.
         assessable: was the picture fit to be judged?
+
+    Raises:
+        LesionDemoError: as `call_of`, or the margin is not a number of 0 or more.
     """
+    call = call_of(probability, point)
+    if not 0 <= margin < math.inf:
+        raise LesionDemoError(f"The margin must be 0 or more, not {margin}.")
     if not assessable:
         return Outcome.NOT_ASSESSABLE
     if abs(log_odds(probability) - log_odds(point.threshold)) < margin:
         return Outcome.UNCERTAIN
-    return Outcome(call_of(probability, point))
+    return Outcome(call)
 
 
 def uncertain_zone(point: OperatingPoint, margin: float) -> tuple[float, float]:

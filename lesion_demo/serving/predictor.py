@@ -60,7 +60,10 @@ class Predictor:
         """
         if not logits.isfinite().all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
-        return malignant_probability(logits.cpu().numpy(), self._temperature)
+        found = malignant_probability(logits.cpu().numpy(), self._temperature)
+        if not np.isfinite(found).all():
+            raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
+        return found
 
     def familiarity(self, inputs: Tensor) -> list[Familiarity | None]:
         """For each of `inputs` [N, 3, S, S], how unlike the training pictures it is; None where nothing is known."""

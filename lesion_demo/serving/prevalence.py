@@ -70,9 +70,9 @@ def at_prevalence(probability: float, trained: float, wanted: float) -> float:
     Raises:
         LesionDemoError: `probability` is not in 0–1, or a prevalence is not between 0 and 1.
     """
-    _require_share("The probability", probability)
-    _require_share("The prevalence that the model was calibrated at", trained, inside=True)
-    _require_share("The prevalence", wanted, inside=True)
+    require_share("The probability", probability)
+    require_share("The prevalence that the model was calibrated at", trained, inside=True)
+    require_share("The prevalence", wanted, inside=True)
     diseased = probability * wanted / trained
     healthy = (1 - probability) * (1 - wanted) / (1 - trained)
     return diseased / (diseased + healthy)
@@ -84,9 +84,9 @@ def predictive_values(sensitivity: float, specificity: float, prevalence: float)
     Raises:
         LesionDemoError: one of them is not in 0–1.
     """
-    _require_share("The sensitivity", sensitivity)
-    _require_share("The specificity", specificity)
-    _require_share("The prevalence", prevalence)
+    require_share("The sensitivity", sensitivity)
+    require_share("The specificity", specificity)
+    require_share("The prevalence", prevalence)
     true_positives, false_negatives = prevalence * sensitivity, prevalence * (1 - sensitivity)
     true_negatives, false_positives = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
     return PredictiveValues(
@@ -140,8 +140,12 @@ def _rounded(count: float) -> int:
     return math.floor(count + 0.5 + 1e-9)
 
 
-def _require_share(what: str, value: float, *, inside: bool = False) -> None:
-    """Not a number is out of any range."""
+def require_share(what: str, value: float, *, inside: bool = False) -> None:
+    """Check that `what` is a share, 0–1, or `inside` of that; not a number is out of any range.
+
+    Raises:
+        LesionDemoError: it is not.
+    """
     if not (0 < value < 1 if inside else 0 <= value <= 1):
         where = "between 0 and 1, neither included" if inside else "from 0 to 1"
         raise LesionDemoError(f"{what} must be {where}, not {value}.")

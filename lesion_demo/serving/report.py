@@ -91,6 +91,7 @@ def report_json(
         "heat_map": {"method": method, "off_lesion": {name: analysis.off_lesion(name) for name in analysis.heats}},
         "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
         "looks_like_photograph": analysis.photograph,
+        "first_of_several": analysis.first_of_several,
         "model": {
             "checkpoint": checkpoint_name,
             "backbone": meta.backbone,
@@ -166,6 +167,8 @@ def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -
     scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
     if scope:
         page.line(f"⚠ {words.not_dermoscopic_heading}: {scope}", colour=AMBER)
+    if analysis.first_of_several:
+        page.line(f"⚠ {words.first_of_several_heading}: {words.first_of_several}", colour=AMBER)
     if why := reasons(analysis, texts):
         lead = words.not_assessable_lead if outcome is Outcome.NOT_ASSESSABLE else words.warning_lead
         page.line(f"⚠ {lead} {' '.join(why)}", colour=AMBER)

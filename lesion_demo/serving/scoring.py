@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, ImageError, reason
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
+from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_picture
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
+from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import BATCH_SIZE, Predictor
 from lesion_demo.serving.table import CsvRow
 
@@ -76,6 +77,7 @@ class _Readable(NamedTuple):
     file: str
     inputs: Tensor
     quality: QualityReport
+    first_of_several: bool
 
 
 def _judge(
@@ -92,10 +94,12 @@ def _judge(
     try:
         stacked = torch.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
         findings = zip(pictures, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
-        for (place, file, _, quality), probability, familiarity in findings:
+        for (place, file, _, quality, several), probability, familiarity in findings:
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
-            rows[place] = CsvRow.scored(file, float(probability), verdict, quality, familiarity, point)
+            rows[place] = CsvRow.scored(
+                file, float(probability), verdict, quality, familiarity, point, first_of_several=several
+            )
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
@@ -106,13 +110,15 @@ def _judge(
     return rows
 
 
-def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport]:
-    """The network's input float32 [3, S, S] from the picture in `file`, and whether it is fit to be judged.
+def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport, bool]:
+    """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged, and whether
+    there are more pictures in the file.
 
     Raises:
         ImageError: there is no readable picture there.
     """
     if Path(file).is_dir():
         raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
-    picture = load_image(file)
-    return predictor.prepare(picture), check_quality(picture)
+    loaded = load_picture(file)
+    with one_picture(f"“{Path(file).name}”"):
+        return predictor.prepare(loaded.pixels), check_quality(loaded.pixels), loaded.first_of_several

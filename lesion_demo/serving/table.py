@@ -18,6 +18,7 @@ OK = "ok"
 UNFAMILIAR = "unlike training pictures"
 BARE_SKIN = "no lesion"
 PHOTOGRAPH = "photograph, not dermoscopy"
+FIRST_OF_SEVERAL = "first picture of several in the file"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CsvRow:
             the figures were not measured on; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
         operating_point, threshold: what the verdict was found with.
+        note: `first picture of several in the file`, of which the others were not looked at, or empty.
     """
 
     file: str
@@ -43,6 +45,7 @@ class CsvRow:
     error: str = ""
     operating_point: str = ""
     threshold: str = ""
+    note: str = ""
 
     @classmethod
     def scored(
@@ -53,6 +56,8 @@ class CsvRow:
         quality: QualityReport,
         familiarity: Familiarity | None,
         point: OperatingPoint,
+        *,
+        first_of_several: bool = False,
     ) -> CsvRow:
         """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
         return cls(
@@ -63,6 +68,7 @@ class CsvRow:
             familiarity="" if familiarity is None else _in_a_word(familiarity),
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
+            note=FIRST_OF_SEVERAL if first_of_several else "",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,10 +29,12 @@ class Tested:
 
 
 def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
-    """How `point` did on the checkpoint's test pictures; None where it was not tested."""
+    """How `point` did on the checkpoint's test pictures; None where it, at this threshold, was not tested."""
     report = meta.metrics.get("test", {})
     for scores in report.get("points", []):
-        if scores["name"] == point.name:
+        if scores["name"] == point.name and math.isclose(scores["threshold"], point.threshold, abs_tol=1e-9):
+            if scores["sensitivity"]["value"] is None or scores["specificity"]["value"] is None:
+                return None  # a class is absent from the test
             return Tested(report["n"], scores["sensitivity"], scores["specificity"])
     return None
 

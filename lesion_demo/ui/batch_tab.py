@@ -202,6 +202,8 @@ def _line(finding: BatchFinding, shown: Picture | None, texts: Texts) -> list[An
     verdict = finding.analysis.verdict
     said = f"{SYMBOLS[verdict]} {texts.verdict.outcomes[verdict.value]}"
     checks = [texts.quality.names.get(check.name, check.name) for check in finding.analysis.quality.warnings]
+    if finding.analysis.first_of_several:
+        checks.append(texts.batch.first_of_several)
     quality = "⚠ " + ", ".join(checks) if checks else texts.quality.results["ok"]
     return [_thumbnail(shown), escape(finding.item.name), said, round(finding.analysis.probability, 4), quality, ""]
 

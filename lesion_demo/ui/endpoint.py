@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 
 from lesion_demo.errors import ImageError
-from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.explanation import DEFAULT_METHOD, OPACITY
@@ -40,10 +39,9 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         if not 0 < prevalence < 1:
             raise gr.Error(f"The prevalence must lie between 0 and 1, not be {prevalence}.", print_exception=False)
         try:
-            image = load_image(picture)
+            analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))
         except ImageError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
-        analysis = analyzer.analyze(image, analyzer.point(operating_point))
         shown = display_copy(image)
         findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence, DEFAULT_METHOD))
         return findings, heat_pair(shown, analysis, DEFAULT_METHOD, OPACITY)[1]

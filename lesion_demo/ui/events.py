@@ -12,7 +12,6 @@ import gradio as gr
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError, LesionDemoError
-from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.model_card.facts import ModelFacts
@@ -100,10 +99,10 @@ class View:
         if path is None:
             return None, empty_card(self.texts)
         try:
-            picture = load_image(path)
+            analysis, picture = self.analyzer.analyze_file(path)
         except ImageError as error:
             return None, error_card(str(error), self.texts)
-        return Found(self.analyzer.analyze(picture), display_copy(picture)), ""
+        return Found(analysis, display_copy(picture)), ""
 
     def judged(self, found: Found, choices: Choices) -> Analysis:
         return found.analysis.at(choices.operating_point(self.analyzer))

@@ -8,12 +8,15 @@ import numpy as np
 from gradio.data_classes import ImageData
 from PIL import Image
 
+from lesion_demo.imaging.loading import open_picture, shows_several
 from lesion_demo.imaging.transforms import Picture
 
 DISPLAY_SIDE = 1024
 """Longer side, pixels, of what is sent to the browser for display."""
+BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF"})
+"""What a browser shows by itself, as Pillow calls it; the preview of any other stays empty unless we make one."""
 BROWSER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif"})
-"""Files that a browser shows by itself; the preview of any other stays empty unless we make one."""
+"""Under any other, a server calls the file something that not every browser shows, whatever it holds."""
 
 
 def unopened(payload: ImageData | None) -> str | None:
@@ -36,5 +39,13 @@ def display_copy(picture: Picture) -> Picture:
 
 
 def needs_preview(path: str) -> bool:
-    """Would a browser fail to show this file?"""
-    return Path(path).suffix.lower() not in BROWSER_SUFFIXES
+    """Would a browser fail to show the picture in this file, or show more than the first, which is all we analyse?
+
+    Its content decides, whatever its name says.
+
+    Raises:
+        ImageError: the file holds no picture.
+    """
+    with open_picture(path) as image:
+        shown = image.format in BROWSER_FORMATS and not shows_several(image)
+    return not (shown and Path(path).suffix.lower() in BROWSER_SUFFIXES)

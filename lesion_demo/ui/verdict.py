@@ -23,6 +23,8 @@ def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermosco
     scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
     if scope:
         parts.append(notice("warning scope", words.not_dermoscopic_heading, scope))
+    if analysis.first_of_several:
+        parts.append(notice("warning several", words.first_of_several_heading, words.first_of_several))
     if analysis.verdict is Outcome.NOT_ASSESSABLE:
         parts.append(_not_assessable(analysis, texts))
     else:

@@ -77,6 +77,24 @@ def test_folder_gives_a_sorted_row_per_picture_as_the_predictor_says(
     assert "20/20" in captured.err  # the progress bar
 
 
+def test_a_folder_is_searched_as_training_searches_it(
+    pictures: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    some = next(pictures.rglob("*.jpg")).read_bytes()
+    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.dcm"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        (pictures / name).write_bytes(some)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "far.jpg").write_bytes(some)
+    (pictures / "link").symlink_to(tmp_path / "linked")
+    assert score(pictures, "--out", tmp_path / "out.csv", "--checkpoint", checkpoint) == 0
+    names = [Path(row["file"]).name for row in read(tmp_path / "out.csv")]
+    assert len(names) == 21
+    assert "far.jpg" in names
+    assert "1 × .dcm" in caplog.text
+    assert "1 × mask of a lesion" in caplog.text
+
+
 def test_every_bad_input_has_its_row_and_its_reason(
     pictures: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError, LesionDemoError
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
+from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.picture_files import why_skipped
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.report import render_pdf, report_json
@@ -152,9 +153,7 @@ def _reason(error: Exception) -> str:
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    name = PurePosixPath(member.filename)
-    hidden = any(part.startswith(("__MACOSX", ".")) and part != ".." for part in name.parts)
-    return not member.is_dir() and not hidden and name.suffix.lower() in PICTURE_SUFFIXES
+    return not member.is_dir() and not why_skipped(PurePosixPath(member.filename))
 
 
 def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: OperatingPoint) -> Iterator[BatchFinding]:

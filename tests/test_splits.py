@@ -265,7 +265,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_prepare_finds_what_repeats(data: Path) -> None:
-    splits = prepare_splits([data], val_fraction=0.25, seed=0)
+    splits = prepare_splits([data], shares=Shares(0.25))
     assert [p.file for p in splits.dropped] == ["train/benign/0.png"]
     assert [p.file for p in splits.pictures if p.near_duplicate_of_train] == ["test/benign/0.jpg"]
     counts = Counter((p.split, p.label) for p in splits.pictures)
@@ -290,7 +290,7 @@ def test_corrupt_pictures_stop_or_are_left_out(data: Path) -> None:
 
 def test_split_file_gives_the_same_split_wherever_the_data_lies(data: Path, tmp_path: Path) -> None:
     (data / "train/malignant/7.png").write_bytes(b"broken")
-    splits = prepare_splits([data], val_fraction=0.25, skip_corrupt=True)
+    splits = prepare_splits([data], shares=Shares(0.25), skip_corrupt=True)
     path = tmp_path / "run" / "split.csv"
     write_split(path, splits)
     assert read_split(path, [data]).pictures == splits.pictures

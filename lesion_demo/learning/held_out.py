@@ -51,6 +51,9 @@ class Shares:
                 )
 
 
+USUAL = Shares(0.1)
+
+
 def choose_val_groups(pictures: Sequence[Picture], shares: Shares, kept: Mapping[str, str] | None = None) -> set[str]:
     """Names of the groups of training `pictures` that become validation.
 

@@ -23,7 +23,7 @@ from lesion_demo.learning.grouping import (
     in_words,
     links_between,
 )
-from lesion_demo.learning.held_out import Shares, choose_val_groups
+from lesion_demo.learning.held_out import USUAL, Shares, choose_val_groups
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,7 @@ def prepare_splits(
     roots: Sequence[Path],
     *,
     class_map: Mapping[str, str] | None = None,
-    val_fraction: float = 0.1,
-    val_fractions: Mapping[str, float] | None = None,
-    seed: int = 0,
+    shares: Shares = USUAL,
     earlier: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
     workers: int = 2,
@@ -102,7 +100,6 @@ def prepare_splits(
         DataError: a data set is not laid out as expected, pictures are corrupt (unless `skip_corrupt`), or there are
             too few to split.
     """
-    shares = Shares(val_fraction, val_fractions or {}, seed)
     pictures = scan(roots, class_map)
     shares.warn_of_strangers({picture.source for picture in pictures})
     prints = fingerprint(pictures, workers=workers)

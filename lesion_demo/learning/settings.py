@@ -119,21 +119,19 @@ def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Pi
 def differences(before: TrainConfig, now: TrainConfig) -> list[str]:
     """What `now` sets otherwise: `seed 1 instead of 0`, `stages.all.epochs 5 instead of 3`."""
     old, new = _flat(to_dict(before)), _flat(to_dict(now))
-    names = [name for name in dict.fromkeys([*new, *old]) if new.get(name) != old.get(name)]
-    return [f"{name} {_shown(new, name)} instead of {_shown(old, name)}" for name in names]
-
-
-def _shown(values: dict[str, Any], name: str) -> str:
-    return str(values[name]) if name in values else "not set"
+    # A stage that only one of them has is told by the list of stages.
+    names = [name for name in new if name in old and new[name] != old[name]]
+    return [f"{name} {new[name]} instead of {old[name]}" for name in names]
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested settings by their paths; a stage is called by its name."""
+    """Nested settings by their paths; a stage is called by its name, and their names are a setting, too."""
+    found: dict[str, Any] = {}
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         value = {str(one.get("name", number)): one for number, one in enumerate(value)}
+        found[path] = ", ".join(value)
     if not isinstance(value, dict):
         return {path: value}
-    found: dict[str, Any] = {}
     for name, one in value.items():
         found |= _flat(one, f"{path}.{name}".lstrip("."))
     return found

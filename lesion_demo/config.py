@@ -169,7 +169,8 @@ class TrainConfig:
 
     Attributes:
         init: `imagenet`, `lite2`, `none`, or the folder of a checkpoint to start from.
-        val_fraction: share of the training pictures that becomes validation where a data set has none.
+        val_fraction: share of the training pictures' groups that becomes validation where a data set has none.
+        val_fractions: pairs of a data set's name and its own share.
         source_balance: exponent a; a data set of n pictures is drawn in proportion to n**a. 1 draws every data set by
             its size, 0 all alike. Within each data set the classes are drawn alike.
         emphasis: pairs of a data set's name and a factor: training draws it so many times as often. Validation, the
@@ -204,6 +205,7 @@ class TrainConfig:
     first_share: float = 0.0
     dropout: float = 0.3
     val_fraction: float = 0.1
+    val_fractions: tuple[tuple[str, float], ...] = ()
     source_balance: float = 1.0
     emphasis: tuple[tuple[str, float], ...] = ()
     photographs: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ import datetime
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,18 @@ from lesion_demo.learning.familiarity import (
     describe_pictures,
     learn,
 )
-from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.folders import Picture, name_sources, scan
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
-from lesion_demo.learning.run_state import write_json
-from lesion_demo.learning.split_file import read_split, write_split
+from lesion_demo.learning.run_state import Start, check_run, claiming, write_json, write_start
+from lesion_demo.learning.settings import check_amount, check_settings, shares_of
+from lesion_demo.learning.split_file import read_sides, read_split, write_split
+from lesion_demo.learning.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.learning.splits import Splits, prepare_splits
 from lesion_demo.learning.training import FitResult, fit
-from lesion_demo.learning.weights import round_to_half
+from lesion_demo.learning.warm_start import NO_FOLDERS, check_first_weights
+from lesion_demo.learning.weights import WEIGHTS_FILE, round_to_half, write_weights
 from lesion_demo.shown import SPLIT_FILE as SPLIT_FILE
 from lesion_demo.shown import fingerprint
 
@@ -70,21 +74,35 @@ def train(
 
     On several processes every one takes part in training; the first alone evaluates, saves and returns the checkpoint.
 
+    A start that fails before training leaves nothing in `folder`.
+
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
+    check_settings(config)
     accelerator = make_accelerator(config)
-    with accelerator.main_process_first():  # the others read what it has written
-        splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
-    _log_to_file(folder)
-    log.info("%s", splits.summary())
-    reader = PictureReader()
-    result = fit(
-        config, splits.of("train"), splits.of("val"), folder, resume=resume, reader=reader, accelerator=accelerator
-    )
-    if not accelerator.is_main_process:
-        return None
-    return finish(config, splits, result, folder, reader)
+    with claiming(folder) if accelerator.is_main_process else nullcontext():
+        with accelerator.main_process_first():  # the others read what it has written
+            if accelerator.is_main_process:
+                check_run(folder, config, resume=resume)
+            if not resume:
+                check_first_weights(config.init, config.backbone)
+            splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+        train, val = splits.of("train"), splits.of("val")
+        check_amount(config, train, val)
+        if accelerator.is_main_process:
+            write_start(
+                folder, Start(tuple(str(Path(root).expanduser().absolute()) for root in roots), _pairs(class_map))
+            )
+        with _logging_to(folder):
+            log.info("%s", splits.summary())
+            reader = PictureReader()
+            result = fit(config, train, val, folder, resume=resume, reader=reader, accelerator=accelerator)
+            return finish(config, splits, result, folder, reader) if accelerator.is_main_process else None
+
+
+def _pairs(class_map: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((class_map or {}).items()))
 
 
 def open_splits(
@@ -95,20 +113,39 @@ def open_splits(
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
 ) -> Splits:
-    """The run's splits: those written in `folder` before, or new ones, written there."""
+    """The run's splits: those written in `folder` before, or new ones, written there with what they were made from.
+
+    Raises:
+        DataError: a data set is not usable, or those splits were made from something else.
+    """
     path = folder / SPLIT_FILE
+    before = Path(config.init) / SPLIT_FILE
+    record = SplitRecord(
+        data=tuple(name_sources(roots)),
+        class_map=_pairs(class_map),
+        val_fraction=config.val_fraction,
+        val_fractions=config.val_fractions,
+        seed=config.seed,
+        earlier=file_hash(before) if before.is_file() else "",
+    )
     if path.is_file():
-        return read_split(path, roots)
+        check_record(path, record)
+        splits = read_split(path, roots)
+        check_labels(splits, scan(roots, class_map), path)
+        return splits
+    if config.init not in NO_FOLDERS and not before.is_file():
+        log.warning("%s has no %s: what it has learnt from may be validation here.", config.init, SPLIT_FILE)
     splits = prepare_splits(
         roots,
         class_map=class_map,
-        val_fraction=config.val_fraction,
-        seed=config.seed,
+        shares=shares_of(config),
+        earlier=read_sides(before) if before.is_file() else None,
         skip_corrupt=skip_corrupt,
         workers=config.workers,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_split(path, splits)
+    write_record(path, record)
     return splits
 
 
@@ -118,6 +155,8 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     val = tuple(splits.of("val"))
     before = run_model(result.model, config.preprocess, val, title="validation, bias", reader=reader)
     correct_bias(result.model, before, balanced_weights(val, config.source_balance))
+    write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
+    log.info("The weights are saved. Should what follows fail, --resume goes on from here.")
     predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
     calibration = calibrate(predictions, val, config.source_balance, {picture.source for picture in splits.of("test")})
     evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
@@ -248,10 +287,17 @@ def describe(splits: Splits) -> dict[str, Any]:
     return described
 
 
-def _log_to_file(folder: Path) -> None:
+@contextmanager
+def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
     resume = folder / "resume"
     resume.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(resume / "train.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger("lesion_demo").addHandler(handler)
+    logger = logging.getLogger("lesion_demo")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

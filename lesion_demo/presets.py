@@ -64,6 +64,17 @@ LONG_STAGES = (
 )  # fmt: skip
 """To go on from a run of the preset `robust`: one long cycle in twice as many, smaller steps."""
 
+QUICK_STAGES = (
+    StageConfig(
+        "head", epochs=3, image_size=128, batch_size=16, train_backbone=False, head_rate=1e-3, schedule="constant"
+    ),
+    StageConfig(
+        "all", epochs=12, image_size=128, batch_size=16, backbone_rate=5e-4, head_rate=1e-3,
+        schedule="one_cycle", patience=4,
+    ),
+)  # fmt: skip
+"""For a few hundred pictures: small ones, small batches, and an epoch is as long as the data."""
+
 ROUND = TrainConfig(
     init="checkpoints/refine",
     draws=3,
@@ -97,6 +108,14 @@ PRESETS = {
         source_balance=0.5,
         photographs=("padufes20",),
         micro_batch=32,
+    ),
+    "quick": TrainConfig(
+        init="lite2",
+        stages=QUICK_STAGES,
+        preprocess=PreprocessSpec(image_size=160),
+        augment=AugmentConfig(auto_augment=0.0, ring=0.4, erasing=0.1),
+        val_fraction=0.3,
+        clip_norm=2.0,
     ),
     "refine": TrainConfig(
         init="checkpoints/cpu",

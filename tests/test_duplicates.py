@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance
 from lesion_demo.learning.duplicates import near_duplicate_pairs
 from lesion_demo.learning.fingerprints import fingerprint
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.grouping import group_pictures
+from lesion_demo.learning.grouping import group_pictures, links_between
 
 
 def lesion(seed: int, width: int = 240, height: int = 180) -> Image.Image:
@@ -146,16 +146,18 @@ def test_groups_join_pairs_content_lesions_patients_and_same_as() -> None:
         picture("9", source="b", lesion_id=""),
         picture("10"),
     ]
-    names = group_pictures(pictures, [(1, 10)])
+    names = group_pictures(pictures, links_between(pictures, [(1, 10)]))
     assert names == ["a/0", "a/0", "b/2", "a/3", "a/3", "a/5", "a/5", "a/5", "b/8", "b/9", "a/0"]
 
 
 def test_group_names_do_not_depend_on_order() -> None:
     pictures = [picture(str(index)) for index in range(6)]
     pairs = [(0, 4), (4, 5), (1, 2)]
-    forward = dict(zip([p.file for p in pictures], group_pictures(pictures, pairs), strict=True))
+    forward = dict(
+        zip([p.file for p in pictures], group_pictures(pictures, links_between(pictures, pairs)), strict=True)
+    )
     turned = [(5 - i, 5 - j) for i, j in pairs]
-    backward = group_pictures(pictures[::-1], turned)
+    backward = group_pictures(pictures[::-1], links_between(pictures[::-1], turned))
     assert [forward[p.file] for p in pictures[::-1]] == backward
 
 

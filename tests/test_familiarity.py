@@ -63,6 +63,9 @@ def test_photographs_are_told_and_hardly_any_dermoscopic_picture_is_taken_for_on
     assert taken[~val_photographs].mean() == pytest.approx(REFUSED, abs=0.01)
     too_few = np.arange(len(train)) < FEW - 1
     assert not learn(train, val, photographs=(too_few, val_photographs)).photographs(val).any()
+    every, val_every = np.ones(len(train), dtype=bool), np.ones(len(val), dtype=bool)
+    for alone in ((every, val_every), (~too_few, val_photographs), (photographs, val_every)):
+        assert learn(train, val, photographs=alone).photograph is None
 
 
 def crops(seed: int, count: int = 200) -> Crops:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lesion_demo.errors import DataError
-from lesion_demo.learning.folders import scan, scan_folder
+from lesion_demo.learning.folders import name_sources, scan, scan_folder
+from lesion_demo.learning.grouping import group_pictures, links_between
 
 SIX = ("train/benign/a.jpg", "train/malignant/b.jpg", "val/benign/c.jpg", "val/malignant/d.jpg")
 
@@ -120,6 +121,120 @@ def test_manifest_keeps_further_columns(tmp_path: Path) -> None:
 )
 def test_manifest_mistakes(tmp_path: Path, manifest: str, said: str) -> None:
     assert said in fails(make(tmp_path, ["a.jpg", "b.jpg"], manifest))
+
+
+MISSING = [
+    "NA",
+    "n/a",
+    "-",
+    "None",
+    "unknown",
+    "nan",
+    "0",
+    "",
+    " ",
+    "0.0",
+    "NULL",
+    "<NA>",
+    "#N/A",
+    "?",
+    "(missing)",
+    "--",
+]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_id_is_nobodys(tmp_path: Path, missing: str) -> None:
+    rows = [
+        f'{name}.jpg,train,{label},"{missing}",P{label}' for name, label in zip("abcd", ["nv", "mel"] * 2, strict=True)
+    ]
+    make(tmp_path, [f"{name}.jpg" for name in "abcd"], "file,split,label,lesion_id,patient_id\n" + "\n".join(rows))
+    pictures = scan_folder(tmp_path)
+    assert [p.columns["lesion_id"] for p in pictures] == [""] * 4
+    assert len(set(group_pictures(pictures, links_between(pictures, [])))) == 2
+
+
+@pytest.mark.parametrize("name", ["0017", "-1", "N1", "nana", "P0", "10", "1.0"])
+def test_an_id_that_looks_like_none_is_one(tmp_path: Path, name: str) -> None:
+    text = f"file,split,label,lesion_id\na.jpg,train,nv,{name}\nb.jpg,train,mel,{name}\n"
+    pictures = scan_folder(make(tmp_path, ["a.jpg", "b.jpg"], text))
+    assert len(set(group_pictures(pictures, links_between(pictures, [])))) == 1
+
+
+@pytest.mark.parametrize(
+    "header", ["Patient_ID", " patient_id", "PatientID", "patient id ", "PATIENT-ID", "\ufeffpatient_id"]
+)
+def test_the_header_may_be_spelt_as_people_spell_it(tmp_path: Path, header: str) -> None:
+    text = f"File, Split ,LABEL,{header}\na.jpg,train,nv,P1\nb.jpg,train,mel,P1\n"
+    pictures = scan_folder(make(tmp_path, ["a.jpg", "b.jpg"], text))
+    assert [p.columns["patient_id"] for p in pictures] == ["P1", "P1"]
+    first = scan_folder(
+        make(tmp_path / "first", ["a.jpg", "b.jpg"], f"{header},file,split,label\n,a.jpg,train,nv\nQ,b.jpg,train,mel")
+    )
+    assert [p.columns["patient_id"] for p in first] == ["", "Q"]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("patient", "column 'patient': if it tells patients apart, call it patient_id"),
+        ("Subject No", "call it patient_id"),
+        ("lesion-nr.", "call it lesion_id"),
+        ("patient_id,PatientID", "the column patient_id twice"),
+        ("Split", "the column split twice"),
+    ],
+)
+def test_a_column_that_may_be_an_id_is_not_passed_over(tmp_path: Path, header: str, said: str) -> None:
+    text = f"file,split,label,{header}\na.jpg,train,nv,1,1\nb.jpg,train,mel,2,2\n"
+    assert said in fails(make(tmp_path, ["a.jpg", "b.jpg"], text))
+
+
+def test_links_are_followed_and_every_kind_of_skipped_file_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path / "elsewhere", ["x.jpg", "deep/y.png"])
+    good = ["a.jpg", "more/b.jpg"]
+    bad = ["@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "c.dcm", "d.DCM", "e.jxl", "f_superpixels.png"]
+    bad += ["g_segmentation.png", ".Trashes/h.jpg", "notes"]
+    root = make(tmp_path / "set", [f"train/benign/{name}" for name in good + bad])
+    make(root, ["train/malignant/m.jpg", "train/loose.jpg", "holdout/benign/n.jpg"])
+    (root / "train/benign/linked").symlink_to(tmp_path / "elsewhere")
+    (root / "train/benign/linked/again").symlink_to(root / "train/benign")  # round and round
+    found = [p.file for p in scan_folder(root) if p.label == 0]
+    assert found == [f"train/benign/{name}" for name in ("a.jpg", "linked/deep/y.png", "linked/x.jpg", "more/b.jpg")]
+    counted = [
+        "2 × .dcm",
+        "1 × .jxl",
+        "2 × mask of a lesion",
+        "2 × hidden or system folder",
+        "1 × file without a suffix",
+    ]
+    counted += ["1 × hidden or system file", "1 × link to a folder that was searched already"]
+    counted += ["1 × picture outside of the class folders", "1 × folder holdout, which is no split"]
+    for said in (*counted, "To use .dcm and .jxl files, export them as JPEG or PNG first."):
+        assert said in caplog.text, said
+
+
+def test_a_class_of_dicom_files_alone_says_so(tmp_path: Path) -> None:
+    message = fails(make(tmp_path, ["train/benign/a.dcm", "train/benign/b.dcm", "train/malignant/m.jpg"]))
+    assert "2 × .dcm" in message
+    assert "export them as JPEG or PNG" in message
+
+
+def test_pictures_that_a_manifest_does_not_list_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "file,split,label\na.jpg,train,nv\nb.jpg,train,mel\n"
+    scan_folder(make(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "masks/a.png"], text))
+    assert "2 × picture that is not in manifest.csv" in caplog.text
+
+
+def test_a_link_gives_its_own_name(tmp_path: Path) -> None:
+    images = make(tmp_path / "store/images")
+    (tmp_path / "padufes20").symlink_to(images)
+    assert list(name_sources([tmp_path / "padufes20"])) == ["padufes20"]
+    assert {p.source for p in scan([tmp_path / "padufes20"])} == {"padufes20"}
+    assert list(name_sources([images / ".." / "images", images / ".."])) == ["images", "store"]
+    with pytest.raises(DataError, match="given twice"):
+        scan([images, tmp_path / "padufes20"])
 
 
 def test_manifest_that_is_not_text(tmp_path: Path) -> None:

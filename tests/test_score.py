@@ -21,7 +21,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.loading import load_picture
+from lesion_demo.imaging.loading import LoadedPicture, load_picture
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.predictor import Predictor
@@ -82,6 +82,24 @@ def test_folder_gives_a_sorted_row_per_picture_as_the_predictor_says(
     captured = capsys.readouterr()
     assert "20 scored at the operating point sensitive (threshold 0.000): 20 malignant; 0 failed" in captured.out
     assert "20/20" in captured.err  # the progress bar
+
+
+def test_a_folder_is_searched_as_training_searches_it(
+    pictures: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    some = next(pictures.rglob("*.jpg")).read_bytes()
+    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.dcm"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        (pictures / name).write_bytes(some)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "far.jpg").write_bytes(some)
+    (pictures / "link").symlink_to(tmp_path / "linked")
+    assert score(pictures, "--out", tmp_path / "out.csv", "--checkpoint", checkpoint) == 0
+    names = [Path(row["file"]).name for row in read(tmp_path / "out.csv")]
+    assert len(names) == 21
+    assert "far.jpg" in names
+    assert "1 × .dcm" in caplog.text
+    assert "1 × mask of a lesion" in caplog.text
 
 
 def test_every_bad_input_has_its_row_and_its_reason(
@@ -163,7 +181,7 @@ def test_what_was_scored_before_a_stop_is_kept(
         for last, said in ((1, f"Stopped after 0 of 20 pictures: {out} was not written."), (18, "Stopped after 16 of")):
             calls = count(1)
 
-            def read_or_stop(file: str, calls: Iterator[int] = calls, last: int = last) -> NDArray[np.uint8]:
+            def read_or_stop(file: str, calls: Iterator[int] = calls, last: int = last) -> LoadedPicture:
                 if next(calls) == last:
                     os.kill(os.getpid(), number)
                 return load_picture(file)
@@ -216,7 +234,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
 ) -> None:
     calls, predict = count(1), Predictor.predict
 
-    def read_or_fail(file: str) -> NDArray[np.uint8]:
+    def read_or_fail(file: str) -> LoadedPicture:
         if 3 <= (number := next(calls)) < 6:
             raise list(ODD.values())[number - 3]
         return load_picture(file)

@@ -11,7 +11,7 @@ from typing import Any
 
 from lesion_demo.cli.arguments import add_data
 from lesion_demo.cli.stopping import exit_code
-from lesion_demo.config import TrainConfig, from_dict
+from lesion_demo.config import PreprocessSpec, TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_folder
 from lesion_demo.presets import PRESETS
@@ -27,13 +27,12 @@ OVERRIDES = (
     "workers",
     "clip_norm",
     "weight_decay",
-    "val_fraction",
     "ema_decay",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, required=False)
+    add_data(parser, required=False)  # --resume knows them, and --promote needs none
     parser.add_argument(
         "--class-map",
         action="append",
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=CLASS",
         help="map a class folder to benign or malignant; may be repeated",
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="named configuration")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="named configuration (default: default)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="where runs are kept")
@@ -50,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="have the page show the run whatever the others scored; without --data, one that is there already",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with --run where it stopped")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with --run where it stopped; nothing else is needed"
+    )
     parser.add_argument("--stages", nargs="+", metavar="NAME", help="only these stages; 'head' freezes the backbone")
     parser.add_argument("--skip-corrupt", action="store_true", help="leave out pictures that cannot be read")
     parser.add_argument("--init", help="first weights: imagenet, lite2, none, or a checkpoint's folder")
@@ -64,7 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--ema-decay", type=float, help="evaluate and keep a moving average of the weights; 0 for none")
     parser.add_argument("--workers", type=int, help="processes that load pictures")
-    parser.add_argument("--val-fraction", type=float, help="share of training that validates where there is no val")
+    parser.add_argument(
+        "--val-fraction",
+        action="append",
+        default=[],
+        metavar="SHARE",
+        help="share of training that validates where there is no val; NAME=SHARE for one data set; may be repeated",
+    )
     parser.add_argument("--seed", type=int, help="of the split and all else that is random")
     parser.add_argument("--draws", type=int, help="another number draws other pictures with the same split")
 
@@ -73,29 +80,27 @@ def run(args: argparse.Namespace) -> int:
     """Train, print what came out, and return the exit code."""
     if args.promote:
         check_promotion(args)
-    if args.data is None:
+    if args.data is None and not args.resume:
         if args.promote:
             return show(args.out / args.run, promoting=True)
         raise DataError("Name the pictures to train on: --data DIR.")
+    from lesion_demo.learning.run_state import CONFIG_FILE
     from lesion_demo.pipeline import train
 
-    config = resolve_config(args)
-    name = args.run or f"{config.backbone}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    if args.resume and not args.run:
-        raise LesionDemoError("--resume needs --run NAME: which run is to go on?")
-    folder = args.out / name
+    if args.resume:
+        folder, config, data, class_map = resumed(args)
+    else:
+        config, data, class_map = resolve_config(args), args.data, parse_class_map(args.class_map)
+        folder = args.out / (args.run or f"{config.backbone}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     check_folder(folder, "--out")
     try:
         checkpoint = train(
-            config,
-            args.data,
-            folder,
-            class_map=parse_class_map(args.class_map),
-            skip_corrupt=args.skip_corrupt,
-            resume=args.resume,
+            config, data, folder, class_map=class_map, skip_corrupt=args.skip_corrupt, resume=args.resume
         )
     except KeyboardInterrupt as stop:
-        print(f"\nStopped. Every finished epoch is saved: go on with --resume --run {name}.")
+        went_on = (folder / CONFIG_FILE).is_file()
+        saved = f"Every finished epoch is saved: go on with --resume --run {folder.name}."
+        print(f"\nStopped. {saved if went_on else 'Training had not begun, and nothing was written.'}")
         return exit_code(stop)
     if checkpoint is not None:
         print(f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}.")
@@ -126,12 +131,49 @@ def show(folder: Path, *, promoting: bool) -> int:
     return 0
 
 
-def resolve_config(args: argparse.Namespace) -> TrainConfig:
-    """The configuration that the arguments name, with their overrides."""
-    config = PRESETS[args.preset] if args.config is None else read_config(args.config)
+def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], dict[str, str]]:
+    """Folder, configuration, data sets and class map of the run that `--resume` goes on with.
+
+    Raises:
+        LesionDemoError: there is no such run, or a flag asks for something else than it was started with.
+    """
+    from lesion_demo.learning.run_state import check_run, read_config, read_start
+
+    if not args.run:
+        raise LesionDemoError("--resume needs --run NAME: which run is to go on?")
+    folder = args.out / args.run
+    config = read_config(folder)
+    check_run(folder, resolve_config(args, config), resume=True)
+    start = read_start(folder)
+    if start is None and not args.data:
+        raise LesionDemoError(
+            f"{folder} does not tell where its data sets are: name them with --data, as at its start."
+        )
+    asked = parse_class_map(args.class_map)
+    if start is None:
+        return folder, config, args.data, asked
+    data, class_map = args.data or [Path(root) for root in start.data], dict(start.class_map)
+    if asked and asked != class_map:
+        was = " ".join(f"--class-map {name}={label}" for name, label in class_map.items()) or "none"
+        raise LesionDemoError(f"{folder} was started with another class map ({was}): leave it as it was.")
+    return folder, config, data, class_map
+
+
+def resolve_config(args: argparse.Namespace, base: TrainConfig | None = None) -> TrainConfig:
+    """The configuration that the arguments name, else `base`, else the preset `default`, with their overrides."""
+    if args.config is not None:
+        config = read_config_file(args.config)
+    else:
+        config = PRESETS[args.preset or "default"] if args.preset or base is None else base
     changes: dict[str, Any] = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
+    changes |= parse_shares(args.val_fraction, dict(config.val_fractions))
+    preprocess = config.preprocess
+    preset = args.config is None and (base is None or args.preset is not None)
+    if preset and preprocess == PreprocessSpec(preprocess.image_size):  # it says nothing but a size
+        preprocess = preprocess_of(args.init) or preprocess
     if args.image_size is not None:
-        changes["preprocess"] = replace(config.preprocess, image_size=args.image_size)
+        preprocess = replace(preprocess, image_size=args.image_size)
+    changes["preprocess"] = preprocess
     stages = config.stages
     if args.stages:
         stages = tuple(stage for stage in stages if stage.name in args.stages)
@@ -149,7 +191,33 @@ def resolve_config(args: argparse.Namespace) -> TrainConfig:
     return replace(config, stages=tuple(replace(stage, **stage_changes) for stage in stages), **changes)
 
 
-def read_config(path: Path) -> TrainConfig:
+def preprocess_of(init: str | None) -> PreprocessSpec | None:
+    """How the checkpoint in the folder `init` prepares its pictures; None if that is no checkpoint's folder."""
+    from lesion_demo.checkpoint import META_FILE, read_meta
+
+    return read_meta(Path(init)).preprocess if init and (Path(init) / META_FILE).is_file() else None
+
+
+def parse_shares(given: list[str], of_source: dict[str, float]) -> dict[str, Any]:
+    """`0.1` and `NAME=0.3` as the settings `val_fraction` and `val_fractions`, the latter beside those `of_source`."""
+    changes: dict[str, Any] = {}
+    for text in given:
+        name, equals, share = text.rpartition("=")
+        try:
+            number = float(share)
+        except ValueError as error:
+            raise DataError(
+                f"--val-fraction {text!r} is neither a share, e.g. 0.1, nor of the form NAME=0.3."
+            ) from error
+        if equals:
+            of_source = {**of_source, name: number}
+            changes["val_fractions"] = tuple(of_source.items())
+        else:
+            changes["val_fraction"] = number
+    return changes
+
+
+def read_config_file(path: Path) -> TrainConfig:
     try:
         return from_dict(TrainConfig, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:

@@ -41,7 +41,7 @@ BARE_REFUSED = 0.005
 CLOSE_UPS_REFUSED = 0.1
 """Share of close-ups of validation pictures' lesions that may be."""
 FEW = 50
-"""Training photographs, or corners of bare skin, below which what tells them apart is not learnt."""
+"""Training photographs, dermoscopic pictures or corners of bare skin, below which what tells them is not learnt."""
 AT_ONCE = 16
 """Pictures per forward pass."""
 PENALTY = 0.1
@@ -67,7 +67,7 @@ class KnownPictures:
         precision: inverse covariance, float64 [D, D].
         limit: up to this distance a picture is familiar.
         photograph: float64 [D + 1], weights and bias: above 0 a picture was taken without a dermatoscope. None where
-            there were too few such pictures to learn from.
+            there were too few such pictures to learn from, or too few others.
         bare: float64 [D + 1], likewise: above 0 a picture shows skin without a lesion.
     """
 
@@ -168,11 +168,16 @@ def learn(
     known = KnownPictures(train.mean(axis=0), LedoitWolf().fit(train).precision_, limit=np.inf)
     if crops is not None and len(crops[0].skin) >= FEW:
         known = replace(known, bare=_bare_direction(train, crops[0], val, crops[1]))
-    if photographs is not None and photographs[0].sum() >= FEW:
+    if photographs is not None and _can_be_told(*photographs):
         known = replace(known, photograph=_photograph_direction(train, photographs[0], val[~photographs[1]]))
     bare = known.bare_skin(val)
     left = max(0.0, REFUSED * len(val) - bare.sum()) / max(1, (~bare).sum())
     return replace(known, limit=float(np.quantile(known.distances(val[~bare]), 1 - left)))
+
+
+def _can_be_told(train: Bools, val: Bools) -> bool:
+    """Are there enough of both kinds to tell photographs (True) from dermoscopic pictures?"""
+    return bool(min(train.sum(), (~train).sum()) >= FEW and not val.all())
 
 
 def _photograph_direction(train: Floats, photographs: Bools, dermoscopic: Floats) -> Floats:

@@ -81,7 +81,9 @@ def _read(picture: Picture) -> tuple[str, NDArray[np.uint8] | None, str]:
         content = picture.path.read_bytes()
         content_hash = hashlib.sha256(content).hexdigest()
         pixels = load_image(content)
-    except (OSError, ImageError) as error:
+    except ImageError as error:
         return content_hash, None, str(error)
+    except OSError as error:
+        return content_hash, None, error.strerror or str(error)
     grey = Image.fromarray(pixels).convert("L")
     return content_hash, np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)), ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import os
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,11 +12,13 @@ from pathlib import Path, PurePosixPath
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES
+from lesion_demo.imaging.picture_files import is_hidden_folder, picture_files, skipped_in_words, why_skipped
+from lesion_demo.learning.manifest import MANIFEST, MANIFEST_COLUMNS, read_manifest
+
+log = logging.getLogger(__name__)
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Folder name or manifest entry, in lower case → split."""
-MANIFEST = "manifest.csv"
-MANIFEST_COLUMNS = ("file", "split", "label")
 LAYOUT = "expected train|val|test / <class> / pictures, or a manifest.csv with columns file, split, label"
 
 BENIGN_NAMES = (
@@ -42,12 +44,14 @@ class Picture:
     Attributes:
         path: where it lies, absolute.
         file: the same below the data set's folder, with forward slashes.
-        source: the data set's folder name, unique among the data sets scanned together.
+        source: the name of the data set's folder, or of the link to it that was given; unique among the data sets that
+            are scanned together.
         split: `train`, `val` or `test`.
         label: index into `lesion_demo.config.CLASSES`: 0 benign, 1 malignant.
         columns: the manifest's further columns; empty without a manifest.
         content_hash: SHA-256 of the file, hex; empty until it has been read.
         group: pictures that share it stay on one side of every split; empty until grouped.
+        reason: why it was left out; empty where it is in use.
         near_duplicate_of_train: of a test picture, or one from a `val` folder: a `train` folder holds the same picture.
     """
 
@@ -60,6 +64,7 @@ class Picture:
     content_hash: str = ""
     group: str = ""
     near_duplicate_of_train: bool = False
+    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -101,16 +106,20 @@ def scan_folder(root: Path, class_map: Mapping[str, str] | None = None) -> list[
 def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     """Source name → absolute folder. A name that comes again gets `-2`, `-3`, … in the order of `roots`.
 
+    A link gives its own name, not that of the folder it leads to.
+
     Raises:
         DataError: a folder is given twice.
     """
     sources: dict[str, Path] = {}
-    for root in (Path(root).expanduser().resolve() for root in roots):
+    for given in (Path(root).expanduser() for root in roots):
+        root = given.resolve()
         if root in sources.values():
             raise DataError(f"Data set folder {root} is given twice; name it once.")
-        name, count = root.name, 2
+        own_name = root.name if given.name in ("", "..") else given.name
+        name, count = own_name, 2
         while name in sources:
-            name, count = f"{root.name}-{count}", count + 1
+            name, count = f"{own_name}-{count}", count + 1
         sources[name] = root
     return sources
 
@@ -185,23 +194,20 @@ def _check_names(where: Path, found: Iterable[str], labels: Mapping[str, int]) -
 # --- folders ---------------------------------------------------------------------------------------------------------
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} may not be read ({error.strerror}); change its permissions or remove it.") from error
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _hidden(path.name))
+    return [path for path in _entries(folder) if path.is_dir() and not is_hidden_folder(path.name)]
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    """The picture files below `folder`, at any depth, sorted."""
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        found += [
-            Path(parent, name) for name in files if not _hidden(name) and Path(name).suffix.lower() in PICTURE_SUFFIXES
-        ]
-    return sorted(found)
+def _loose_pictures(folder: Path) -> int:
+    """How many pictures lie in `folder` itself."""
+    return sum(not why_skipped(Path(path.name)) and path.is_file() for path in _entries(folder))
 
 
 def _from_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
@@ -212,21 +218,44 @@ def _from_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Pi
         raise DataError(f"{root} holds no pictures in class folders (folders found: {found}); {LAYOUT}.")
     _check_names(root, (path.name for _, path in class_folders), labels)
     pictures: list[Picture] = []
+    skipped: Counter[str] = Counter()
     for split, folder in class_folders:
-        files = _pictures_in(folder)
-        if not files:
-            kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
-            raise DataError(f"{folder} holds no pictures ({kinds}); fill the folder or remove it.")
+        files = _class_pictures(folder, skipped)
         label = labels[_plain_name(folder.name)]
         pictures += [Picture(path, path.relative_to(root).as_posix(), source, split, label) for path in files]
+    skipped["picture outside of the class folders"] = sum(
+        map(_loose_pictures, (root, *(path for _, path in split_folders)))
+    )
+    unused = [path.name for path in _subfolders(root) if path.name.lower() not in SPLITS]
+    skipped.update(f"folder {name}, which is no split" for name in unused)
+    _log_skipped(root, skipped)
     return pictures
+
+
+def _class_pictures(folder: Path, skipped: Counter[str]) -> tuple[Path, ...]:
+    """The pictures below `folder`; what else lies there is added to `skipped`."""
+    found = picture_files(folder)
+    if found.closed:
+        raise DataError(f"{found.closed[0]} may not be read; change its permissions or remove it.")
+    if not found.pictures:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
+        raise DataError(
+            f"{folder} holds no pictures ({kinds}); fill the folder or remove it. {found.in_words()}".strip()
+        )
+    skipped.update(found.skipped)
+    return found.pictures
+
+
+def _log_skipped(root: Path, skipped: Counter[str]) -> None:
+    if +skipped:
+        log.warning("%s", skipped_in_words(root, +skipped))
 
 
 # --- manifest --------------------------------------------------------------------------------------------------------
 
 
 def _from_manifest(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
-    rows = _read_manifest(root / MANIFEST)
+    rows = read_manifest(root / MANIFEST)
     _check_names(root / MANIFEST, (row["label"] for row in rows), labels)
     pictures: list[Picture] = []
     seen: set[str] = set()
@@ -244,21 +273,9 @@ def _from_manifest(root: Path, source: str, labels: Mapping[str, int]) -> list[P
         columns = {key: value for key, value in row.items() if key not in MANIFEST_COLUMNS}
         split, label = SPLITS[row["split"].lower()], labels[_plain_name(row["label"])]
         pictures.append(Picture(path, file, source, split, label, columns))
+    found = picture_files(root)
+    unlisted = sum(path.relative_to(root).as_posix() not in seen for path in found.pictures)
+    unread = Counter(dict(found.skipped))
+    unread.pop(".csv", None)  # the manifest itself, for one
+    _log_skipped(root, unread + Counter({f"picture that is not in {MANIFEST}": unlisted}))
     return pictures
-
-
-def _read_manifest(path: Path) -> list[dict[str, str]]:
-    """The rows, every cell a stripped string.
-
-    Raises:
-        DataError: the file is not readable as UTF-8 CSV, or lacks a column.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="")
-            missing = [name for name in MANIFEST_COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} lacks the column {', '.join(missing)}; it needs file, split and label.")
-            return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} could not be read ({error}); save it as UTF-8 CSV.") from error

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from filelock import FileLock, Timeout
 
-from lesion_demo.config import TrainConfig, to_dict
+from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.files import replacing
+from lesion_demo.learning.settings import differences
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.csv"
 STATE_FILE = Path("resume") / "state.pt"
 BEST_FILE = Path("resume") / "best.safetensors"
+START_FILE = Path("resume") / "start.json"
+LOCK_FILE = Path("resume") / "lock"
 
 
 @dataclass(frozen=True)
@@ -157,17 +161,50 @@ def warn_of_same_draws(config: TrainConfig) -> None:
     path = Path(config.init) / CONFIG_FILE
     if not path.is_file():
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        same = before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise TrainingError(f"{path} is no run's configuration ({error}): repair it, or remove it.") from error
-    if same:
+    before = _read_json(path)
+    if before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws:
         log.warning(
             "The run in %s drew its pictures with the same seed and draws: from the same data this run will see the "
             "same ones in the same variants, and learn them by heart. Take another --draws.",
             config.init,
         )
+
+
+def warn_of_other_preprocess(config: TrainConfig) -> None:
+    """Say so if the run that `config` goes on from saw its pictures in another way.
+
+    Raises:
+        TrainingError: that run's configuration cannot be read.
+    """
+    path = Path(config.init) / CONFIG_FILE
+    if not path.is_file():
+        return
+    before, now = _read_json(path).get("preprocess", {}), to_dict(config.preprocess)
+    changed = [f"{name} {before[name]}, now {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
+    if changed:
+        log.warning("The run in %s prepared its pictures otherwise: %s.", config.init, "; ".join(changed))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is no run's configuration ({error}): repair it, or remove it.") from error
+    if not isinstance(values, dict):
+        raise TrainingError(f"{path} is no run's configuration (no settings in it): repair it, or remove it.")
+    return values
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration that the run in `folder` was started with; what older ones lack is as it was then.
+
+    Raises:
+        TrainingError: there is no run, or its configuration is damaged.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise TrainingError(f"Nothing to resume in {folder}: start the run without --resume.")
+    return from_dict(TrainConfig, _read_json(path))
 
 
 def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
@@ -176,15 +213,75 @@ def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
     Raises:
         TrainingError: the folder holds another run, or nothing to resume.
     """
-    path = folder / CONFIG_FILE
-    if not resume:
-        if path.exists():
-            raise TrainingError(f"{folder} already holds a run: go on with --resume, or choose another --run.")
-        return
-    if not path.is_file():
-        raise TrainingError(f"Nothing to resume in {folder}: start the run without --resume.")
-    before = json.loads(path.read_text(encoding="utf-8"))
-    now = to_dict(config)
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise TrainingError(f"{folder} was started with another {', '.join(changed)}: resume it as it was started.")
+    if resume:
+        changed = differences(read_config(folder), config)
+        if changed:
+            raise TrainingError(
+                f"{folder} was started with other settings (asked for now: {'; '.join(changed)}): leave them as they "
+                "were, or start another run."
+            )
+    elif (folder / CONFIG_FILE).exists():
+        raise TrainingError(f"{folder} already holds a run: go on with --resume, or choose another --run.")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run was started on, beside its configuration; for `--resume` on the same machine.
+
+    Attributes:
+        data: the data sets' folders, absolute.
+        class_map: pairs of a class name and the class that it is mapped to.
+    """
+
+    data: tuple[str, ...]
+    class_map: tuple[tuple[str, str], ...] = ()
+
+
+def write_start(folder: Path, start: Start) -> None:
+    write_json(folder / START_FILE, to_dict(start))
+
+
+def read_start(folder: Path) -> Start | None:
+    """What `write_start` wrote; None for a run that has none, because it is older or came from elsewhere.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    path = folder / START_FILE
+    return from_dict(Start, _read_json(path)) if path.is_file() else None
+
+
+@contextmanager
+def claiming(folder: Path) -> Iterator[None]:
+    """Hold the run in `folder` for this process; a start that fails before there is a configuration leaves nothing.
+
+    Raises:
+        TrainingError: another process holds it, or it cannot be made.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    before = set(folder.rglob("*"))
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        (folder / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise TrainingError(
+            f"Another process is training in {folder}: wait for it, stop it, or choose another --run."
+        ) from error
+    except OSError as error:
+        raise TrainingError(f"Could not make {folder} ({error.strerror}): choose another --out.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not (folder / CONFIG_FILE).exists():
+            _remove(sorted(set(folder.rglob("*")) - before, reverse=True) + missing)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Remove files, and folders that are empty by then."""
+    for path in paths:
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif not any(path.iterdir()):
+            path.rmdir()

@@ -20,21 +20,37 @@ from lesion_demo.learning.splits import CORRUPT, DROPPED, SPLIT_NAMES, Splits
 KEPT_COLUMNS = ("dx",)
 """Manifest columns that a split file keeps, empty where a data set has none."""
 SPLIT_HEADER = ("source", "file", "content_hash", "split", "label", "group", "near_duplicate_of_train", *KEPT_COLUMNS)
+REASON = "reason"
+"""A further column: why a picture was left out. Older files have none."""
+
+
+def read_sides(path: Path) -> dict[str, str]:
+    """Content hash → `train`, `val` or `test`, of the pictures in use in the split file at `path`.
+
+    Raises:
+        DataError: it is no split file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["content_hash"]: row["split"] for row in csv.DictReader(file) if row["split"] in SPLIT_NAMES}
+    except (OSError, csv.Error, KeyError, ValueError) as error:
+        raise DataError(f"{path} could not be read as a split file ({error}); restore or remove it.") from error
 
 
 def write_split(path: Path, splits: Splits) -> None:
-    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER as columns."""
+    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns."""
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SPLIT_HEADER)
+        writer.writerow((*SPLIT_HEADER, REASON))
         writer.writerows(_to_row(picture) for picture in pictures)
 
 
 def _to_row(picture: Picture) -> list[str]:
     row = [picture.source, picture.file, picture.content_hash, picture.split, CLASSES[picture.label], picture.group]
-    return [*row, str(int(picture.near_duplicate_of_train)), *(picture.columns.get(name, "") for name in KEPT_COLUMNS)]
+    kept = [picture.columns.get(name, "") for name in KEPT_COLUMNS]
+    return [*row, str(int(picture.near_duplicate_of_train)), *kept, picture.reason]
 
 
 def read_split(path: Path, roots: Sequence[Path]) -> Splits:
@@ -63,7 +79,7 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
     return Splits(
         tuple(used),
         tuple(picture for picture in pictures if picture.split == DROPPED),
-        tuple((picture, "corrupt when the split was made") for picture in pictures if picture.split == CORRUPT),
+        tuple((p, p.reason or "corrupt when the split was made") for p in pictures if p.split == CORRUPT),
     )
 
 
@@ -83,6 +99,7 @@ def _from_row(row: Mapping[str, str], sources: Mapping[str, Path], path: Path) -
         content_hash=row["content_hash"],
         group=row["group"],
         near_duplicate_of_train=row["near_duplicate_of_train"] == "1",
+        reason=row.get(REASON) or "",
     )
 
 

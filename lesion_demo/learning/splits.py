@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError
 from lesion_demo.learning.duplicates import near_duplicate_pairs
 from lesion_demo.learning.fingerprints import fingerprint
 from lesion_demo.learning.folders import Picture, scan
-from lesion_demo.learning.grouping import group_pictures
+from lesion_demo.learning.grouping import (
+    RELATIONS,
+    Link,
+    crowds_in_words,
+    explain,
+    group_pictures,
+    ids_in_words,
+    in_words,
+    links_between,
+)
+from lesion_demo.learning.held_out import USUAL, Shares, choose_val_groups
 
 logger = logging.getLogger(__name__)
 
 SPLIT_NAMES = ("train", "val", "test")
 DROPPED = "dropped"
 CORRUPT = "corrupt"
-
-Stratum = tuple[str, int]
-"""Source and label: validation takes the same share of each."""
+_CALLED = {"train": "earlier training picture", "val": "validation picture", "test": "test picture"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,8 @@ class Splits:
 
     Attributes:
         pictures: those in use; `split` is `train`, `val` or `test`.
-        dropped: training (and `val` folder) pictures left out because their group has a test (or `val` folder)
-            picture; their `split` is `dropped`.
+        dropped: pictures left out because their group has one of a side that goes before theirs, `reason` says which;
+            their `split` is `dropped`.
         corrupt: pictures that could not be decoded, with the reason; left out too; their `split` is `corrupt`.
     """
 
@@ -58,7 +64,12 @@ class Splits:
                 if any(row):
                     lines.append(f"{source:<{width}}  {split:<8}" + "".join(f"{count:>11,}" for count in row))
         if self.dropped:
-            lines.append(f"{len(self.dropped):,} pictures dropped: they repeat a test picture or one of a val folder.")
+            kinds = Counter(_kind(picture.reason) for picture in self.dropped)
+            counted = ", ".join(f"{count:,} × {kind}" for kind, count in kinds.most_common())
+            example = self.dropped[0]
+            lines.append(
+                f"{len(self.dropped):,} pictures dropped: {counted}. The first: {example.name}, {example.reason}."
+            )
         for split in ("val", "test"):
             repeats = sum(picture.near_duplicate_of_train for picture in self.of(split))
             if repeats:
@@ -68,22 +79,29 @@ class Splits:
         return "\n".join(lines)
 
 
+def _kind(reason: str) -> str:
+    """The first relation that `reason`, of a dropped picture, tells of."""
+    found = next((relation for relation in RELATIONS if reason.startswith(relation)), reason)
+    return found.removesuffix(" of").removesuffix(" as")
+
+
 def prepare_splits(
     roots: Sequence[Path],
     *,
     class_map: Mapping[str, str] | None = None,
-    val_fraction: float = 0.1,
-    seed: int = 0,
+    shares: Shares = USUAL,
+    earlier: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
     workers: int = 2,
 ) -> Splits:
-    """Scan, read, check, group and split the data sets `roots`.
+    """Scan, read, check, group and split the data sets `roots`; see `make_splits`.
 
     Raises:
         DataError: a data set is not laid out as expected, pictures are corrupt (unless `skip_corrupt`), or there are
             too few to split.
     """
     pictures = scan(roots, class_map)
+    shares.warn_of_strangers({picture.source for picture in pictures})
     prints = fingerprint(pictures, workers=workers)
     reasons = dict(prints.corrupt)
     if reasons and not skip_corrupt:
@@ -92,8 +110,8 @@ def prepare_splits(
     pictures = [replace(p, content_hash=content) for p, content in zip(pictures, prints.content_hashes, strict=True)]
     logger.info("Looking for near-duplicates among %d pictures.", len(sound))
     pairs = near_duplicate_pairs(prints.subset(sound))
-    splits = make_splits([pictures[index] for index in sound], pairs, val_fraction=val_fraction, seed=seed)
-    corrupt = tuple((replace(pictures[index], split=CORRUPT), reason) for index, reason in prints.corrupt)
+    splits = make_splits([pictures[index] for index in sound], pairs, shares, earlier=earlier)
+    corrupt = tuple((replace(pictures[i], split=CORRUPT, reason=reason), reason) for i, reason in prints.corrupt)
     return replace(splits, corrupt=corrupt)
 
 
@@ -107,38 +125,76 @@ def _corrupt_message(corrupt: Sequence[tuple[Picture, str]]) -> str:
 
 
 def make_splits(
-    pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]], *, val_fraction: float, seed: int
+    pictures: Sequence[Picture],
+    pairs: Iterable[tuple[int, int]],
+    shares: Shares,
+    *,
+    earlier: Mapping[str, str] | None = None,
 ) -> Splits:
-    """Group `pictures`, drop what repeats a held-out picture, and draw validation where a source has none.
+    """Group `pictures`, drop what repeats a held-out picture, and choose validation where a source has none.
 
-    Validation takes `val_fraction` of the training pictures of each (source, label), by whole groups. Training
-    pictures in a group with a test picture, or with one from a `val` folder, are dropped, whatever their source; a
-    `val` folder's pictures in a group with a test picture are dropped too.
+    Validation takes about its share of every data set, by whole groups, see `choose_val_groups`. Training pictures in
+    a group with a test picture, or with one from a `val` folder, are dropped, whatever their source; a `val` folder's
+    pictures in a group with a test picture are dropped too.
 
     Args:
-        pictures: as scanned, `content_hash` filled in.
+        pictures: as scanned, data set by data set, `content_hash` filled in.
         pairs: indices of near-duplicates (see `near_duplicate_pairs`).
-        val_fraction: above 0, below 1.
-        seed: the same seed and pictures give the same split, whatever the order of the sources.
+        earlier: content hash → `train`, `val` or `test`, of the run whose weights this one starts from: what that was
+            trained on is never held out, with its whole group, and what it held out stays so.
 
     Raises:
         DataError: a class cannot have at least one training and one validation picture.
     """
-    if not 0 < val_fraction < 1:
-        raise DataError(f"The validation share is {val_fraction}; choose one above 0 and below 1, e.g. 0.1.")
     pairs = list(pairs)
-    groups = group_pictures(pictures, pairs)
+    links = links_between(pictures, pairs)
     repeats = _repeats_of_train(pictures, pairs)
     _warn_of_contradictions(pictures, pairs)
-    pictures = [
+    for line in ids_in_words(pictures):
+        logger.info("%s", line)
+    for line in crowds_in_words(pictures):
+        logger.warning("%s", line)
+    grouped = [
         replace(p, group=group, near_duplicate_of_train=index in repeats)
-        for index, (p, group) in enumerate(zip(pictures, groups, strict=True))
+        for index, (p, group) in enumerate(zip(pictures, group_pictures(pictures, links), strict=True))
     ]
-    kept, dropped = _drop_repeats(pictures)
-    chosen = _choose_val_groups(kept, val_fraction, seed)
-    placed = tuple(replace(p, split="val") if p.split == "train" and p.group in chosen else p for p in kept)
-    _check_classes(placed)
-    return Splits(placed, tuple(dropped))
+    placed, sides = _place_as_before(grouped, links, earlier or {})
+    placed = _drop_repeats(placed, links)
+    used = [picture for picture in placed if picture.split != DROPPED]
+    chosen = choose_val_groups(used, shares, sides)
+    used = [replace(p, split="val") if p.split == "train" and p.group in chosen else p for p in used]
+    _check_classes(used)
+    return Splits(tuple(used), tuple(picture for picture in placed if picture.split == DROPPED))
+
+
+def _place_as_before(
+    pictures: Sequence[Picture], links: Sequence[Link], earlier: Mapping[str, str]
+) -> tuple[list[Picture], dict[str, str]]:
+    """`pictures` with their `earlier` test pictures in test again, and the groups whose side is decided by it.
+
+    Test and `val` folder pictures of a group that was trained on are dropped.
+    """
+    before = {index: earlier[p.content_hash] for index, p in enumerate(pictures) if p.content_hash in earlier}
+    trained = {pictures[index].group for index, side in before.items() if side == "train"}
+    validated = {pictures[index].group for index, side in before.items() if side == "val"} - trained
+    ways = explain(links, [index for index, side in before.items() if side == "train"])
+    placed: list[Picture] = []
+    for index, picture in enumerate(pictures):
+        if picture.group in trained and picture.split != "train":
+            own = "a training picture of the checkpoint that this run starts from"
+            reason = in_words(ways[index], pictures, _CALLED["train"]) if index in ways else own
+            picture = replace(picture, split=DROPPED, reason=reason)
+        elif picture.group not in trained and before.get(index) == "test":
+            picture = replace(picture, split="test")
+        placed.append(picture)
+    if before:
+        counts = Counter(before.values())
+        logger.info(
+            "The checkpoint that this run starts from knows %d of these pictures: %s. They stay on their sides.",
+            len(before),
+            ", ".join(f"{counts[name]:,} {name}" for name in SPLIT_NAMES),
+        )
+    return placed, dict.fromkeys(validated, "val") | dict.fromkeys(trained, "train")
 
 
 def _repeats_of_train(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> set[int]:
@@ -160,100 +216,20 @@ def _warn_of_contradictions(pictures: Sequence[Picture], pairs: Iterable[tuple[i
         )
 
 
-def _drop_repeats(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """Pictures kept and dropped: in a group, test outranks val, and val outranks train."""
-    rank = {split: index for index, split in enumerate(SPLIT_NAMES)}
+def _drop_repeats(pictures: Sequence[Picture], links: Sequence[Link]) -> list[Picture]:
+    """`pictures`, of which some are dropped: in a group, test outranks val, and val outranks train."""
+    rank = {split: index for index, split in enumerate((DROPPED, *SPLIT_NAMES))}
     highest: dict[str, int] = {}
     for picture in pictures:
         highest[picture.group] = max(highest.get(picture.group, 0), rank[picture.split])
-    kept: list[Picture] = []
-    dropped: list[Picture] = []
-    for picture in pictures:
-        if rank[picture.split] == highest[picture.group]:
-            kept.append(picture)
-        else:
-            dropped.append(replace(picture, split=DROPPED))
-    return kept, dropped
-
-
-def _choose_val_groups(pictures: Sequence[Picture], val_fraction: float, seed: int) -> set[str]:
-    """Names of the groups that become validation, out of the sources that bring no `val` folder."""
-    has_val = {picture.source for picture in pictures if picture.split == "val"}
-    groups: dict[str, Counter[Stratum]] = defaultdict(Counter)
-    fixed: set[str] = set()
-    for picture in pictures:
-        if picture.split != "train":
-            continue
-        groups[picture.group][picture.source, picture.label] += 1
-        if picture.source in has_val:
-            fixed.add(picture.group)
-    sizes = sum((Counter(counts) for counts in groups.values()), Counter[Stratum]())
-    targets = {
-        stratum: min(n - 1, max(1, round(val_fraction * n)))  # at least one to either side
-        for stratum, n in sizes.items()
-        if stratum[0] not in has_val
-    }
-    names = sorted(name for name in groups if name not in fixed)
-    order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
-    chosen = _draw_alike(order, groups, val_fraction, seed)
-    chosen = _fill_up(order, groups, targets, chosen)
-    return _every_class(order, groups, chosen, {picture.label for picture in pictures if picture.split == "val"})
-
-
-def _draw_alike(
-    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], val_fraction: float, seed: int
-) -> set[str]:
-    """Out of every kind of group that is more than one picture, `val_fraction`: repeats are as common in val."""
-    kinds: dict[tuple[tuple[Stratum, int], ...], list[str]] = defaultdict(list)
-    for name in order:
-        if groups[name].total() > 1:
-            kinds[tuple(sorted(groups[name].items()))].append(name)
-    generator = np.random.default_rng([seed, 1])
-    chosen: set[str] = set()
-    for _, names in sorted(kinds.items()):
-        # Rounded up or down at random, so that rare kinds of groups have their chance too.
-        chosen.update(names[: int(val_fraction * len(names) + generator.random())])
-    return chosen
-
-
-def _fill_up(
-    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], targets: Mapping[Stratum, int], chosen: set[str]
-) -> set[str]:
-    """`chosen` and further groups, or fewer, so that every stratum comes as near its target as its groups allow."""
-    missing = Counter(targets)
-    for name in chosen:
-        missing.subtract(groups[name])
-    by_size = sorted(order, key=lambda name: groups[name].total())  # a stable sort: seeded order among equals
-    result = set(chosen)
-    for name in (name for name in reversed(by_size) if name in chosen):
-        if all(missing[stratum] <= -count for stratum, count in groups[name].items()):
-            result.remove(name)
-            missing.update(groups[name])
-    for name in (name for name in by_size if name not in chosen):
-        if all(2 * missing[stratum] >= count for stratum, count in groups[name].items()):
-            result.add(name)
-            missing.subtract(groups[name])
-    return result
-
-
-def _every_class(
-    order: Sequence[str], groups: Mapping[str, Counter[Stratum]], chosen: set[str], in_val: set[int]
-) -> set[str]:
-    """`chosen`, with a class's smallest group moved to the side that has none of that class, if the other has more.
-
-    `in_val` are the classes that `val` folders bring.
-    """
-    result = set(chosen)
-    for label in range(len(CLASSES)):
-        of_class = [name for name in order if any(label == other for _, other in groups[name])]
-        if len(of_class) < 2:
-            continue
-        smallest = min(of_class, key=lambda name: groups[name].total())
-        taken = result.intersection(of_class)
-        if not taken and label not in in_val:
-            result.add(smallest)
-        elif len(taken) == len(of_class):
-            result.remove(smallest)
+    stays = [rank[picture.split] in (0, highest[picture.group]) for picture in pictures]
+    held = [index for index, p in enumerate(pictures) if stays[index] and p.split in ("val", "test")]
+    ways = explain(links, held)
+    result = list(pictures)
+    for index in (index for index, stay in enumerate(stays) if not stay):
+        target = pictures[ways[index][-1][1]]
+        reason = in_words(ways[index], pictures, _CALLED[target.split])
+        result[index] = replace(pictures[index], split=DROPPED, reason=reason)
     return result
 
 

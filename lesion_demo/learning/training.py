@@ -40,13 +40,15 @@ from lesion_demo.learning.run_state import (
     Progress,
     check_run,
     save_state,
+    warn_of_other_preprocess,
     warn_of_same_draws,
     write_json,
 )
 from lesion_demo.learning.schedule import make_optimizer, set_rates
+from lesion_demo.learning.settings import check_settings
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
-from lesion_demo.learning.warm_start import blend, blend_with_first, check_blends
+from lesion_demo.learning.warm_start import blend, blend_with_first
 from lesion_demo.learning.weights import read_weights
 
 log = logging.getLogger(__name__)
@@ -78,12 +80,13 @@ def fit(
         TrainingError: a setting makes no sense, the folder holds another run, the first weights cannot be had, the
             loss became NaN, …
     """
-    check_blends(config.init, first_share=config.first_share, last_share=config.last_share)
+    check_settings(config)
     check_emphasis(dict(config.emphasis), train)
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
         warn_of_same_draws(config)
+        warn_of_other_preprocess(config)
         devices = (accelerator.num_processes, accelerator.device.type, accelerator.mixed_precision)
         log.info("Processes: %d on %s, mixed precision: %s.", *devices)
     accelerator.wait_for_everyone()

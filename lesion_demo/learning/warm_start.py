@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lesion_demo.errors import TrainingError
-from lesion_demo.learning.model import head_layer, head_name
+from lesion_demo.learning.model import build_model, head_layer, head_name
 from lesion_demo.learning.warm_start_lite2 import carry_over_lite2, lite2_weights
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into
 
@@ -75,6 +75,19 @@ def blend(model: nn.Module, other: Mapping[str, Tensor], share: float) -> None:
     )
 
 
+def check_first_weights(init: str, backbone: str) -> None:
+    """See that the first weights can be had, before pictures are read: downloads them if that is where they are.
+
+    Raises:
+        TrainingError, CheckpointError: as `initialise`.
+    """
+    if init == "lite2":
+        _check_lite2(backbone)
+        lite2_weights()
+    else:
+        initialise(build_model(backbone), init, backbone=backbone)
+
+
 def check_blends(init: str, *, first_share: float, last_share: float) -> None:
     """Before hours of training.
 
@@ -119,14 +132,18 @@ def load_backbone(model: nn.Module, source: dict[str, Tensor]) -> None:
 
 
 def _start_from_lite2(model: nn.Module, backbone: str, calibration: Iterable[Tensor] | None, seed: int) -> None:
-    if backbone != "efficientnet_b3":
-        raise TrainingError(f"--init lite2 fits efficientnet_b3 only, not {backbone}; use --init imagenet or none.")
+    _check_lite2(backbone)
     if calibration is None:
         raise TrainingError("--init lite2 needs training pictures to set the batch norms by: pass `calibration`.")
     generator = torch.Generator().manual_seed(seed)
     carry_over_lite2(model, lite2_weights(), generator=generator)
     calibrate_batch_norms(model, calibration)
     shrink_head(model, generator)
+
+
+def _check_lite2(backbone: str) -> None:
+    if backbone != "efficientnet_b3":
+        raise TrainingError(f"--init lite2 fits efficientnet_b3 only, not {backbone}; use --init imagenet or none.")
 
 
 def shrink_head(model: nn.Module, generator: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, LesionDemoError, reason
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES
+from lesion_demo.imaging.picture_files import why_skipped
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.labels import distinct_labels
@@ -160,9 +160,7 @@ def _reason(error: Exception) -> str:
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    name = PurePosixPath(member.filename)
-    hidden = any(part.startswith(("__MACOSX", ".")) and part != ".." for part in name.parts)
-    return not member.is_dir() and not hidden and name.suffix.lower() in PICTURE_SUFFIXES
+    return not member.is_dir() and not why_skipped(PurePosixPath(member.filename))
 
 
 def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: OperatingPoint) -> Iterator[BatchFinding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, ImageError, reason
-from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_picture
+from lesion_demo.imaging.loading import load_picture
+from lesion_demo.imaging.picture_files import picture_files
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
 from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import BATCH_SIZE, Predictor
 from lesion_demo.serving.table import CsvRow
+
+log = logging.getLogger(__name__)
 
 
 def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> Iterator[CsvRow]:
@@ -51,10 +54,10 @@ def find_files(paths: Sequence[str]) -> list[str]:
 
 def _pictures_below(folder: str) -> list[str]:
     """The pictures in `folder` and below, and the folders in it that may not be read."""
-    found: list[str] = []
-    for place, _, names in os.walk(folder, onerror=lambda error: found.append(str(error.filename))):
-        found.extend(str(Path(place, name)) for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES)
-    return sorted(found)
+    found = picture_files(Path(folder))
+    if found.skipped:
+        log.warning("%s", found.in_words())
+    return sorted(map(str, (*found.pictures, *found.closed)))
 
 
 def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:

@@ -23,6 +23,8 @@ CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.csv"
 STATE_FILE = Path("resume") / "state.pt"
 BEST_FILE = Path("resume") / "best.safetensors"
+AFTER = Path("resume") / "after"
+"""Holds a folder for each finished stage, with its weights."""
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,13 @@ class StageConfig:
         train_backbone: False freezes every layer but the head, batch-norm statistics included.
         frozen_blocks: with `train_backbone`, how many leading feature blocks stay frozen all the same.
         backbone_rate, head_rate: peak learning rates.
-        schedule: `constant`, `cosine` (from the peak to zero) or `one_cycle` (up over the first quarter, then cosine).
+        schedule: `constant`, `cosine` (from the peak to `floor`) or `one_cycle` (first a quarter upwards, then cosine).
+        floor: share (0–1) of the peak rates that the stage ends with, so that the next goes on where this one stopped.
         image_size: side of the training crops, pixels.
         batch_size: pictures per optimiser step, over all processes.
         epoch_pictures: pictures drawn per epoch; None draws as many as the training split holds.
         patience: stop when validation ROC-AUC has not improved by `min_improvement` for this many epochs; None never.
+        augment, emphasis: in place of the run's; None keeps those.
     """
 
     name: str
@@ -152,11 +154,14 @@ class StageConfig:
     backbone_rate: float = 1e-4
     head_rate: float = 5e-4
     schedule: str = "cosine"
+    floor: float = 0.0
     image_size: int = 300
     batch_size: int = 256
     epoch_pictures: int | None = None
     patience: int | None = None
     min_improvement: float = 1e-4
+    augment: AugmentConfig | None = None
+    emphasis: tuple[tuple[str, float], ...] | None = None
 
 
 HEAD_STAGE = StageConfig("head", epochs=3, train_backbone=False, schedule="constant")

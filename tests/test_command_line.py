@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lesion_demo.__main__ import main
-from lesion_demo.cli.train import parse_class_map
+from lesion_demo.cli.train import add_arguments, parse_class_map, resolve_config
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.gallery import PROJECT
@@ -135,6 +136,23 @@ def test_a_configuration_survives_json(name: str) -> None:
     assert from_dict(TrainConfig, to_dict(PRESETS[name])) == PRESETS[name]
     with pytest.raises(LesionDemoError, match="no setting sed"):
         from_dict(TrainConfig, {"sed": 1})
+
+
+@pytest.mark.parametrize("name", ["cpu", "refine", "round", "robust", "long"])
+def test_a_retired_preset_names_its_successor(
+    name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--preset clinics" in failure(train(data, tmp_path, "--preset", name), capsys)
+
+
+def test_a_run_can_be_lengthened(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--data", "x", "--preset", "clinics", "--length", "2"])
+    assert {stage.epoch_pictures for stage in resolve_config(args).stages} == {20_000}
+    assert "draws all there are" in failure(train(data, tmp_path, "--length", "2"), capsys)
+    assert "above 0" in failure(train(data, tmp_path, "--preset", "clinics", "--length", "0"), capsys)
+    assert "no preset 'clinic'" in failure(train(data, tmp_path, "--preset", "clinic"), capsys)
 
 
 def test_the_default_preset_is_the_published_recipe() -> None:

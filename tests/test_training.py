@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import subprocess
 import sys
@@ -18,16 +19,17 @@ from torch import nn
 
 from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
-from lesion_demo.config import StageConfig, TrainConfig, to_dict
+from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.imaging.phantom import write_phantom_dataset
+from lesion_demo.imaging.transforms import train_transform
 from lesion_demo.learning import training
-from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.dataset import PictureReader, balanced_weights
 from lesion_demo.learning.estimate import in_words
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import build_model, head_name
-from lesion_demo.learning.run_state import load_state, save_state, warn_of_same_draws, write_json
+from lesion_demo.learning.run_state import AFTER, load_state, save_state, warn_of_same_draws, write_json
 from lesion_demo.learning.schedule import rate_factor
 from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
 from lesion_demo.presets import PRESETS
@@ -224,13 +226,57 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
         warn_of_same_draws(going_on)
 
 
-def test_no_preset_draws_what_those_before_it_drew() -> None:
-    chain = [PRESETS["long"]]
-    while chain[-1].init.startswith("checkpoints/"):
-        chain.append(PRESETS[Path(chain[-1].init).name])
-    assert len(chain) == 5
-    assert len({config.seed + config.draws for config in chain}) == len(chain)
-    assert {config.seed for config in chain} == {0}  # another seed is another split: validation would be seen pictures
+def test_a_stage_brings_its_own_augmentation_and_emphasis(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    own = AugmentConfig(ring=1.0)
+    first, *rest = tiny_config.stages
+    drawn: list[tuple[AugmentConfig, dict[str, float]]] = []
+
+    def note(spec: object, augment: AugmentConfig, size: int) -> object:
+        drawn.append((augment, {}))
+        return train_transform(spec, augment, size)  # type: ignore[arg-type]
+
+    def weigh(of: object, balance: float = 1.0, emphasis: dict[str, float] | None = None) -> object:
+        drawn[-1:] = [(augment, dict(emphasis or {})) for augment, _ in drawn[-1:]]
+        return balanced_weights(of, balance, emphasis)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "train_transform", note)
+    monkeypatch.setattr(training, "balanced_weights", weigh)
+    source = train[0].source
+    stages = (replace(first, epochs=1, augment=own, emphasis=((source, 3.0),)), *(replace(s, epochs=1) for s in rest))
+    training.fit(replace(tiny_config, stages=stages), train, val, tmp_path / "run")
+    assert drawn[0] == (own, {source: 3.0})
+    assert drawn[1:] == [(tiny_config.augment, {})] * len(rest)
+
+
+def test_every_stage_leaves_weights_to_go_on_from(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
+    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
+    training.fit(tiny_config, train, val, tmp_path / "run")
+    first, second = (tmp_path / "run" / AFTER / stage.name for stage in tiny_config.stages)
+    assert read_weights(second / "model.safetensors").keys() == read_weights(first / "model.safetensors").keys()
+    stage = replace(tiny_config.stages[0], epochs=1)
+    going_on = replace(tiny_config, init=str(first), stages=(stage,), draws=1)
+    training.fit(going_on, train, val, tmp_path / "next")
+
+
+def test_a_descent_ends_at_its_floor() -> None:
+    for schedule in ("cosine", "one_cycle"):
+        factors = [rate_factor(schedule, done / 20, 0.4) for done in range(21)]
+        assert max(factors) == pytest.approx(1.0)
+        assert factors[-1] == pytest.approx(0.4)
+        assert factors[-5:] == sorted(factors[-5:], reverse=True)
+        assert rate_factor(schedule, 1.0) == pytest.approx(0.0)
+
+
+def test_the_stages_of_clinics_are_one_descent() -> None:
+    stages = PRESETS["clinics"].stages
+    for before, after in itertools.pairwise(stages):
+        assert after.backbone_rate == pytest.approx(before.backbone_rate * before.floor)
+        assert after.image_size > before.image_size
+    assert stages[-1].floor == 0
+    assert sum(stage.epochs * (stage.epoch_pictures or 0) for stage in stages) == 300_000
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(

@@ -11,10 +11,10 @@ from typing import Any
 
 from lesion_demo.cli.arguments import add_data
 from lesion_demo.cli.stopping import exit_code
-from lesion_demo.config import PreprocessSpec, TrainConfig, from_dict
+from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_folder
-from lesion_demo.presets import PRESETS
+from lesion_demo.presets import PRESETS, RETIRED
 
 HELP = "train on image folders and leave a tuned checkpoint"
 OVERRIDES = (
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=CLASS",
         help="map a class folder to benign or malignant; may be repeated",
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="named configuration (default: default)")
+    names = ", ".join(sorted(PRESETS))
+    parser.add_argument("--preset", help=f"named configuration, one of {names} (default: default)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="where runs are kept")
@@ -57,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", help="first weights: imagenet, lite2, none, or a checkpoint's folder")
     parser.add_argument("--backbone", help="a torchvision classification network")
     parser.add_argument("--epochs", type=int, help="at most this many epochs in every stage")
+    parser.add_argument(
+        "--length", type=float, default=1.0, metavar="FACTOR", help="draw so many times as many pictures in each epoch"
+    )
     parser.add_argument("--batch-size", type=int, help="pictures per optimiser step")
     parser.add_argument("--micro-batch", type=int, help="pictures per forward pass; gradients accumulate")
     parser.add_argument("--image-size", type=int, help="side of the network's input, pixels, in every stage")
@@ -164,7 +168,7 @@ def resolve_config(args: argparse.Namespace, base: TrainConfig | None = None) ->
     if args.config is not None:
         config = read_config_file(args.config)
     else:
-        config = PRESETS[args.preset or "default"] if args.preset or base is None else base
+        config = find_preset(args.preset or "default") if args.preset or base is None else base
     changes: dict[str, Any] = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
     changes |= parse_shares(args.val_fraction, dict(config.val_fractions))
     preprocess = config.preprocess
@@ -188,7 +192,33 @@ def resolve_config(args: argparse.Namespace, base: TrainConfig | None = None) ->
         )
         if value is not None
     }  # fmt: skip
-    return replace(config, stages=tuple(replace(stage, **stage_changes) for stage in stages), **changes)
+    stages = tuple(_lengthened(replace(stage, **stage_changes), args.length) for stage in stages)
+    return replace(config, stages=stages, **changes)
+
+
+def _lengthened(stage: StageConfig, factor: float) -> StageConfig:
+    if factor == 1:
+        return stage
+    if not factor > 0:
+        raise LesionDemoError(f"--length {factor} draws no pictures; choose a number above 0.")
+    if stage.epoch_pictures is None:
+        raise LesionDemoError(f"--length needs a number of pictures per epoch; stage {stage.name} draws all there are.")
+    return replace(stage, epoch_pictures=max(1, round(stage.epoch_pictures * factor)))
+
+
+def find_preset(name: str) -> TrainConfig:
+    """The configuration called `name`.
+
+    Raises:
+        LesionDemoError: there is none, or none any more.
+    """
+    if name in RETIRED:
+        raise LesionDemoError(
+            f"The preset {name!r} no longer exists: 'clinics' trains in one run what took five. Use --preset clinics."
+        )
+    if name not in PRESETS:
+        raise LesionDemoError(f"There is no preset {name!r}; choose one of {', '.join(sorted(PRESETS))}.")
+    return PRESETS[name]
 
 
 def preprocess_of(init: str | None) -> PreprocessSpec | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ class PictureReader:
 
     def cache(self, pictures: Sequence[Picture], *, workers: int = 2) -> bool:
         """Decode `pictures` into memory if they fit (see CACHE_SHARE); says whether they did."""
-        if not pictures or _estimated_bytes(pictures) > CACHE_SHARE * free_memory():
+        if not pictures or _estimated_bytes(pictures) > CACHE_SHARE * free_memory() / local_processes():
             return False
         with ThreadPoolExecutor(max(1, workers)) as pool:
             arrays = pool.map(lambda picture: load_image(picture.path), pictures)
@@ -66,6 +67,11 @@ def free_memory() -> float:
         return float(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         return 4e9
+
+
+def local_processes() -> int:
+    """How many processes train on this machine, each with a cache of its own; torchrun and accelerate say."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 class LesionDataset(Dataset[Sample]):

@@ -27,6 +27,8 @@ STATE_FILE = Path("resume") / "state.pt"
 BEST_FILE = Path("resume") / "best.safetensors"
 START_FILE = Path("resume") / "start.json"
 LOCK_FILE = Path("resume") / "lock"
+AFTER = Path("resume") / "after"
+"""Holds a folder for each finished stage, with its weights."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from lesion_demo.errors import TrainingError
 from lesion_demo.learning.model import backbone_parameters, head_parameters
 
 
-def rate_factor(schedule: str, done: float) -> float:
-    """Share of the peak learning rate (0–1) when the share `done` (0–1) of a stage is behind.
+def rate_factor(schedule: str, done: float, floor: float = 0.0) -> float:
+    """Share of the peak learning rate (0–1) when the share `done` (0–1) of a stage is behind, and `floor` at its end.
 
     Raises:
         TrainingError: no such schedule.
@@ -21,11 +21,16 @@ def rate_factor(schedule: str, done: float) -> float:
     if schedule == "constant":
         return 1.0
     if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
+        return _descent(done, floor)
     if schedule == "one_cycle":  # Smith & Topin 2018, arXiv 1708.07120
         rise = 0.25
-        return 0.04 + 0.96 * done / rise if done < rise else 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+        return 0.04 + 0.96 * done / rise if done < rise else _descent((done - rise) / (1 - rise), floor)
     raise TrainingError(f"Learning-rate schedule {schedule!r} is unknown: use constant, cosine or one_cycle.")
+
+
+def _descent(done: float, floor: float) -> float:
+    """From 1 to `floor` along half a cosine."""
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def make_optimizer(net: nn.Module, stage: StageConfig, weight_decay: float) -> torch.optim.Optimizer:
@@ -41,4 +46,4 @@ def make_optimizer(net: nn.Module, stage: StageConfig, weight_decay: float) -> t
 def set_rates(optimizer: torch.optim.Optimizer, stage: StageConfig, done: float) -> None:
     """Set every group's learning rate for when the share `done` (0–1) of the stage is behind."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * rate_factor(stage.schedule, done)
+        group["lr"] = group["peak"] * rate_factor(stage.schedule, done, stage.floor)

@@ -35,6 +35,7 @@ from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import set_train_mode, set_trainable
 from lesion_demo.learning.run_state import (
+    AFTER,
     BEST_FILE,
     CONFIG_FILE,
     Progress,
@@ -49,7 +50,7 @@ from lesion_demo.learning.settings import check_settings
 from lesion_demo.learning.trainer import Trainer, start
 from lesion_demo.learning.validation import RING_PICTURES, record, validate
 from lesion_demo.learning.warm_start import blend, blend_with_first
-from lesion_demo.learning.weights import read_weights
+from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, write_weights
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ def fit(
             loss became NaN, …
     """
     check_settings(config)
-    check_emphasis(dict(config.emphasis), train)
+    for stage in config.stages:
+        check_emphasis(emphasis_in(stage, config), train)
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
@@ -122,6 +124,9 @@ def fit(
 def _next_stage(trainer: Trainer) -> None:
     stages, progress = trainer.config.stages, trainer.progress
     size = stages[progress.stage].image_size
+    if trainer.accelerator.is_main_process:  # for --init, should the run's folder be lost
+        after = trainer.folder / AFTER / stages[progress.stage].name
+        write_weights(after / WEIGHTS_FILE, trainer.evaluated.state_dict(), half=True)
     progress.next_stage()
     if progress.stage < len(stages) and stages[progress.stage].image_size != size:
         progress.best_auc = float("-inf")  # what was judged on smaller pictures does not compete
@@ -220,15 +225,20 @@ def _train_epoch(
 
 def _epoch_loader(trainer: Trainer, stage: StageConfig) -> DataLoader[Sample]:
     config = trainer.config
-    transform = train_transform(config.preprocess, config.augment, stage.image_size)
+    transform = train_transform(config.preprocess, stage.augment or config.augment, stage.image_size)
     return train_loader(
         LesionDataset(trainer.train, transform, trainer.reader),
-        balanced_weights(trainer.train, config.source_balance, dict(config.emphasis)),
+        balanced_weights(trainer.train, config.source_balance, emphasis_in(stage, config)),
         count=stage.epoch_pictures or len(trainer.train),
         batch=micro_batch(config, stage, trainer.accelerator),
         workers=config.workers,
         seed=trainer.draw_seed(),
     )
+
+
+def emphasis_in(stage: StageConfig, config: TrainConfig) -> dict[str, float]:
+    """How many times as often `stage` draws a data set, by its name."""
+    return dict(config.emphasis if stage.emphasis is None else stage.emphasis)
 
 
 def _check_finite(loss: Tensor, trainer: Trainer) -> None:

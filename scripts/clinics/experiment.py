@@ -51,5 +51,8 @@ EXPERIMENTS = {
     "diagnoses": replace(PLAIN, title="diagnoses learnt beside", diagnoses=0.5),
     "risk_variance": replace(PLAIN, title="variance of risks punished", risk_variance=1.0),
     "worst_group": replace(PLAIN, title="worst group of looks and classes first", worst_group=0.02),
+    "together": replace(
+        PLAIN, title="light made grey, diagnoses, lesions on other skin", even_light=True, diagnoses=0.5, transplant=0.4
+    ),
 }
 """By the name of their folder."""

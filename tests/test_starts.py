@@ -271,7 +271,7 @@ def test_resume_needs_nothing_but_the_name(asked: dict[str, Any], stopped: tuple
     [
         (["--seed", "1"], "seed 1 instead of 7"),
         (["--epochs", "2"], "stages.head.epochs 2 instead of 3; stages.all.epochs 2 instead of 12"),
-        (["--preset", "cpu"], "seed 0 instead of 7"),
+        (["--preset", "clinics"], "seed 0 instead of 7"),
         (["--val-fraction", "data=0.4"], "val_fractions [['data', 0.4]] instead of []"),
         (["--class-map", "group1=malignant"], "another class map (--class-map group1=benign)"),
     ],

@@ -43,7 +43,7 @@ class Result:
 
 
 def usable(pictures: Iterable[Picture], roots: Sequence[Path], left_out: str) -> list[Picture]:
-    """Training pictures without the clinic `left_out`, in melanoma10k too; validation of the others; all of the clinic."""
+    """Training and validation pictures without the clinic `left_out`, and all of that as the split `unseen`."""
     same = set()
     for root in roots:
         table = root / "clinics.csv"
@@ -57,11 +57,7 @@ def usable(pictures: Iterable[Picture], roots: Sequence[Path], left_out: str) ->
 
 def part(pictures: Sequence[Picture], store: Store, splits: Sequence[str]) -> tuple[list[Picture], Store]:
     chosen = [index for index, picture in enumerate(pictures) if picture.split in splits]
-    kept = Store(
-        [store.pixels[i] for i in chosen], [store.squares[i] for i in chosen],
-        [store.masks[i] for i in chosen], store.colours[chosen],
-    )  # fmt: skip
-    return [pictures[i] for i in chosen], kept
+    return [pictures[i] for i in chosen], store.of(chosen)
 
 
 def run(
@@ -84,24 +80,30 @@ def run(
     return Result(name, args.leave_out, args.pictures, args.seed, round(minutes, 1), found)
 
 
+COLUMNS = (
+    *("run", "left out", "pictures", "seed", "ROC-AUC on the clinic left out", "moving average", "four turns"),
+    *("specificity / sensitivity there", "melanoma10k", "HAM10000 or ISIC 2018", "phones", "clinic told", "minutes"),
+)
+
+
 def table(results: Sequence[Result]) -> str:
     """Markdown; the plain run of each kind first."""
-    lines = [
-        "| run | left out | pictures | seed | unseen clinic: ROC-AUC | moving average | four turns | specificity / sensitivity there | "
-        "melanoma10k | HAM10000 or ISIC 2018 | phones | clinic told | minutes |",
-        "| " + "--- | " * 13,
-    ]
-    for r in sorted(results, key=lambda r: (r.left_out, r.pictures, r.name != "plain", r.name, r.seed)):
+    lines = [f"| {' | '.join(COLUMNS)} |", "| " + "--- | " * len(COLUMNS)]
+    for r in sorted(results, key=lambda r: (r.left_out, r.pictures, r.seed, r.name != "plain", r.name)):
         f = r.figures
         known = [f.known.get("melanoma10k"), f.known.get("ham10000", f.known.get("isic2018")), f.known.get("padufes20")]
         cells = [
-            EXPERIMENTS[r.name].title, r.left_out, f"{r.pictures:,}", str(r.seed),
-            f"{f.unseen:.3f} ({f.low:.3f}–{f.high:.3f})", f"{f.averaged:.3f}", "" if f.turned is None else f"{f.turned:.3f}",
+            *(EXPERIMENTS[r.name].title, r.left_out, f"{r.pictures:,}", str(r.seed)),
+            *(f"{f.unseen:.3f} ({f.low:.3f}–{f.high:.3f})", f"{f.averaged:.3f}", _figure(f.turned)),
             f"{100 * f.specificity:.0f} / {100 * f.sensitivity:.0f} %",
-            *("–" if value is None else f"{value:.3f}" for value in known), f"{f.clinic:.2f}", f"{r.minutes:.0f}",
-        ]  # fmt: skip
+            *(*map(_figure, known), f"{f.clinic:.2f}", f"{r.minutes:.0f}"),
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def main() -> None:
@@ -120,11 +122,7 @@ def main() -> None:
     store = open_store(everything, args.out)
     places = {picture.name: index for index, picture in enumerate(everything)}
     pictures = usable(everything, args.data, args.leave_out)
-    chosen = [places[picture.name] for picture in pictures]
-    store = Store(
-        [store.pixels[i] for i in chosen], [store.squares[i] for i in chosen],
-        [store.masks[i] for i in chosen], store.colours[chosen],
-    )  # fmt: skip
+    store = store.of([places[picture.name] for picture in pictures])
     train_pictures, train_store = part(pictures, store, ("train",))
     judged = part(pictures, store, ("val", "unseen"))
     looks = _looks(args.out / f"looks-without-{args.leave_out}.npy", train_pictures, train_store)

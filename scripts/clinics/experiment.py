@@ -20,7 +20,7 @@ class Experiment:
         even_light: light is made grey in every picture, in use too.
         crop: the network sees a square about the lesion, in use too.
         diagnoses: weight of the loss of a second head that learns the diagnosis, where one is known.
-        risk_variance: weight of the variance of the risks of data sets and looks (V-REx, Krueger et al. 2021, arXiv 2003.00688).
+        risk_variance: weight of the variance of the risks of looks (V-REx, Krueger et al. 2021, arXiv 2003.00688).
         worst_group: step of group distributionally robust optimisation over looks and classes (Sagawa et al. 2020,
             arXiv 1911.08731); 0 takes the plain mean.
     """

@@ -29,7 +29,7 @@ from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.warm_start import initialise
-from lesion_demo.presets import PRESETS
+from lesion_demo.presets import CLINICS_AUGMENT
 from scripts.clinics.experiment import Experiment
 from scripts.clinics.pictures import (
     SPEC,
@@ -51,6 +51,7 @@ RATE = 1.2e-3
 CLIP = 2.0
 AVERAGE = 0.98
 """Decay per step of the moving average of the weights that is scored beside the last ones."""
+AUGMENT = replace(CLINICS_AUGMENT, colour_cast=0.0, exposure=0.0, softness=0.2)
 LOOKS = 12
 CALIBRATION = 512
 DIAGNOSES = ("nv", "bkl", "mel", "bcc", "akiec", "df", "vasc")
@@ -91,7 +92,7 @@ class Training(Dataset[Example]):
 
     def __init__(self, experiment: Experiment, material: Material) -> None:
         self.experiment, self.material = experiment, material
-        self.transform = train_transform(SPEC, PRESETS["round"].augment)
+        self.transform = train_transform(SPEC, AUGMENT)
         sources = np.array([picture.source for picture in material.pictures])
         masked = np.array([mask is not None for mask in material.store.masks])
         self.sources = sources

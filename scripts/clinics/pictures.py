@@ -1,4 +1,4 @@
-"""The pictures of an experiment, small and in memory, with their lesions' masks and colours; and what is done to them."""
+"""The pictures of an experiment, small and in memory, with their lesions' masks and colours; what is done to them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from tqdm import tqdm
 
 from lesion_demo.config import PreprocessSpec
@@ -53,6 +54,15 @@ class Store:
     squares: list[Square]
     masks: list[NDArray[np.bool_] | None]
     colours: NDArray[np.float32]
+
+    def of(self, chosen: Sequence[int]) -> Store:
+        """Those at the places `chosen`."""
+        return Store(
+            [self.pixels[i] for i in chosen],
+            [self.squares[i] for i in chosen],
+            [self.masks[i] for i in chosen],
+            self.colours[list(chosen)],
+        )
 
 
 def open_store(pictures: Sequence[Picture], folder: Path) -> Store:
@@ -207,8 +217,6 @@ def _resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """`mask` [s, s] widened by MARGIN with a soft edge, 0–1, float [s, s, 1]."""
-    from scipy import ndimage
-
     side = mask.shape[0]
     small = np.asarray(Image.fromarray(mask).resize((FILL_SIDE, FILL_SIDE)))
     wide = ndimage.binary_dilation(small, iterations=max(1, round(MARGIN * FILL_SIDE)))
@@ -218,8 +226,6 @@ def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 def _skin(seen: Pixels, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The skin of `seen` [s, s, 3] continued smoothly under the lesion: a mean of what lies around, near it more."""
-    from scipy import ndimage
-
     side = seen.shape[0]
     small = np.asarray(Image.fromarray(np.ascontiguousarray(seen)).resize((FILL_SIDE, FILL_SIDE))).astype(np.float32)
     cover = np.asarray(Image.fromarray(mask).resize((FILL_SIDE, FILL_SIDE)))

@@ -81,12 +81,14 @@ class PreprocessSpec:
         crop_field_of_view: cut a dermatoscope's dark ring away first.
         round_window: show the network the same round field of every picture, whether it came with a ring or without:
             what lies outside is the mean colour. Only with `crop_field_of_view`.
+        grey_light: make the light of what is left grey, in training and in use: its colour tells clinics apart.
         mean, std: per channel, for values in 0–1.
     """
 
     image_size: Annotated[int, Field(ge=32, le=4096)] = 300
     crop_field_of_view: bool = True
     round_window: bool = False
+    grey_light: bool = False
     mean: Annotated[tuple[Share, ...], Field(min_length=3, max_length=3)] = IMAGENET_MEAN
     std: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=3, max_length=3)] = IMAGENET_STD
 

@@ -16,6 +16,7 @@ ROOMS = (
     "imaging.loading",
     "imaging.picture_files",
     "imaging.field_of_view",
+    "imaging.light",
     "imaging.artefacts",
     "imaging.degradations",
     "imaging.transforms",

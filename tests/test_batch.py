@@ -306,9 +306,9 @@ class Failing(FakeAnalyzer):
 
 
 ODD = {
-    "needs more memory": MemoryError(),
+    "takes more memory than there is": MemoryError(),
     "more memory than there is": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-    "could not be analysed (RuntimeError: odd)": RuntimeError("odd"),
+    "could not be analysed; please export it again": RuntimeError("odd"),
     "could not be analysed (KeyError: 'odd')": KeyError("odd"),
 }
 """What nobody foresaw, by what is said of it."""

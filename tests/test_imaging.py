@@ -52,6 +52,14 @@ def test_a_dark_lesion_in_one_corner_is_no_ring(picture: np.ndarray) -> None:
     assert find_field_of_view(dark) == Box(0, 0, 300, 300)
 
 
+def test_grey_light_makes_pictures_of_two_lamps_alike(picture: np.ndarray) -> None:
+    cast = np.clip(picture * np.array([0.95, 0.8, 0.7]), 0, 255).astype(np.uint8)
+    for make in (eval_transform, lambda spec: train_transform(spec, OFF)):
+        plain, grey = (make(replace(SPEC, grey_light=on)) for on in (False, True))
+        apart, together = ((f(picture) - f(cast)).mean(dim=(1, 2)) for f in (plain, grey))  # [3]
+        assert float(together.std()) < 0.05 * float(apart.std())  # the lamps' brightness is left, their colour is not
+
+
 def test_blackness_is_no_ring() -> None:
     assert find_field_of_view(np.zeros((200, 300, 3), np.uint8)) == Box(0, 0, 300, 200)
 

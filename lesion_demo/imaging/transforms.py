@@ -16,6 +16,7 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
 from lesion_demo.imaging.degradations import white_balance
 from lesion_demo.imaging.field_of_view import Box, find_field_of_view, round_field_of_view
+from lesion_demo.imaging.light import grey_light
 
 Picture = NDArray[np.uint8]
 """RGB uint8 [H, W, 3]."""
@@ -110,7 +111,8 @@ def _crop(picture: Picture, spec: PreprocessSpec) -> Picture:
     box = _field(picture, spec)
     width, height = min(box.width, MOST_OBLONG * box.height), min(box.height, MOST_OBLONG * box.width)
     left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
-    return picture[top : top + height, left : left + width]
+    seen = picture[top : top + height, left : left + width]
+    return grey_light(seen) if spec.grey_light else seen
 
 
 def _as_tensor(picture: Picture) -> Tensor:

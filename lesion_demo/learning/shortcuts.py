@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 
 from lesion_demo.imaging import artefacts
 from lesion_demo.imaging.artefacts import Picture, draw_ring
+from lesion_demo.imaging.light import grey_light
 
 Change = Callable[[Picture, np.random.Generator], Picture]
 """A picture uint8 [H, W, 3] and a source of chance → the changed picture."""
@@ -25,13 +26,8 @@ def _gains(image: Picture, rng: np.random.Generator, *, gains: tuple[float, floa
     return np.clip(np.rint(image * np.array(gains)), 0, 255).astype(np.uint8)
 
 
-def _grey_light(image: Picture, rng: np.random.Generator, *, share: float, norm: float = 6.0) -> Picture:
-    """The light made grey, or `share` of the way there (of the gains' logarithms): shades of grey (Finlayson & Trezzi
-    2004), as colour constancy and a camera's automatic white balance do. Black, of a ring, say, does not count."""
-    light = ((image / 255.0) ** norm).mean(axis=(0, 1)) ** (1 / norm)  # [3], in 0–1
-    light = np.maximum(light, 1 / 255)  # of a black picture, which has no colour
-    red, green, blue = (light.mean() / light) ** share
-    return _gains(image, rng, gains=(red, green, blue))
+def _grey_light(image: Picture, rng: np.random.Generator, *, share: float) -> Picture:
+    return grey_light(image, share)
 
 
 def _jpeg(image: Picture, rng: np.random.Generator, *, quality: int) -> Picture:

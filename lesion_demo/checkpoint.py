@@ -41,7 +41,7 @@ from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 3
-_CAME_WITH = {"referral_margin": 2, "preprocess.round_window": 3, "val_pictures": 3}
+_CAME_WITH = {"referral_margin": 2, "preprocess.round_window": 3, "preprocess.grey_light": 3, "val_pictures": 3}
 """The schema from which on a file must have these; it must have all others in any case."""
 META_FILE = "checkpoint.json"
 KNOWN_FILE = "familiarity.safetensors"

@@ -184,7 +184,7 @@ def may_be(path: Path_, value: Any, other: Any) -> bool:
         return type(value) is type(other)
     if path[-1] in ("referral_margin", "temperature"):
         return other == 7.5 or (path[-1] == "referral_margin" and other == 1e9)
-    return (path[-1] == "crop_field_of_view" or path[-1] == "round_window") and isinstance(other, bool)
+    return path[-1] in ("crop_field_of_view", "round_window", "grey_light") and isinstance(other, bool)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -347,11 +347,11 @@ def test_too_little_data_is_told_before_the_start(caplog: pytest.LogCaptureFixtu
     assert not caplog.records
     check_amount(TrainConfig(), some(100), some(24))
     assert "12 benign and 12 malignant pictures validate, too few to choose four thresholds by" in caplog.text
-    with pytest.raises(DataError, match=r"draws 8,000 pictures, and there are 220 to train on; .*--preset quick"):
-        check_amount(PRESETS["long"], some(220), some(24))
+    with pytest.raises(DataError, match=r"draws 10,000 pictures, and there are 220 to train on; .*--preset quick"):
+        check_amount(PRESETS["clinics"], some(220), some(24))
     caplog.clear()
-    check_amount(PRESETS["long"], some(220), some(100))
-    assert "An epoch of this recipe draws 8,000 pictures, and there are 220" in caplog.text
+    check_amount(PRESETS["clinics"], some(220), some(100))
+    assert "An epoch of this recipe draws 10,000 pictures, and there are 220" in caplog.text
 
 
 def test_the_quick_preset_is_for_few_pictures() -> None:
@@ -397,8 +397,8 @@ def test_a_preset_that_says_nothing_of_it_takes_the_checkpoints_preprocessing(
     assert asked["config"].preprocess == shipped.meta.preprocess
     assert main([*start, "--preset", "quick", "--image-size", "192"]) == 0
     assert asked["config"].preprocess == replace(shipped.meta.preprocess, image_size=192)
-    assert main([*start, "--preset", "round"]) == 0
-    assert asked["config"].preprocess == PRESETS["round"].preprocess
+    assert main([*start, "--preset", "clinics"]) == 0
+    assert asked["config"].preprocess == PRESETS["clinics"].preprocess
 
 
 def test_another_preprocessing_than_the_checkpoints_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -230,6 +230,7 @@ def test_the_archive_holds_a_pdf_and_a_json_for_each_picture(picture: Path, tmp_
 @pytest.fixture
 def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
     return tmp_path / "uploads"
 
 

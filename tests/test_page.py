@@ -319,6 +319,7 @@ def test_reports_lie_where_the_cache_is_cleared(
     analyzer: FakeAnalyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
     writer = ReportWriter(analyzer.meta, "a-checkpoint", TEXTS)
     circumstances = Circumstances("17", True, 0.02, "gradcam")
     for write, start in ((writer.pdf, b"%PDF"), (writer.json, b"{")):

@@ -64,8 +64,7 @@ class Batch:
     @contextmanager
     def begin(cls, analyzer: Analyzer) -> Iterator[Batch]:
         """A run that ends with the `with` block: when it is done, was stopped or failed."""
-        uploads = Path(get_upload_folder())
-        uploads.mkdir(parents=True, exist_ok=True)
+        uploads = get_upload_folder()
         results = Path(tempfile.mkdtemp(prefix="batch-", dir=uploads))
         try:
             with tempfile.TemporaryDirectory(prefix="unpacked-", dir=uploads) as unpacked:

@@ -187,6 +187,16 @@ class BatchTexts:
 
 
 @dataclass(frozen=True)
+class ServerTexts:
+    """Why a request is refused before the page sees it: a file that was not uploaded, a foreign name in its address."""
+
+    not_ours: str
+    other_name: str
+    busy: str
+    too_large: str
+
+
+@dataclass(frozen=True)
 class AboutTexts:
     """What is said of the model; figures and names in braces come from the checkpoint's files.
 
@@ -306,6 +316,7 @@ class Texts:
     quality: QualityTexts
     report: ReportTexts
     batch: BatchTexts
+    server: ServerTexts
     about: AboutTexts
 
     def percent(self, share: float, digits: int = 1) -> str:

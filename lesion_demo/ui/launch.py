@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.texts import Texts
+from lesion_demo.ui.access import LOCAL, Access
 from lesion_demo.ui.uploads import own_upload_folder, remove, swept
 
 MAX_FILE_SIZE = "60mb"
@@ -26,7 +27,7 @@ GRACE_SECONDS = 5
 """From the signal to the end, for what is under way to be answered."""
 
 
-def serve(analyzer: Analyzer, texts: Texts, host: str, port: int) -> NoReturn:
+def serve(analyzer: Analyzer, texts: Texts, host: str, port: int, access: Access) -> NoReturn:
     """Serve the page in the language of `texts` until a signal ends the process, and all that was uploaded with it.
 
     Raises:
@@ -35,6 +36,7 @@ def serve(analyzer: Analyzer, texts: Texts, host: str, port: int) -> NoReturn:
     os.umask(0o077)  # whatever this process writes is for nobody else's eyes
     uploads = own_upload_folder()
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # read when Gradio is imported, too: so that is below
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # who is believed about a client, `access` says; uvicorn believes loopback
     end_on_signals(uploads)
 
     from lesion_demo.ui.page import build_app
@@ -43,7 +45,7 @@ def serve(analyzer: Analyzer, texts: Texts, host: str, port: int) -> NoReturn:
         app = build_app(analyzer, texts)
         examples = {Path(file) for block in app.blocks.values() for file in block.keep_in_cache}
         with swept(uploads, kept=examples):
-            app.launch(server_name=host, server_port=port, **launch_options(texts))
+            app.launch(server_name=host, server_port=port, **launch_options(texts, access))
     except KeyboardInterrupt:
         pass
     except OSError as error:
@@ -84,8 +86,11 @@ def end_at_once(uploads: Path) -> NoReturn:
     os._exit(0)
 
 
-def launch_options(texts: Texts) -> dict[str, Any]:
-    """How to `launch` the page anywhere: its looks, and what is switched off."""
+def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
+    """How to `launch` the page anywhere: its looks, what is switched off, and who may ask for what."""
+    from starlette.middleware import Middleware
+
+    from lesion_demo.ui.guard import Gate
     from lesion_demo.ui.page import EXAMPLES
     from lesion_demo.ui.style import STYLE_SHEET, script, theme
 
@@ -96,6 +101,7 @@ def launch_options(texts: Texts) -> dict[str, Any]:
         "css_paths": STYLE_SHEET,
         "js": script(texts),
         "allowed_paths": [str(EXAMPLES)],
+        "app_kwargs": {"middleware": [Middleware(Gate, access, [EXAMPLES], texts.server)]},
         "show_error": False,
         "run_history": False,
         "enable_monitoring": False,

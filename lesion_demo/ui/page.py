@@ -15,6 +15,7 @@ from lesion_demo.ui.batch_tab import add_batch_tab
 from lesion_demo.ui.endpoint import add_endpoint
 from lesion_demo.ui.events import Panel, View, connect, connect_reports
 from lesion_demo.ui.fragments import empty_card, fine, header, heading, model_line
+from lesion_demo.ui.payloads import GuardedBlocks
 from lesion_demo.ui.picture import unopened
 from lesion_demo.ui.take_away import ReportWriter
 from lesion_demo.ui.verdict import CUSTOM, point_html
@@ -36,7 +37,8 @@ PREVALENCES = (0.1, 90.0)
 
 def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
-    with gr.Blocks(title=texts.page.title, analytics_enabled=False, delete_cache=CACHE_SECONDS) as app:
+    options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
+    with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
         gr.HTML(header(texts), elem_id="head")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab(texts.page.tab_one, id="one"):

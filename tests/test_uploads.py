@@ -23,6 +23,7 @@ from PIL import Image
 
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.ui import uploads as module
+from lesion_demo.ui.guard import JOBS
 from lesion_demo.ui.uploads import KEPT_SECONDS, PREFIX, REPORT_PREFIX, REPORT_SECONDS, remove, sweep, sweep_dead, swept
 
 HOUR = 3600
@@ -120,8 +121,10 @@ def test_second_app_leaves_the_first_its_uploads_and_a_closed_terminal_leaves_no
     dead = tmp_path / "tmp" / f"{PREFIX}dead"
     dead.mkdir(parents=True)
     (dead / "lesion.jpg").write_bytes(b"x")
-    with served(tmp_path) as app:
+    with served(tmp_path, "--allow-host", "demo.example") as app:
         assert not dead.exists()
+        assert status(app, "demo.example") == status(app, "localhost") == 200
+        assert status(app, "evil.example") == 421
         uploaded = upload(app, picture)
         command = [sys.executable, fake_app.__file__, "--host", "127.0.0.2", "--port", app.address.rpartition(":")[2]]
         second = subprocess.run(command, env=app.environment, capture_output=True, text=True, timeout=120, check=False)
@@ -143,6 +146,8 @@ def test_ends_within_eight_seconds_under_load(tmp_path: Path, picture: Path) -> 
         for _ in range(3):
             client.submit(handle_file(picture), api_name="/analyze")
         client.submit([handle_file(picture)] * 4, api_name="/analyze_batch")
+        claims = [f"1.1.1.{number}" for number in range(JOBS + 1)]  # which uvicorn would believe of loopback
+        assert 429 in [asked(app, claim) for claim in claims]
         threading.Thread(target=endless_upload, args=[app], daemon=True).start()
         end = time.monotonic() + 30
         while not any(app.uploads().glob("tmp*")) and time.monotonic() < end:
@@ -153,6 +158,17 @@ def test_ends_within_eight_seconds_under_load(tmp_path: Path, picture: Path) -> 
         assert app.process.wait(60) == 0
         assert time.monotonic() - begun < 8
         assert left(app) == []
+
+
+def status(app: Served, host: str) -> int:
+    return httpx.get(app.address, headers={"Host": host}).status_code
+
+
+def asked(app: Served, forwarded: str) -> int:
+    """What is answered to a job that was passed on for another, as it claims."""
+    body = {"fn_index": 0, "data": [], "session_hash": forwarded}
+    headers = {"X-Forwarded-For": forwarded}
+    return httpx.post(f"{app.address}/gradio_api/queue/join", json=body, headers=headers).status_code
 
 
 def left(app: Served) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -92,25 +93,18 @@ def test_sweeper_runs_beside_the_app(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "tmp123").exists()
 
 
-def test_folder_goes_though_a_thread_writes_into_it(tmp_path: Path) -> None:
-    folder, stop = tmp_path / "uploads", threading.Event()
+def test_folder_goes_though_a_thread_writes_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, delete, late = tmp_path / "uploads", shutil.rmtree, iter([b"x"])
+
+    def rmtree(path: Path, ignore_errors: bool) -> None:
+        delete(path, ignore_errors)
+        for content in late:
+            path.mkdir()
+            (path / "report.json").write_bytes(content)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
     folder.mkdir()
-
-    def write() -> None:
-        for number in range(10_000):
-            if stop.is_set() or not folder.exists():
-                return
-            try:
-                (folder / str(number)).write_bytes(b"x")
-            except FileNotFoundError:
-                return
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    time.sleep(0.05)
     remove(folder)
-    stop.set()
-    writer.join()
     assert not folder.exists()
 
 

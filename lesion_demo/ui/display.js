@@ -41,6 +41,7 @@ notices => {
     if (state === 'empty') return;
     if (!reason && state === 'waiting' && sent && sent !== id) return place('again').click();
     renew(fresh(), 'failed', reason || trouble || 'failed');
+    place('notice').scrollIntoView({block: 'nearest'});
   };
   const again = () => { begin(); place('again').click(); };
   const send = () => { sent = id; return screen(); };

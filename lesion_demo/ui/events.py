@@ -44,7 +44,6 @@ class Panel:
     quality: gr.HTML
     case_id: gr.Textbox
     examples: gr.Gallery
-    notice: gr.HTML
     kept: gr.State
     screen: gr.JSON
     again: gr.Button
@@ -77,7 +76,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     panel.picture.clear(lambda: None, None, panel.kept, queue=False, show_progress="hidden", **PRIVATE)
     finding = gr.on(
         [panel.picture.upload, panel.again.click], find, [panel.picture, panel.screen], panel.kept, js=SEND,
-        trigger_mode="always_last", show_progress_on=[panel.notice], **MODEL_EVENTS, **PRIVATE,
+        trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
     )  # fmt: skip
     picking = panel.examples.select(
         pick, None, panel.picture, js="() => { lesion.begin(); }", queue=False, trigger_mode="multiple",

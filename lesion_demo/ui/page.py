@@ -59,7 +59,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         with gr.Column(elem_id="picture-area"):
             picture, dermoscopic = capture(texts)
         with gr.Column(elem_id="result-area"):
-            notice = gr.HTML(notice_place(texts), elem_id="notice")
+            gr.HTML(notice_place(texts), elem_id="notice")
             result = gr.HTML(elem_id="result")
             point, threshold, point_note = point_choice(analyzer, texts)
         with gr.Column(elem_id="heat-area"):
@@ -75,7 +75,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             examples = example_gallery(files, texts)
     panel = Panel(
         picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
-        meaning, quality, case_id, examples, notice,
+        meaning, quality, case_id, examples,
         kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
         screen=gr.JSON(visible="hidden"),
         again=gr.Button(visible="hidden", elem_id="again"),

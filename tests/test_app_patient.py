@@ -152,9 +152,9 @@ def test_whatever_fails_is_said_and_nothing_of_the_last_picture_stays(
     expect_failure(page, "gone")
 
 
-def test_server_that_dies_during_the_analysis_is_said(page: Page, site: Site, pictures: dict[int, Path]) -> None:
+def test_connection_that_is_lost_during_the_analysis_is_said(page: Page, site: Site, pictures: dict[int, Path]) -> None:
     judged(page, pictures[ALICE])
-    page.route("**/queue/*", lambda route: route.abort())
+    page.route("**/queue/data*", lambda route: route.abort())
     upload(page, pictures[BOB])
     expect_failure(page, "gone")
 

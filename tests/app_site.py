@@ -152,7 +152,7 @@ def upload(page: Page, file: Path) -> None:
 
 def verdict(page: Page) -> Locator:
     """The card with the verdict; Playwright waits until it is there."""
-    return page.locator("#result .card:is(.benign, .malignant, .uncertain, .not_assessable)")
+    return page.locator("#result .card:is(.benign, .malignant, .uncertain, .not_assessable):visible")
 
 
 def judged(page: Page, file: Path) -> None:
@@ -164,7 +164,7 @@ def judged(page: Page, file: Path) -> None:
 
 def remove(page: Page) -> None:
     page.locator("#picture button[aria-label='Remove Image']").click()
-    expect(page.locator("#result .card.empty")).to_be_visible()
+    expect(page.locator("#notice .card.empty")).to_be_visible()
 
 
 def figures(page: Page) -> tuple[float, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class Analysis:
         lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
+        id: of this picture's analysis, a fresh random token; all that is said of the picture carries it.
     """
 
     probability: float
@@ -53,6 +55,7 @@ class Analysis:
     lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
+    id: str = field(default_factory=lambda: token_hex(16))
 
     @property
     def assessable(self) -> bool:

@@ -12,9 +12,9 @@ from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.explanation import DEFAULT_METHOD, OPACITY
-from lesion_demo.ui.events import MODEL_EVENTS
 from lesion_demo.ui.heat import heat_pair
 from lesion_demo.ui.picture import display_copy, unopened
+from lesion_demo.ui.places import MODEL_EVENTS, PRECEDENCE
 from lesion_demo.ui.take_away import Circumstances, ReportWriter
 
 DESCRIPTION = (
@@ -43,7 +43,8 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
             image = load_image(picture)
         except ImageError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
-        analysis = analyzer.analyze(image, analyzer.point(operating_point))
+        with PRECEDENCE.single():
+            analysis = analyzer.analyze(image, analyzer.point(operating_point))
         shown = display_copy(image)
         findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence, DEFAULT_METHOD))
         return findings, heat_pair(shown, analysis, DEFAULT_METHOD, OPACITY)[1]

@@ -23,21 +23,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     parser.add_argument("--language", default=LANGUAGE, help="of the page, one of translations/; default: %(default)s")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a name by which the page may be opened, beside localhost and --host; repeatable. With --host 0.0.0.0, "
+        "every IP address and this machine's own name will do without",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], metavar="ADDRESS",
+        help="address or network of a proxy that is believed about who asks (X-Forwarded-For); repeatable",
+    )  # fmt: skip
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serving.analysis import Analyzer
     from lesion_demo.texts import load_texts
+    from lesion_demo.ui.access import Access
     from lesion_demo.ui.launch import require_free, serve
 
     try:
         require_free(args.host, args.port)
+        access = Access.create(args.host, args.allow_host, args.trusted_proxy, os.environ)
         texts = load_texts(args.language)
         loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
         print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
         print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
-        serve(Analyzer(loaded), texts, args.host, args.port)
+        serve(Analyzer(loaded), texts, args.host, args.port, access)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

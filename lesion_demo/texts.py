@@ -27,6 +27,7 @@ class PageTexts:
         decimal_mark, thousands_mark: of numbers.
         under, over: a share that would be rounded to none or to all of it.
         examples: captions by the example's file name, without its number.
+        failure_headings, failures: by the reason that `lesion_demo/ui/display.js` gives.
         methods, method_notes: by the name of the way that the heat map was made.
     """
 
@@ -46,6 +47,9 @@ class PageTexts:
     empty_heading: str
     empty_text: str
     unreadable_heading: str
+    waiting: str
+    failure_headings: Words
+    failures: Words
     heat_heading: str
     heat_alt: str
     heat_handle_label: str
@@ -193,6 +197,16 @@ class BatchTexts:
 
 
 @dataclass(frozen=True)
+class ServerTexts:
+    """Why a request is refused before the page sees it: a file that was not uploaded, a foreign name in its address."""
+
+    not_ours: str
+    other_name: str
+    busy: str
+    too_large: str
+
+
+@dataclass(frozen=True)
 class AboutTexts:
     """What is said of the model; figures and names in braces come from the checkpoint's files.
 
@@ -312,6 +326,7 @@ class Texts:
     quality: QualityTexts
     report: ReportTexts
     batch: BatchTexts
+    server: ServerTexts
     about: AboutTexts
 
     def percent(self, share: float, digits: int = 1) -> str:

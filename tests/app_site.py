@@ -37,6 +37,8 @@ QUIET = (
 )
 FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 DESK, PHONE = (1440, 900), (390, 844)
+REFUSED = (404, 413, 421, 429)
+"""What the gate before the page answers to what the page has no need of."""
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 expect.set_options(timeout=PATIENCE)
 
@@ -55,6 +57,7 @@ def open_site(language: str, uploads: Path) -> Iterator[Site]:
     texts, analyzer = load_texts(language), FakeAnalyzer()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        patch.setenv("FORWARDED_ALLOW_IPS", "")  # as `serve` does
         app = build_app(analyzer, texts)
         _, address, _ = app.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_options(texts))
         yield Site(address.rstrip("/"), analyzer, app, uploads)
@@ -85,7 +88,9 @@ def browser(chromium: str, files: Path) -> Iterator[Browser]:
 def opened(
     browser: Browser, address: str, size: tuple[int, int] = DESK, scheme: str = "light", touch: bool = False
 ) -> Iterator[Page]:
-    """The page, loaded and ready; in the end, no other host was asked for anything, and no script failed."""
+    """The page, loaded and ready; in the end, no other host was asked for anything, nothing was refused, and no script
+    failed.
+    """
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -97,7 +102,9 @@ def opened(
     page = context.new_page()
     hosts: set[str] = set()
     failures: list[str] = []
+    refused: list[str] = []
     page.on("request", lambda request: hosts.add(urlparse(request.url).hostname or "127.0.0.1"))  # blob: has no host
+    page.on("response", lambda response: refused.append(response.url) if response.status in REFUSED else None)
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(address)
     page.locator("#examples img").first.wait_for()
@@ -105,6 +112,7 @@ def opened(
     context.close()
     assert hosts == {"127.0.0.1"}
     assert failures == []
+    assert refused == []
 
 
 @pytest.fixture
@@ -144,7 +152,7 @@ def upload(page: Page, file: Path) -> None:
 
 def verdict(page: Page) -> Locator:
     """The card with the verdict; Playwright waits until it is there."""
-    return page.locator("#result .card:is(.benign, .malignant, .uncertain, .not_assessable)")
+    return page.locator("#result .card:is(.benign, .malignant, .uncertain, .not_assessable):visible")
 
 
 def judged(page: Page, file: Path) -> None:
@@ -156,7 +164,7 @@ def judged(page: Page, file: Path) -> None:
 
 def remove(page: Page) -> None:
     page.locator("#picture button[aria-label='Remove Image']").click()
-    expect(page.locator("#result .card.empty")).to_be_visible()
+    expect(page.locator("#notice .card.empty")).to_be_visible()
 
 
 def figures(page: Page) -> tuple[float, float]:

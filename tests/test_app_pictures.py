@@ -17,6 +17,7 @@ from pypdf import PdfReader
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.page import EXAMPLES
+from lesion_demo.ui.uploads import REPORT_PREFIX
 
 TEXTS = load_texts("en")
 
@@ -132,7 +133,9 @@ def test_report_can_be_saved_read_back_and_is_cleared_away(page: Page, site: Sit
     assert findings["operating_point"]["name"] == "balanced"
     assert findings["picture"]["dermoscopic"] is False
     assert findings["case_id"] == "case 4711 äß"
-    assert len(list(site.uploads.rglob("*report*.*"))) == 2
+    reports = list(site.uploads.rglob("report.*"))
+    assert len(reports) == 2
+    assert all(path.parent.name.startswith(REPORT_PREFIX) for path in reports)  # where they are swept soonest
     delete_files_created_by_app(site.app, None)
     left = {path.name for path in site.uploads.rglob("*") if path.is_file()}
     assert left <= {path.name for path in EXAMPLES.iterdir()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Page, expect
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, read_meta
 from lesion_demo.errors import CheckpointError
 from lesion_demo.texts import load_texts
+from lesion_demo.ui.uploads import PREFIX
 
 TEXTS = load_texts("en")
 
@@ -49,8 +50,9 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("elsewhere")
     log = folder / "log"
     command = [sys.executable, str(PROJECT / "app.py"), "--checkpoint", str(checkpoint.resolve()), "--port", str(port)]
+    environment = {**os.environ, "TMPDIR": str(folder)}
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(address, process, log)
@@ -60,7 +62,7 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.terminate()
         process.wait(60)
     assert "Traceback" not in log.read_text(), log.read_text()
-    assert not (Path(tempfile.gettempdir()) / f"lesion-demo-{port}").exists(), "uploads were left behind"
+    assert not list(folder.glob(f"{PREFIX}*")), "uploads were left behind"
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: int = 300) -> None:

@@ -271,6 +271,7 @@ def test_every_file_has_one_label_everywhere(picture: Path, tmp_path: Path, uplo
 @pytest.fixture
 def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
     return tmp_path / "uploads"
 
 

@@ -29,8 +29,8 @@ from lesion_demo.serving.scoring import score_files
 from lesion_demo.serving.table import FIRST_OF_SEVERAL
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.batch_tab import _line
-from lesion_demo.ui.events import View
 from lesion_demo.ui.verdict import verdict_html
+from lesion_demo.ui.view import Found, Refused, View
 
 POINT = OperatingPoint("sensitive", 0.3)
 
@@ -60,9 +60,8 @@ def test_the_first_of_several_is_called_that(
     found, picture = analyzer.analyze_file(path)
     heading = texts.verdict.first_of_several_heading
     assert (heading in verdict_html(found, analyzer.meta, texts, dermoscopic=True)) == several
-    shown, card = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts).find(str(path))
-    assert shown is not None
-    assert card == ""
+    shown = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts).find(str(path), "id")
+    assert isinstance(shown, Found)
     assert shown.analysis.first_of_several == several
     assert report_json(found, picture, analyzer.meta, "a-run", texts)["first_of_several"] == several  # the endpoint's
     pdf = PdfReader(io.BytesIO(render_pdf(found, picture, analyzer.meta, "a-run", texts))).pages[0].extract_text()
@@ -97,9 +96,9 @@ def test_what_one_picture_exhausts_ends_nothing_else(
             return super().analyze(picture, point)
 
     texts, analyzer = load_texts("en"), Exhausted()
-    found, card = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts).find(str(files[False]))
-    assert found is None
-    assert sentence in card
+    found = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts).find(str(files[False]), "id")
+    assert isinstance(found, Refused)
+    assert sentence in found.card
     analyzer = Exhausted()
     items = [BatchItem("single.tif", files[False]), BatchItem("pages.tif", files[True])]
     first, second = analyze_batch(analyzer, items, POINT)

@@ -24,7 +24,6 @@ from lesion_demo.serving.model_card.facts import AuditResult, ModelFacts, Stratu
 from lesion_demo.serving.prevalence import at_prevalence, predictive_values
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
-from lesion_demo.ui.events import Choices, View
 from lesion_demo.ui.fragments import error_card
 from lesion_demo.ui.heat import heat_html, heat_pair
 from lesion_demo.ui.launch import launch_options
@@ -34,6 +33,7 @@ from lesion_demo.ui.picture import DISPLAY_SIDE
 from lesion_demo.ui.quality import quality_html
 from lesion_demo.ui.take_away import Circumstances, ReportWriter
 from lesion_demo.ui.verdict import CUSTOM, point_html, probability_bar, verdict_html
+from lesion_demo.ui.view import Choices, Found, Refused, View
 
 TEXTS = load_texts("en")
 GOOD = render_phantom(5, malignant=True)
@@ -283,8 +283,8 @@ def test_a_photograph_is_told_to_be_outside_whatever_is_ticked(analyzer: FakeAna
     for looks_like_one in (False, True):
         analyzer.photograph = looks_like_one
         view = View(analyzer, facts(analyzer), TEXTS)
-        found, _ = view.find(str(tmp_path / "picture.png"))
-        assert found is not None
+        found = view.find(str(tmp_path / "picture.png"), "a")
+        assert isinstance(found, Found)
         assert (TEXTS.verdict.looks_not_dermoscopic in view.result(found, choices)) == looks_like_one
         assert TEXTS.verdict.not_dermoscopic in view.result(found, replace(choices, dermoscopic=False))
 
@@ -292,16 +292,17 @@ def test_a_photograph_is_told_to_be_outside_whatever_is_ticked(analyzer: FakeAna
 def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     view = View(analyzer, facts(analyzer), TEXTS)
     (tmp_path / "letter.jpg").write_bytes(b"Dear doctor")
-    found, card = view.find(str(tmp_path / "letter.jpg"))
-    assert found is None
-    assert "is not a picture" in plain(card)
-    assert TEXTS.page.empty_heading in view.find(None)[1]
+    refused = view.find(str(tmp_path / "letter.jpg"), "a")
+    assert isinstance(refused, Refused)
+    assert refused.id == "a"
+    assert "is not a picture" in plain(refused.card)
+    assert view.find(None, "") is None
 
 
 def test_session_keeps_a_small_copy(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     Image.fromarray(np.tile(GOOD, (5, 7, 1))).save(tmp_path / "large.png")
-    found, _ = View(analyzer, facts(analyzer), TEXTS).find(str(tmp_path / "large.png"))
-    assert found is not None
+    found = View(analyzer, facts(analyzer), TEXTS).find(str(tmp_path / "large.png"), "a")
+    assert isinstance(found, Found)
     assert max(found.picture.shape) == DISPLAY_SIDE
     assert found.analysis.shape == (1500, 2100)
 
@@ -319,6 +320,7 @@ def test_reports_lie_where_the_cache_is_cleared(
     analyzer: FakeAnalyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
     writer = ReportWriter(analyzer.meta, "a-checkpoint", TEXTS)
     circumstances = Circumstances("17", True, 0.02, "gradcam")
     for write, start in ((writer.pdf, b"%PDF"), (writer.json, b"{")):

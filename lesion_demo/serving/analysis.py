@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Analysis:
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
         first_of_several: did the file hold more pictures, of which nothing is said here?
+        id: of this picture's analysis, a fresh random token; all that is said of the picture carries it.
     """
 
     probability: float
@@ -58,6 +60,7 @@ class Analysis:
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
     first_of_several: bool = False
+    id: str = field(default_factory=lambda: token_hex(16))
 
     @property
     def assessable(self) -> bool:

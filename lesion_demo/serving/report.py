@@ -70,6 +70,7 @@ def report_json(
     found: dict[str, Any] = {
         "schema_version": REPORT_SCHEMA,
         "time": _now().isoformat(),
+        "analysis_id": analysis.id,
         "verdict": analysis.verdict.value,
         "call": analysis.call,
         "assessable": analysis.assessable,

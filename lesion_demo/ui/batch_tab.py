@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from html import escape
@@ -20,13 +20,13 @@ from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
-from lesion_demo.serving.batch import BatchFinding, ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serving.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
 from lesion_demo.serving.table import write_csv
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
-from lesion_demo.ui.events import MODEL_EVENTS, PRIVATE
 from lesion_demo.ui.fragments import fine
 from lesion_demo.ui.picture import display_copy
+from lesion_demo.ui.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
 
 Kind = Literal["html", "str", "number"]
 COLUMNS: dict[str, Kind] = {
@@ -65,8 +65,7 @@ class Batch:
     @contextmanager
     def begin(cls, analyzer: Analyzer) -> Iterator[Batch]:
         """A run that ends with the `with` block: when it is done, was stopped or failed."""
-        uploads = Path(get_upload_folder())
-        uploads.mkdir(parents=True, exist_ok=True)
+        uploads = get_upload_folder()
         results = Path(tempfile.mkdtemp(prefix="batch-", dir=uploads))
         try:
             with tempfile.TemporaryDirectory(prefix="unpacked-", dir=uploads) as unpacked:
@@ -80,9 +79,15 @@ class Batch:
         return self.results / "results.csv"
 
     def findings(self, files: list[str], point_name: str) -> tuple[int, Iterator[BatchFinding]]:
-        """How many there will be, and one after the other."""
+        """How many there will be, and one after the other; before each, single pictures have precedence."""
         items = open_inputs([Path(file) for file in files], self.unpacked)
-        return len(items), analyze_batch(self.analyzer, items, self.analyzer.point(point_name))
+        return len(items), analyze_batch(self.analyzer, _in_turn(items), self.analyzer.point(point_name))
+
+
+def _in_turn(items: Iterable[BatchItem]) -> Iterator[BatchItem]:
+    for item in items:
+        PRECEDENCE.give_way()
+        yield item
 
 
 def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
@@ -110,7 +115,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
         zip_file = gr.DownloadButton(words.reports, visible=False, elem_id="batch-zip")
     outputs = [status, table, csv_file, zip_file]
     running = run.click(
-        _runner(analyzer, texts), [files, point], outputs, show_progress_on=[status], **MODEL_EVENTS, **PRIVATE
+        _runner(analyzer, texts), [files, point], outputs, show_progress_on=[status], **BATCH_EVENTS, **PRIVATE
     )
     stop.click(None, cancels=[running], **PRIVATE)
     _add_endpoint(analyzer, texts)
@@ -191,7 +196,7 @@ def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
         [gr.JSON(label="rows", visible=False), gr.File(label="csv", visible=False)],
         api_name="analyze_batch",
         api_description=DESCRIPTION,
-        **MODEL_EVENTS,
+        **BATCH_EVENTS,
     )
 
 

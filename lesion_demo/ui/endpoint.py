@@ -11,9 +11,9 @@ from lesion_demo.errors import ImageError
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.explanation import DEFAULT_METHOD, OPACITY
-from lesion_demo.ui.events import MODEL_EVENTS
 from lesion_demo.ui.heat import heat_pair
 from lesion_demo.ui.picture import display_copy, unopened
+from lesion_demo.ui.places import MODEL_EVENTS, PRECEDENCE
 from lesion_demo.ui.take_away import Circumstances, ReportWriter
 
 DESCRIPTION = (
@@ -39,7 +39,8 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         if not 0 < prevalence < 1:
             raise gr.Error(f"The prevalence must lie between 0 and 1, not be {prevalence}.", print_exception=False)
         try:
-            analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))
+            with PRECEDENCE.single():
+                analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))
         except ImageError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         shown = display_copy(image)

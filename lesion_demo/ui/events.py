@@ -10,35 +10,19 @@ from typing import Any
 
 import gradio as gr
 
-from lesion_demo.config import OperatingPoint
-from lesion_demo.errors import ImageError, LesionDemoError
+from lesion_demo.errors import LesionDemoError
 from lesion_demo.imaging.transforms import Picture
-from lesion_demo.serving.analysis import Analysis, Analyzer
-from lesion_demo.serving.model_card.facts import ModelFacts
-from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import empty_card, error_card
-from lesion_demo.ui.heat import heat_html, heat_pair
-from lesion_demo.ui.meaning import meaning_html
-from lesion_demo.ui.picture import display_copy, needs_preview
-from lesion_demo.ui.quality import quality_html
+from lesion_demo.serving.analysis import Analysis
+from lesion_demo.ui.fragments import said_of
+from lesion_demo.ui.places import LIVE, MODEL_EVENTS, PRIVATE
 from lesion_demo.ui.take_away import Circumstances, ReportWriter
-from lesion_demo.ui.verdict import CUSTOM, point_html, verdict_html
+from lesion_demo.ui.verdict import CUSTOM
+from lesion_demo.ui.view import Found, Kept, Request, Screen, View
 
-MODEL_EVENTS: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
-"""All events that run the network share these places; more of them would only share the processor."""
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-LIVE: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4, **PRIVATE}
-"""For controls that are dragged: the last position counts, and nothing is run but arithmetic."""
-SAVE = "() => setTimeout(() => document.getElementById('{name}-file').click(), 100)"
-"""A download button saves what it held when it was clicked: so it is clicked when it holds the report."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a session keeps of its picture: the analysis, and a copy for display, uint8 [h, w, 3]."""
-
-    analysis: Analysis
-    picture: Picture
+SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
+"""Puts what the page shows in the place of an event's last value, at the moment that it is sent."""
+SEND = SCREEN.replace("screen", "send")
+FAILED = "() => { lesion.failed(); }"
 
 
 @dataclass(frozen=True)
@@ -60,143 +44,131 @@ class Panel:
     quality: gr.HTML
     case_id: gr.Textbox
     examples: gr.Gallery
-    found: gr.State
+    kept: gr.State
+    screen: gr.JSON
+    again: gr.Button
+    wipe: gr.Button
 
     @property
-    def choices(self) -> list[Any]:
-        """What `Choices` is made of, in its order."""
-        return [self.point, self.threshold, self.dermoscopic, self.prevalence, self.method, self.opacity]
-
-
-@dataclass(frozen=True)
-class Choices:
-    """The controls as they stand: `threshold` in 0–1, `prevalence` and `opacity` in percent."""
-
-    point: str
-    threshold: float
-    dermoscopic: bool
-    prevalence: float
-    method: str
-    opacity: float
-
-    def operating_point(self, analyzer: Analyzer) -> OperatingPoint:
-        return analyzer.point(self.point, self.threshold if self.point == CUSTOM else None)
-
-    def circumstances(self, case_id: str) -> Circumstances:
-        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100, self.method)
-
-
-@dataclass(frozen=True)
-class View:
-    """What the page says of a picture as the controls stand."""
-
-    analyzer: Analyzer
-    facts: ModelFacts
-    texts: Texts
-
-    def find(self, path: str | None) -> tuple[Found | None, str]:
-        """What is found in the file at `path`, or nothing and the card that says why."""
-        if path is None:
-            return None, empty_card(self.texts)
-        try:
-            analysis, picture = self.analyzer.analyze_file(path)
-        except ImageError as error:
-            return None, error_card(str(error), self.texts)
-        return Found(analysis, display_copy(picture)), ""
-
-    def judged(self, found: Found, choices: Choices) -> Analysis:
-        return found.analysis.at(choices.operating_point(self.analyzer))
-
-    def result(self, found: Found, choices: Choices) -> str:
-        judged = self.judged(found, choices)
-        return verdict_html(judged, self.analyzer.meta, self.texts, dermoscopic=choices.dermoscopic)
-
-    def meaning(self, found: Found, choices: Choices) -> str:
-        judged = self.judged(found, choices)
-        return meaning_html(judged, self.analyzer.meta, self.texts, prevalence=choices.prevalence / 100)
-
-    def heat(self, found: Found, choices: Choices) -> tuple[Any, str]:
-        pair = heat_pair(found.picture, found.analysis, choices.method, choices.opacity / 100)
-        return pair, heat_html(found.analysis, choices.method, self.texts)
+    def asking(self) -> list[Any]:
+        """What `Request` is made of, in its order."""
+        choices = [self.point, self.threshold, self.dermoscopic, self.prevalence, self.method, self.opacity]
+        return [self.kept, *choices, self.screen]
 
 
 def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
-    """Give the page its behaviour. `examples` are the files behind the gallery."""
+    """Give the page its behaviour. `examples` are the files behind the gallery.
 
-    def show(path: str | None, *values: Any) -> list[Any]:
-        # The picture is never skipped: Gradio would make the component anew, with its own `preprocess`.
-        choices = Choices(*values)
-        found, card = view.find(path)
-        if found is None:
-            return [card, None, "", "", "", None, None]
-        return [
-            view.result(found, choices),
-            *view.heat(found, choices),
-            view.meaning(found, choices),
-            quality_html(found.analysis, view.facts, view.texts),
-            found,
-            found.picture if path and needs_preview(path) else path,
-        ]
+    A picture is analysed into the session's state; when that has changed, everything is drawn from it and from the
+    controls as they stand then. Each part of the page is written by one event only, which runs once at a time and again
+    if something has changed meanwhile: so no older answer can come after a newer one.
+    """
 
-    def show_example(chosen: gr.SelectData, *values: Any) -> list[Any]:
-        path = str(examples[int(chosen.index)])
-        return [*show(path, *values)[:-1], path]
+    def find(path: str | None, screen: dict[str, Any]) -> Kept:
+        return view.find(path, Screen(**screen).id)
 
-    outputs = [panel.result, panel.heat, panel.heat_note, panel.meaning, panel.quality, panel.found, panel.picture]
-    inputs = [panel.picture, *panel.choices]
-    shown_on: dict[str, Any] = {"show_progress_on": [panel.result]}
+    def pick(chosen: gr.SelectData) -> str:
+        return str(examples[int(chosen.index)])
+
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
-    panel.picture.upload(show, inputs, outputs, **shown_on, **MODEL_EVENTS, **PRIVATE)
-    panel.picture.clear(show, inputs, outputs, queue=False, **shown_on, **PRIVATE)
-    panel.examples.select(show_example, panel.choices, outputs, **shown_on, **MODEL_EVENTS, **PRIVATE)
+    panel.picture.upload(None, js="() => { lesion.begin(); }", **PRIVATE)
+    panel.picture.clear(None, js="() => { lesion.clear(); }", **PRIVATE)
+    panel.picture.clear(lambda: None, None, panel.kept, queue=False, show_progress="hidden", **PRIVATE)
+    finding = gr.on(
+        [panel.picture.upload, panel.again.click], find, [panel.picture, panel.screen], panel.kept, js=SEND,
+        trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
+    )  # fmt: skip
+    # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
+    picking = panel.examples.select(
+        pick, None, panel.picture, js="() => { lesion.begin(); }", trigger_mode="multiple",
+        show_progress="hidden", **PRIVATE,
+    )  # fmt: skip
+    picking.success(None, js="() => { lesion.again(); }", **PRIVATE)
+    for event in (finding, picking):
+        event.failure(None, js=FAILED, **PRIVATE)
+    nothing = "() => ['', null, '', '', '']"
+    parts = [panel.result, panel.heat, panel.heat_note, panel.meaning, panel.quality]
+    panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
     _connect_controls(view, panel)
+    _connect_preview(panel)
 
 
 def _connect_controls(view: View, panel: Panel) -> None:
-    """Every control shows anew what depends on it, from what was found; the network rests."""
+    """What was found is drawn when it is there, and anew when a control is moved; the network rests."""
 
-    def judge(found: Found | None, *values: Any) -> list[Any]:
-        choices = Choices(*values)
-        note = point_html(view.analyzer.meta, choices.operating_point(view.analyzer), view.texts)
-        if found is None:
-            return [gr.skip(), note, gr.skip()]
-        return [view.result(found, choices), note, view.meaning(found, choices)]
+    def judge(*values: Any) -> list[Any]:
+        request = Request.of(*values)
+        note = view.note(request.choices)
+        if found := request.found:
+            choices = request.choices
+            return [view.result(found, choices), note, view.meaning(found, choices), view.quality(found)]
+        if refused := request.refused:
+            return [said_of(refused.id, refused.card), note, "", ""]
+        return [_ended(request), note, gr.skip(), gr.skip()]
 
-    def mean(found: Found | None, *values: Any) -> Any:
-        return gr.skip() if found is None else view.meaning(found, Choices(*values))
-
-    def look(found: Found | None, *values: Any) -> Any:
-        return (gr.skip(), gr.skip()) if found is None else view.heat(found, Choices(*values))
+    def look(*values: Any) -> list[Any]:
+        request = Request.of(*values)
+        if found := request.found:
+            return [*view.heat(found, request.choices), gr.skip()]
+        return [gr.skip(), gr.skip(), _ended(request)]
 
     def offer_threshold(name: str) -> Any:
         return gr.update(visible=name == CUSTOM)
 
-    inputs = [panel.found, *panel.choices]
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
-    judging = [panel.point.input, panel.threshold.input, panel.dermoscopic.input]
-    gr.on(judging, judge, inputs, [panel.result, panel.point_note, panel.meaning], **LIVE)
-    panel.prevalence.input(mean, inputs, panel.meaning, **LIVE)
-    gr.on([panel.method.input, panel.opacity.input], look, inputs, [panel.heat, panel.heat_note], **LIVE)
+    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
+    judged = [panel.result, panel.point_note, panel.meaning, panel.quality]
+    judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    drawing = [panel.kept.change, panel.method.input, panel.opacity.input]
+    looking = gr.on(drawing, look, panel.asking, [panel.heat, panel.heat_note, panel.result], js=SCREEN, **LIVE)
+    for event in (judging, looking):
+        event.failure(None, js=FAILED, **PRIVATE)
+
+
+def _connect_preview(panel: Panel) -> None:
+    """A picture that browsers cannot show gets a copy that they can; it takes its place if it is still on display."""
+
+    def preview(kept: Kept) -> tuple[Picture | None, str]:
+        return (kept.picture, kept.id) if isinstance(kept, Found) and kept.preview else (None, "")
+
+    copy, owner = gr.Image(visible="hidden"), gr.Textbox(visible="hidden")
+    made = panel.kept.change(preview, panel.kept, [copy, owner], **LIVE)
+    show = "(copy, owner) => lesion.fits(owner) ? copy : undefined"
+    made.success(None, [copy, owner], panel.picture, js=show, **PRIVATE)
+
+
+def _ended(request: Request) -> Any:
+    """For the verdict's place: a sign for the browser to say that the session has ended, if it has."""
+    return said_of(request.screen.id, "<span class='ended'></span>") if request.lost else gr.skip()
 
 
 def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dict[str, gr.Button]) -> None:
-    """Let `buttons`, by the name of a method of `writer`, make a report and have the browser save it."""
+    """Let `buttons`, by the name of a method of `writer`, make a report and have the browser save it.
+
+    The file is there for the picture on display only: with every other, the browser forgets it.
+    """
     for name, button in buttons.items():
         file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
+        panel.wipe.click(None, None, file, js="() => [null]", **PRIVATE)
         make = _report_maker(view, getattr(writer, name))
-        inputs = [panel.found, panel.case_id, *panel.choices]
-        made = button.click(make, inputs, file, show_progress_on=[button], concurrency_limit=2, **PRIVATE)
-        made.success(None, js=SAVE.format(name=name))
+        asking = SCREEN.replace("screen()", f"screen('{name}')")
+        made = button.click(
+            make, [panel.case_id, *panel.asking], [file, panel.result], js=asking, show_progress_on=[button],
+            concurrency_limit=2, **PRIVATE,
+        )  # fmt: skip
+        made.success(None, file, js=f"file => {{ lesion.save('{name}', file); }}", **PRIVATE)
 
 
 def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Path]) -> Callable[..., Any]:
-    def make(found: Found | None, case_id: str, *values: Any) -> Any:
+    def make(case_id: str, *values: Any) -> Any:
+        request = Request.of(*values)
+        found, choices = request.found, request.choices
         if found is None:
-            return gr.skip()
-        choices = Choices(*values)
+            return None, _ended(request)
         try:
-            return str(write(view.judged(found, choices), found.picture, choices.circumstances(case_id)))
+            path = write(view.judged(found, choices), found.picture, choices.circumstances(case_id))
         except LesionDemoError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
+        return str(path), gr.skip()
 
     return make

@@ -23,6 +23,19 @@ def error_card(message: str, texts: Texts) -> str:
     return card("error", f"{heading(texts.page.unreadable_heading, '✕')}<p>{escape(message)}</p>")
 
 
+def said_of(picture_id: str, content: str) -> str:
+    """`content`, which is HTML, for the browser to show while it has the picture of this id on display, and no other.
+
+    See `lesion_demo/ui/display.js`.
+    """
+    return f"<div data-picture='{escape(picture_id)}'>{content}</div>"
+
+
+def notice_place(texts: Texts) -> str:
+    """Where the browser says why there is no verdict; at first, that there is no picture."""
+    return f"<div id='notice-card' aria-live='polite'>{empty_card(texts)}</div>"
+
+
 def card(kind: str, content: str) -> str:
     """A box around `content`, which is HTML; `kind` is a class of page.css."""
     return f"<section class='card {kind}'>{content}</section>"

@@ -2,45 +2,95 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 import signal
 import socket
-import tempfile
+import sys
 import threading
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.texts import Texts
+from lesion_demo.ui.access import LOCAL, Access
+from lesion_demo.ui.uploads import own_upload_folder, remove, swept
 
 MAX_FILE_SIZE = "60mb"
 """Enforced by the server; a phone's largest pictures fit."""
 MAX_SESSIONS = 200
 """Sessions whose findings are kept; each may hold about 5 MB for half an hour."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_SECONDS = 5
+"""From the signal to the end, for what is under way to be answered."""
 
 
-def serve(analyzer: Analyzer, texts: Texts, host: str, port: int) -> None:
-    """Serve the page in the language of `texts` until it is interrupted or terminated, then delete what was uploaded.
+def serve(analyzer: Analyzer, texts: Texts, host: str, port: int, access: Access) -> NoReturn:
+    """Serve the page in the language of `texts` until a signal ends the process, and all that was uploaded with it.
 
     Raises:
-        LesionDemoError: the folder for uploads cannot be made.
+        LesionDemoError: the folder for uploads cannot be made, or the address was taken meanwhile.
     """
-    uploads = fresh_upload_folder(port)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, ends in the `finally` below
+    os.umask(0o077)  # whatever this process writes is for nobody else's eyes
+    uploads = own_upload_folder()
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # read when Gradio is imported, too: so that is below
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # who is believed about a client, `access` says; uvicorn believes loopback
+    end_on_signals(uploads)
 
     from lesion_demo.ui.page import build_app
 
     try:
-        build_app(analyzer, texts).launch(server_name=host, server_port=port, **launch_options(texts))
+        app = build_app(analyzer, texts)
+        examples = {Path(file) for block in app.blocks.values() for file in block.keep_in_cache}
+        with swept(uploads, kept=examples):
+            app.launch(server_name=host, server_port=port, **launch_options(texts, access))
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        raise _not_free(host, port, error) from error
     finally:
-        shutil.rmtree(uploads, ignore_errors=True)
+        remove(uploads)
+    end_at_once(uploads)
 
 
-def launch_options(texts: Texts) -> dict[str, Any]:
-    """How to `launch` the page anywhere: its looks, and what is switched off."""
+def end_on_signals(uploads: Path) -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP end the process: in good order, unless that takes long or the signal comes twice.
+
+    A signal that is ignored already, as `nohup` has it, stays ignored.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for one in handled:
+            signal.signal(one, lambda *_: end_at_once(uploads))
+        patience = threading.Timer(GRACE_SECONDS, end_at_once, [uploads])
+        patience.daemon = True
+        patience.start()
+        raise KeyboardInterrupt
+
+    handled = [one for one in ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+    for one in handled:
+        signal.signal(one, end)
+
+
+def end_at_once(uploads: Path) -> NoReturn:
+    """End the process, whatever its threads are doing, and leave nothing behind.
+
+    Python's own end waits for pictures that are being analysed, then takes PyTorch apart: longer than the ten seconds
+    after which a container is killed.
+    """
+    remove(uploads)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
+    """How to `launch` the page anywhere: its looks, what is switched off, and who may ask for what."""
+    from starlette.middleware import Middleware
+
+    from lesion_demo.ui.guard import Gate
     from lesion_demo.ui.page import EXAMPLES
     from lesion_demo.ui.style import STYLE_SHEET, script, theme
 
@@ -51,6 +101,7 @@ def launch_options(texts: Texts) -> dict[str, Any]:
         "css_paths": STYLE_SHEET,
         "js": script(texts),
         "allowed_paths": [str(EXAMPLES)],
+        "app_kwargs": {"middleware": [Middleware(Gate, access, [EXAMPLES], texts.server)]},
         "show_error": False,
         "run_history": False,
         "enable_monitoring": False,
@@ -68,26 +119,12 @@ def require_free(host: str, port: int) -> None:
         LesionDemoError: something else listens there, or the address is not this machine's.
     """
     try:
-        with socket.create_server((host, port)):
-            pass
+        for address in {host, "127.0.0.1"}:  # Gradio wants the port there, too, and tries only that
+            with socket.create_server((address, port)):
+                pass
     except (OSError, OverflowError) as error:
-        raise LesionDemoError(f"Cannot serve on {host}:{port} ({error}): choose another --port or --host.") from error
+        raise _not_free(host, port, error) from error
 
 
-def fresh_upload_folder(port: int) -> Path:
-    """An empty folder for what visitors upload, readable to nobody else.
-
-    It belongs to the port, so that the next start clears up after one that was killed, and touches no other app's.
-
-    Raises:
-        LesionDemoError: it belongs to somebody else, or the disk refused.
-    """
-    folder = Path(tempfile.gettempdir()) / f"lesion-demo-{port}"
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise LesionDemoError(f"Could not make {folder} afresh ({error}): remove it, or set TMPDIR.") from error
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    return folder
+def _not_free(host: str, port: int, error: Exception) -> LesionDemoError:
+    return LesionDemoError(f"Cannot serve on {host}:{port} ({error}): choose another --port or --host.")

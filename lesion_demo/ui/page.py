@@ -13,11 +13,13 @@ from lesion_demo.texts import Texts
 from lesion_demo.ui.about_tab import add_about_tab
 from lesion_demo.ui.batch_tab import add_batch_tab
 from lesion_demo.ui.endpoint import add_endpoint
-from lesion_demo.ui.events import Panel, View, connect, connect_reports
-from lesion_demo.ui.fragments import empty_card, fine, header, heading, model_line
+from lesion_demo.ui.events import Panel, connect, connect_reports
+from lesion_demo.ui.fragments import fine, header, heading, model_line, notice_place
+from lesion_demo.ui.payloads import GuardedBlocks
 from lesion_demo.ui.picture import unopened
 from lesion_demo.ui.take_away import ReportWriter
 from lesion_demo.ui.verdict import CUSTOM, point_html
+from lesion_demo.ui.view import View
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "assets" / "examples"
 CACHE_SECONDS = (600, 1800)
@@ -36,7 +38,8 @@ PREVALENCES = (0.1, 90.0)
 
 def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
-    with gr.Blocks(title=texts.page.title, analytics_enabled=False, delete_cache=CACHE_SECONDS) as app:
+    options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
+    with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
         gr.HTML(header(texts), elem_id="head")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab(texts.page.tab_one, id="one"):
@@ -58,7 +61,8 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         with gr.Column(elem_id="picture-area"):
             picture, dermoscopic = capture(texts)
         with gr.Column(elem_id="result-area"):
-            result = gr.HTML(empty_card(texts), elem_id="result")
+            gr.HTML(notice_place(texts), elem_id="notice")
+            result = gr.HTML(elem_id="result")
             point, threshold, point_note = point_choice(analyzer, texts)
         with gr.Column(elem_id="heat-area"):
             heat, heat_note, method, opacity = heat_view(texts)
@@ -71,10 +75,13 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             case_id, buttons = take_away(texts)
         with gr.Column(elem_id="examples-area"):
             examples = example_gallery(files, texts)
-    found = gr.State(None, time_to_live=CACHE_SECONDS[1])
     panel = Panel(
         picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
-        meaning, quality, case_id, examples, found,
+        meaning, quality, case_id, examples,
+        kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
+        screen=gr.JSON(visible="hidden"),
+        again=gr.Button(visible="hidden", elem_id="again"),
+        wipe=gr.Button(visible="hidden", elem_id="wipe"),
     )  # fmt: skip
     view = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts)
     connect(view, panel, files)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from lesion_demo.texts import Texts
 from lesion_demo.ui.capture import capture_script
+from lesion_demo.ui.display import display_script
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -61,8 +62,9 @@ def theme() -> gr.themes.Base:
 
 
 def script(texts: Texts) -> str:
-    """What the browser runs once: a JavaScript function that mends what Gradio leaves, and helps with the camera."""
+    """What the browser runs once: it keeps one picture on display, mends what Gradio leaves, helps with the camera."""
     words = texts.page
     pictures = [words.picture_alt, words.heat_alt]
     options = json.dumps({"language": texts.language, "handle": words.heat_handle_label, "pictures": pictures})
-    return f"() => {{ ({SCRIPT.read_text(encoding='utf-8')})({options}); ({capture_script(texts)})(); }}"
+    page = f"({SCRIPT.read_text(encoding='utf-8')})({options})"
+    return f"() => {{ ({display_script(texts)})(); {page}; ({capture_script(texts)})(); }}"

@@ -1,4 +1,4 @@
-"""The report as a file to take away; it lies where the cache is cleared."""
+"""The report as a file to take away; it lies among the uploads, where it is swept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.report import render_pdf, report_json
 from lesion_demo.texts import Texts
+from lesion_demo.ui.uploads import REPORT_PREFIX
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ReportWriter:
     texts: Texts
 
     def pdf(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Path:
-        """A PDF on `analysis` of `picture`, uint8 [H, W, 3]; it is deleted when the cache is cleared."""
+        """A PDF on `analysis` of `picture`, uint8 [H, W, 3]; it is deleted after a few minutes."""
         return _fresh("report.pdf", render_pdf(analysis, picture, *self._subject, **asdict(circumstances)))
 
     def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Path:
@@ -63,9 +64,7 @@ class ReportWriter:
 
 
 def _fresh(name: str, content: bytes) -> Path:
-    """`content` in a file called `name`, in a folder of its own among the uploads."""
-    uploads = Path(get_upload_folder())
-    uploads.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="report-", dir=uploads)) / name
+    """`content` in a file called `name`, in a folder of its own among the uploads; it is swept soon."""
+    path = Path(tempfile.mkdtemp(prefix=REPORT_PREFIX, dir=get_upload_folder())) / name
     path.write_bytes(content)
     return path

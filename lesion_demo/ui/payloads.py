@@ -1,0 +1,69 @@
+"""Which files of the server's disk a request may name: those that were uploaded here, and the examples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+
+class GuardedBlocks(gr.Blocks):
+    """A page none of whose functions is ever given another file.
+
+    Gradio itself looks only at the files whose payload says that it is one (`meta`), and follows no links. All calls of
+    all functions, from the page, from programs, queued or not, come through `process_api`, so none can be forgotten.
+
+    Args:
+        examples: a folder of files that may be named beside the uploads.
+        refusal: what is said of any other, whether it exists or not.
+    """
+
+    def __init__(self, examples: Path, refusal: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._examples, self._refusal = examples, refusal
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio's, for inputs that name no file or files of ours.
+
+        Without the queue, none at all: what is not queued is not counted among the pictures analysed at a time.
+
+        Raises:
+            gr.Error: some input, or what an event says of itself, names another.
+        """
+        if options.get("iterator") is None:  # a later step of a batch has the same inputs, perhaps swept meanwhile
+            event = options.get("event_data")
+            queued = options.get("event_id") is not None
+            for path in named_files([inputs, None if event is None else event._data]):
+                if not queued or not is_ours(path, [self._examples]):
+                    raise gr.Error(escape(self._refusal), print_exception=False)
+        return await super().process_api(block_fn, inputs, *args, **options)
+
+
+def named_files(payload: object) -> Iterator[object]:
+    """What stands for a file's path anywhere in `payload`, as it came from JSON."""
+    waiting = [payload]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if item.get("path") is not None:
+                yield item["path"]
+            waiting += item.values()
+        elif isinstance(item, list | tuple):
+            waiting += item
+
+
+def is_ours(path: object, folders: Iterable[Path] = ()) -> bool:
+    """Is `path` that of a regular file among the uploads or in `folders`, wherever links lead?"""
+    if not isinstance(path, str):
+        return False
+    try:
+        real = Path(os.path.realpath(path))
+    except (OSError, ValueError):  # such as one with a NUL in it
+        return False
+    homes = [folder.resolve() for folder in (Path(get_upload_folder()), *folders)]
+    return any(real.is_relative_to(home) for home in homes) and os.path.isfile(real)  # noqa: PTH113 never raises

@@ -1,0 +1,97 @@
+"""`app.py` itself, as a process of its own, with an analyzer that has no network: `python fake_app.py [its options]`.
+
+FAKE_SECONDS in the environment is how long each picture takes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running app: where it answers, and the folder that holds its temporary files and nothing else."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    temporary: Path
+    log: Path
+
+    def uploads(self) -> Path:
+        (folder,) = self.temporary.glob("lesion-demo-*")
+        return folder
+
+
+@contextmanager
+def served(folder: Path, *options: str, seconds: float = 0.0) -> Iterator[Served]:
+    """The app with these `options`, working in `folder`; killed at the end if it has not ended by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    log = folder / "log"
+    environment = {**os.environ, "TMPDIR": str(temporary), "FAKE_SECONDS": str(seconds)}
+    command = [sys.executable, __file__, "--port", str(port), *options]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        app = Served(f"http://127.0.0.1:{port}", process, environment, temporary, log)
+        await_answer(app)
+        yield app
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(60)
+
+
+def await_answer(app: Served, seconds: int = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert app.process.poll() is None, f"the app ended: {app.log.read_text()}"
+        try:
+            with urllib.request.urlopen(app.address, timeout=10):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"the app did not answer within {seconds} s: {app.log.read_text()}")
+
+
+def main() -> int:
+    sys.path.insert(0, str(PROJECT))
+    from fake_analyzer import FakeAnalyzer, fake_meta
+
+    import app
+    from lesion_demo.config import OperatingPoint
+    from lesion_demo.imaging.transforms import Picture
+    from lesion_demo.serving.analysis import Analysis
+
+    class SlowAnalyzer(FakeAnalyzer):
+        def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+            time.sleep(float(os.environ["FAKE_SECONDS"]))
+            return super().analyze(picture, point)
+
+    loaded = SimpleNamespace(folder=Path("checkpoints/fake"), meta=fake_meta())
+    with (
+        mock.patch("lesion_demo.checkpoint.find_best_checkpoint"),
+        mock.patch("lesion_demo.checkpoint.load_checkpoint", return_value=loaded),
+        mock.patch("lesion_demo.serving.analysis.Analyzer", return_value=SlowAnalyzer()),
+    ):
+        return app.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lesion_demo.errors import LesionDemoError
 
-COMMANDS = ("train", "evaluate", "audit", "card", "score")
+COMMANDS = ("train", "evaluate", "audit", "card", "score", "recalibrate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from lesion_demo.files import replacing
 from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
+from lesion_demo.local_calibration import LocalCalibration
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Checkpoint:
         data: per data set, what went in (counts, a fingerprint of the split).
         weights_sha256: of the weights file, hex.
         known_sha256: of the file that says which pictures are familiar, hex; empty where there is none.
+        local: the clinic that all of the above is fitted to, in memory alone (`lesion_demo.serving.local`); None as
+            shipped.
     """
 
     backbone: str
@@ -59,6 +62,12 @@ class Checkpoint:
     weights_sha256: str = ""
     known_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
+    local: LocalCalibration | None = None
+
+    @property
+    def intercept(self) -> float:
+        """Added to the log-odds after they were divided by the temperature."""
+        return 0.0 if self.local is None else self.local.intercept
 
     def operating_point(self, name: str) -> OperatingPoint:
         """The point called `name`.
@@ -91,8 +100,10 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: Kno
     """Write `model` in half precision, `known` and `meta` into `folder`; the JSON goes last: what has one is complete.
 
     Raises:
-        CheckpointError: the disk refused.
+        CheckpointError: the disk refused, or `meta` is fitted to a clinic.
     """
+    if meta.local is not None:
+        raise CheckpointError(f"A checkpoint is saved as it ships, not fitted to {meta.local.name}: save that fit.")
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
     path = folder / META_FILE
@@ -101,10 +112,15 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: Kno
             write_known(folder / KNOWN_FILE, known)
             meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
         with replacing(path) as part:
-            part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(_to_file(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
     return meta
+
+
+def _to_file(meta: Checkpoint) -> dict[str, Any]:
+    """What `checkpoint.json` holds; a clinic's own fit is a file of its own."""
+    return {name: value for name, value in to_dict(meta).items() if name != "local"}
 
 
 def read_meta(folder: Path) -> Checkpoint:

@@ -17,5 +17,9 @@ class CheckpointError(LesionDemoError):
     """A checkpoint is missing, damaged, or made for something else."""
 
 
+class CalibrationError(LesionDemoError):
+    """A local calibration is missing, damaged, or made for another checkpoint."""
+
+
 class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""

@@ -86,6 +86,7 @@ class VerdictTexts:
     threshold_label: str
     zone_label: str
     trained_prevalence: str
+    fitted: str
     not_assessable_lead: str
     unfamiliar: str
     bare_skin: str
@@ -103,6 +104,7 @@ class VerdictTexts:
     custom_note: str
     custom_threshold_label: str
     measured: str
+    measured_local: str
     meaning_heading: str
     prevalence_label: str
     prevalence_info: str
@@ -207,6 +209,7 @@ class AboutTexts:
     summary: str
     summary_crop: str
     summary_window: str
+    as_shipped: str
     unknown: str
     dash: str
     with_interval: str

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lesion_demo.cli.arguments import add_data
+from lesion_demo.cli.arguments import add_class_map, add_data
 from lesion_demo.config import TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.presets import PRESETS
@@ -32,13 +32,7 @@ OVERRIDES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
-    parser.add_argument(
-        "--class-map",
-        action="append",
-        default=[],
-        metavar="NAME=CLASS",
-        help="map a class folder to benign or malignant; may be repeated",
-    )
+    add_class_map(parser)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default", help="named configuration")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")

@@ -30,9 +30,9 @@ class ReliabilityCurve:
     count: Ints
 
 
-def malignant_probability(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Column 1 of softmax(logits / temperature): float [N, 2] → float64 [N] in 0–1."""
-    return _logistic(margins(logits) / temperature)
+def malignant_probability(logits: ArrayLike, temperature: float = 1.0, intercept: float = 0.0) -> Floats:
+    """Column 1 of softmax(logits / temperature), its log-odds shifted: float [N, 2] → float64 [N] in 0–1."""
+    return _logistic(margins(logits) / temperature + intercept)
 
 
 def calibration_error(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.lesion import find_lesion
@@ -103,16 +103,27 @@ class Analysis:
 class Analyzer:
     """A checkpoint, ready to be asked about pictures; threads may share one."""
 
-    def __init__(self, loaded: LoadedCheckpoint) -> None:
+    _shipped: Checkpoint | None = None
+
+    def __init__(self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None) -> None:
         """Takes over `loaded.model`.
+
+        Args:
+            shipped: where `loaded.meta` is fitted to a clinic, what it was before.
 
         Raises:
             CheckpointError: the checkpoint lacks the default operating point.
         """
         self.folder = loaded.folder
         self.meta = loaded.meta
+        self._shipped = shipped
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
         self._predictor = Predictor(loaded)
+
+    @property
+    def shipped(self) -> Checkpoint:
+        """What the checkpoint's own files say; `meta` is what holds here, other where it is fitted to a clinic."""
+        return self._shipped or self.meta
 
     def point(self, name: str, threshold: float | None = None) -> OperatingPoint:
         """The checkpoint's operating point `name`, or one of that name with a `threshold` (0–1) of one's own.

@@ -14,6 +14,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError, LesionDemoError
 from lesion_demo.imaging.loading import PICTURE_SUFFIXES, load_image
 from lesion_demo.imaging.transforms import Picture
+from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.report import render_pdf, report_json
 from lesion_demo.serving.table import CsvRow
@@ -50,12 +51,14 @@ class BatchFinding:
 
     Attributes:
         picture: uint8 [H, W, 3].
+        local: what probability and threshold are fitted to; None as shipped.
     """
 
     item: BatchItem
     analysis: Analysis | None = None
     picture: Picture | None = None
     error: str = ""
+    local: LocalCalibration | None = None
 
     @property
     def row(self) -> CsvRow:
@@ -64,8 +67,9 @@ class BatchFinding:
             return CsvRow(self.item.name, error=self.error)
         found = self.analysis
         return CsvRow.scored(
-            self.item.name, found.probability, found.verdict, found.quality, found.familiarity, found.operating_point
-        )
+            self.item.name, found.probability, found.verdict, found.quality, found.familiarity, found.operating_point,
+            self.local,
+        )  # fmt: skip
 
 
 def open_inputs(
@@ -170,7 +174,7 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             named = str(error).replace(f"“{item.path.name}”", f"“{PurePosixPath(item.name).name}”")
             yield BatchFinding(item, error=named)
         else:
-            yield BatchFinding(item, analyzer.analyze(picture, point), picture)
+            yield BatchFinding(item, analyzer.analyze(picture, point), picture, local=analyzer.meta.local)
 
 
 class ReportArchive:

@@ -21,6 +21,7 @@ from lesion_demo.serving.prevalence import at_prevalence
 from lesion_demo.serving.wording import (
     SYMBOLS,
     comparison,
+    fitted,
     measured_line,
     measured_on_test,
     out_of_scope,
@@ -89,6 +90,7 @@ def report_json(
             "trained_at": meta.trained_at,
             "version": _version(),
         },
+        "calibration": {"sentence": fitted(meta, texts), "local": None if meta.local is None else asdict(meta.local)},
         "disclaimer": texts.page.disclaimer,
     }
     return found | ({"case_id": case_id} if case_id else {})
@@ -122,7 +124,7 @@ def render_pdf(
         after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
         at = words.at_prevalence.format(prevalence=texts.percent(prevalence))
         page.line(f"{at} {texts.verdict.post_test.format(probability=texts.percent(after))}")
-    page.line(_point(analysis, meta, texts))
+    page.line(" ".join(filter(None, (_point(analysis, meta, texts), fitted(meta, texts)))))
     _quality(page, analysis, texts)
     page.line(
         words.model.format(

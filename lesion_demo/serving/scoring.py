@@ -70,7 +70,9 @@ def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoi
         for (index, _, quality), probability, familiarity in findings:
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
-            rows[index] = CsvRow.scored(files[index], float(probability), verdict, quality, familiarity, point)
+            rows[index] = CsvRow.scored(
+                files[index], float(probability), verdict, quality, familiarity, point, predictor.local
+            )
     return [rows[index] for index in range(len(files))]
 
 

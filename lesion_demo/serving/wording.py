@@ -20,11 +20,16 @@ SHARE = "share"
 
 @dataclass(frozen=True)
 class Tested:
-    """What an operating point scored on the test pictures: shares 0–1 with the keys `value`, `low` and `high`."""
+    """What an operating point scored on the test pictures: shares 0–1 with the keys `value`, `low` and `high`.
+
+    Attributes:
+        local: on a clinic's own, by cross-validation.
+    """
 
     pictures: int
     sensitivity: Mapping[str, float]
     specificity: Mapping[str, float]
+    local: bool = False
 
 
 def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
@@ -32,17 +37,26 @@ def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
     report = meta.metrics.get("test", {})
     for scores in report.get("points", []):
         if scores["name"] == point.name:
-            return Tested(report["n"], scores["sensitivity"], scores["specificity"])
+            return Tested(report["n"], scores["sensitivity"], scores["specificity"], local=meta.local is not None)
     return None
 
 
 def measured_on_test(scores: Tested, texts: Texts) -> str:
     """Sensitivity and specificity with their intervals, as a sentence."""
-    return texts.verdict.measured.format(
+    sentence = texts.verdict.measured_local if scores.local else texts.verdict.measured
+    return sentence.format(
         pictures=texts.number(scores.pictures),
         sensitivity=texts.interval(scores.sensitivity),
         specificity=texts.interval(scores.specificity),
     )
+
+
+def fitted(meta: Checkpoint, texts: Texts) -> str:
+    """Which clinic `meta` is fitted to, as a sentence; empty as shipped."""
+    if meta.local is None:
+        return ""
+    local = meta.local
+    return texts.verdict.fitted.format(name=local.name, pictures=texts.number(local.pictures), date=local.fitted_on)
 
 
 def comparison(analysis: Analysis, texts: Texts) -> str:

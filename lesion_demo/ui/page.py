@@ -76,7 +76,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
         meaning, quality, case_id, examples, found,
     )  # fmt: skip
-    view = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts)
+    view = View(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
     add_endpoint(analyzer, writer, PREVALENCE / 100)

@@ -8,7 +8,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.wording import SYMBOLS, comparison, measured_on_test, out_of_scope, reasons, tested
+from lesion_demo.serving.wording import SYMBOLS, comparison, fitted, measured_on_test, out_of_scope, reasons, tested
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import card, fine, heading, notice
 
@@ -41,7 +41,7 @@ def _assessed(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
         + probability_bar(analysis, texts)
         + f"<p class='advice'>{escape(words.advice[outcome.value])}</p>"
         + f"<p>{escape(comparison(analysis, texts))}</p>"
-        + fine(trained),
+        + fine(" ".join(filter(None, (trained, fitted(meta, texts))))),
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import expit, logit
-from tiny_clinic import CLASS_SIZE, write_clinic, write_tiny_checkpoint
+from tiny_clinic import CLASS_SIZE
 
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
@@ -22,7 +22,15 @@ from lesion_demo.learning.folders import Picture, scan_labelled
 from lesion_demo.learning.recalibration import balance, cross_validate, fit_line, fit_local
 from lesion_demo.learning.split_file import write_split
 from lesion_demo.learning.splits import Splits
-from lesion_demo.recalibrating import LEAST_OF_CLASS, LEAST_PICTURES, log_odds_of, read_sample, recalibrate
+from lesion_demo.recalibrating import (
+    LEAST_OF_CLASS,
+    LEAST_PICTURES,
+    Sample,
+    check_size,
+    log_odds_of,
+    read_sample,
+    recalibrate,
+)
 from lesion_demo.serving.predictor import Predictor
 
 MEAN = 1.5
@@ -147,18 +155,13 @@ def test_cross_validated_figures_are_those_of_other_pictures() -> None:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedCheckpoint:
-    return load_checkpoint(write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint")))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clinic(tmp_path_factory.mktemp("clinic") / "St Mary")
+def loaded(tiny_checkpoint: Path) -> LoadedCheckpoint:
+    return load_checkpoint(tiny_checkpoint)
 
 
 @pytest.fixture
-def data(pictures: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pictures, tmp_path / "St Mary"))
+def data(clinic_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(clinic_folder, tmp_path / "St Mary"))
 
 
 def keep(folder: Path, count: int) -> None:
@@ -166,16 +169,16 @@ def keep(folder: Path, count: int) -> None:
         path.unlink()
 
 
-def test_a_folder_of_classes_is_fitted_to(pictures: Path, loaded: LoadedCheckpoint) -> None:
-    local, warnings = recalibrate(loaded, pictures)
+def test_a_folder_of_classes_is_fitted_to(clinic_folder: Path, loaded: LoadedCheckpoint) -> None:
+    local, warnings = recalibrate(loaded, clinic_folder)
     assert (local.name, local.pictures, local.malignant) == ("St Mary", 2 * CLASS_SIZE, CLASS_SIZE)
     assert (local.weights_sha256, local.temperature) == (loaded.meta.weights_sha256, loaded.meta.temperature)
     assert [point.name for point in local.points] == [point.name for point in loaded.meta.operating_points]
     assert [warning for warning in warnings if "split.csv is missing" in warning]
 
 
-def test_log_odds_are_those_of_the_app(pictures: Path, loaded: LoadedCheckpoint) -> None:
-    chosen = scan_labelled(pictures)[:3]
+def test_log_odds_are_those_of_the_app(clinic_folder: Path, loaded: LoadedCheckpoint) -> None:
+    chosen = scan_labelled(clinic_folder)[:3]
     shown = Predictor(loaded).probabilities(np.asarray(Image.open(picture.path)) for picture in chosen)
     np.testing.assert_allclose(expit(log_odds_of(loaded, chosen)), shown, atol=1e-5)
 
@@ -194,6 +197,31 @@ def test_too_few_pictures_or_too_few_of_a_class_are_refused(
     with pytest.raises(DataError, match=said) as caught:
         recalibrate(loaded, data)
     assert f"{LEAST_PICTURES} pictures and {LEAST_OF_CLASS} lesions of either class" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("benign", "malignant", "each", "enough"),
+    [
+        (80, 20, 1, True),
+        (100, 19, 1, False),
+        (19, 100, 1, False),
+        (79, 20, 1, False),
+        (40, 20, 2, True),
+        (40, 19, 3, False),
+    ],
+)
+def test_lesions_are_counted_and_not_their_pictures(benign: int, malignant: int, each: int, enough: bool) -> None:
+    truth = [0] * benign + [1] * malignant
+    pictures = [
+        Picture(Path(f"{lesion}-{number}.jpg"), f"{lesion}-{number}.jpg", "own", "train", label, group=str(lesion))
+        for lesion, label in enumerate(truth)
+        for number in range(each)
+    ]
+    if enough:
+        check_size(Path("own"), Sample(tuple(pictures)))
+    else:
+        with pytest.raises(DataError, match=f"of {benign} benign and {malignant} malignant lesions"):
+            check_size(Path("own"), Sample(tuple(pictures)))
 
 
 def test_an_unreadable_picture_is_named_or_left_out(data: Path, tmp_path: Path) -> None:
@@ -231,7 +259,7 @@ def test_one_file_in_both_classes_is_refused(data: Path, loaded: LoadedCheckpoin
 
 @pytest.mark.parametrize(("strength", "said"), [(-1.0, "class names are not exchanged"), (0.3, "poorly here")])
 def test_a_checkpoint_that_ranks_badly_is_refused_or_said_to(
-    strength: float, said: str, pictures: Path, loaded: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
+    strength: float, said: str, clinic_folder: Path, loaded: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def odds(_: LoadedCheckpoint, chosen: Sequence[Picture]) -> NDArray[np.float64]:
         noise = np.random.default_rng(0).normal(size=len(chosen))
@@ -240,9 +268,9 @@ def test_a_checkpoint_that_ranks_badly_is_refused_or_said_to(
     monkeypatch.setattr("lesion_demo.recalibrating.log_odds_of", odds)
     if strength < 0:
         with pytest.raises(DataError, match=said):
-            recalibrate(loaded, pictures)
+            recalibrate(loaded, clinic_folder)
     else:
-        assert any(said in warning for warning in recalibrate(loaded, pictures)[1])
+        assert any(said in warning for warning in recalibrate(loaded, clinic_folder)[1])
 
 
 def test_a_hopeless_name_is_refused_before_any_work(data: Path, loaded: LoadedCheckpoint) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
@@ -17,6 +18,17 @@ from lesion_demo.learning.model import build_model, head_layer
 
 CLASS_SIZE = 60
 POINTS = (OperatingPoint("accuracy", 0.6), OperatingPoint("balanced", 0.5), OperatingPoint("sensitive", 0.1))
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def clinic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    return write_clinic(tmp_path_factory.mktemp("clinic") / "St Mary")
 
 
 def write_clinic(root: Path, per_class: int = CLASS_SIZE) -> Path:

@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import DataError
 from lesion_demo.gallery import PROJECT, write_gallery
-from lesion_demo.learning.evaluation import EvaluatedSplit, calibrate, summarise
+from lesion_demo.learning.evaluation import EvaluatedSplit, calibrate
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import malignant_probability, share_to_show
+from lesion_demo.learning.reporting import Judge, summarise
 
 
 def overconfident(count: int, factor: float) -> tuple[Predictions, list[Picture]]:
@@ -93,9 +95,55 @@ def test_the_report_is_given_without_near_duplicates_too() -> None:
     pictures = [Picture(Path(str(i)), str(i), "one", "test", label) for i, label in enumerate(labels)]
     pictures[0] = replace(pictures[0], near_duplicate_of_train=True)
     split = EvaluatedSplit(tuple(pictures), np.array([0.2, 0.9, 0.1, 0.8]))
-    metrics = summarise(split, split, [])
+    metrics = summarise(split, split, Judge([], {}))
     assert (metrics["test"]["n"], metrics["test_without_near_duplicates"]["n"]) == (4, 3)
     assert metrics["validation_by_source"]["one"]["n_malignant"] == 2
+    assert (metrics["test"]["seen_benign"], metrics["test"]["seen_malignant"]) == (1, 0)
+
+
+def test_every_operating_point_is_reported_by_source_with_the_four_answers() -> None:
+    labels = np.tile([0, 0, 1, 1], 25)
+    pictures = tuple(
+        Picture(Path(str(i)), str(i), "clinic" if i < 60 else "phone", "test", int(label), group=str(i // 2))
+        for i, label in enumerate(labels)
+    )
+    probabilities = np.where(labels == 1, 0.9, 0.1)
+    probabilities[:4] = [0.9, 0.52, 0.1, 0.48]  # one wrong and one too close, of either class
+    fit = np.arange(100) != 2
+    split = EvaluatedSplit(pictures, probabilities, fit)
+    judge = Judge([OperatingPoint("balanced", 0.5)], {"balanced": 0.5}, photographs=("phone",))
+    found = summarise(split, split, judge)
+    for part in ("test_by_source", "validation_by_source"):
+        clinic, phone = found[part]["clinic"], found[part]["phone"]
+        assert (clinic["n"], clinic["groups"], clinic["photographs"], phone["photographs"]) == (60, 30, False, True)
+        (point,) = clinic["points"]
+        assert point["sensitivity"]["value"] == pytest.approx(28 / 30)
+        assert point["sensitivity"]["low"] < 28 / 30 < point["sensitivity"]["high"]
+        assert point["outcomes"] == {
+            "benign": {"benign": 28, "malignant": 1, "uncertain": 1, "not_assessable": 0},
+            "malignant": {"benign": 0, "malignant": 28, "uncertain": 1, "not_assessable": 1},
+        }
+        assert phone["points"][0]["sensitivity"]["value"] == 1
+        assert phone["points"][0]["sensitivity"]["low"] < 0.9, "20 of 20 found is no certainty"
+
+
+def test_calibration_is_checked_in_every_source_at_like_weights() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 2, 8000)
+    labels = (rng.random(8000) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    told = np.where(np.arange(8000) < 4000, odds, 2 * odds - 1)  # the second source: too extreme, and too low
+    pictures = tuple(
+        Picture(Path(str(i)), str(i), "true" if i < 4000 else "off", "val", int(label))
+        for i, label in enumerate(labels)
+    )
+    split = EvaluatedSplit(pictures, malignant_probability(np.stack([np.zeros(8000), told], axis=1)))
+    by_source = summarise(None, split, Judge([], {}))["validation_by_source"]
+    assert by_source["true"]["balanced_calibration_error"] < 0.03
+    assert by_source["off"]["balanced_calibration_error"] > 0.06
+    line = by_source["true"]["calibration_line"]
+    assert (line["slope"], line["intercept"]) == pytest.approx((1, 0), abs=0.1)
+    line = by_source["off"]["calibration_line"]
+    assert (line["slope"], line["intercept"]) == pytest.approx((0.5, 0.5), abs=0.1)
 
 
 def wrong(root: Path, count: int) -> EvaluatedSplit:

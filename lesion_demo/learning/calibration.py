@@ -30,6 +30,17 @@ class ReliabilityCurve:
     count: Ints
 
 
+@dataclass(frozen=True)
+class CalibrationLine:
+    """True log-odds = `slope` × those that were told + `intercept`.
+
+    A slope below 1 says that probabilities are too extreme, an intercept above 0 that they are too low.
+    """
+
+    slope: float
+    intercept: float
+
+
 def malignant_probability(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     """Column 1 of softmax(logits / temperature): float [N, 2] → float64 [N] in 0–1."""
     return _logistic(margins(logits) / temperature)
@@ -109,7 +120,28 @@ def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None 
     Raises:
         DataError: as `fit_temperature`.
     """
-    margin = margins(logits)
+    return _fit_both(margins(logits), labels, weights)[1]
+
+
+def calibration_line(
+    labels: ArrayLike, probabilities: ArrayLike, *, weights: ArrayLike | None = None
+) -> CalibrationLine:
+    """How the log-odds of `probabilities` would have to be stretched and shifted to be true of these pictures.
+
+    Cox 1958; Van Calster et al. 2019 (doi 10.1186/s12916-019-1466-7). One temperature serves them all where every
+    source gets nearly 1 and 0. Where the classes are told apart without an error, there is no such line, and the
+    ends of TEMPERATURE_RANGE and BIAS_RANGE are all that is found.
+
+    Raises:
+        DataError: as `fit_temperature`.
+    """
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
+    temperature, bias = _fit_both(np.log(p) - np.log1p(-p), labels, weights)
+    return CalibrationLine(1 / temperature, bias / temperature)
+
+
+def _fit_both(margin: Floats, labels: ArrayLike, weights: ArrayLike | None) -> tuple[float, float]:
+    """Temperature and bias with the least (weighted) log loss, for malignant minus benign logits `margin` [N]."""
     y, _, w = checked(labels, _logistic(margin), weights)
     need_both(y)
     if weights is not None:
@@ -122,7 +154,7 @@ def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None 
 
     bounds = [tuple(np.log(TEMPERATURE_RANGE)), BIAS_RANGE]
     found = minimize(loss, [0.0, 0.0], bounds=bounds, method="L-BFGS-B")
-    return float(found.x[1])
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose_threshold(

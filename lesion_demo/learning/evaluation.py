@@ -6,14 +6,13 @@ import csv
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lesion_demo.config import OperatingPoint, PreprocessSpec, to_dict
+from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.dataset import Edit, LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.folders import Picture
@@ -23,7 +22,6 @@ from lesion_demo.learning.metrics import (
     fit_bias,
     fit_temperature,
     malignant_probability,
-    report,
     score,
     share_to_show,
 )
@@ -53,19 +51,36 @@ class Calibration:
 
 @dataclass(frozen=True)
 class EvaluatedSplit:
-    """A split's pictures with the calibrated probability of malignancy, float64 [N], of each."""
+    """A split's pictures with the calibrated probability of malignancy, float64 [N], of each.
+
+    Attributes:
+        assessable: bool [N], False where the app would give no verdict; None where that was not looked at.
+    """
 
     pictures: tuple[Picture, ...]
     probabilities: NDArray[np.float64]
+    assessable: NDArray[np.bool_] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
         return np.array([picture.label for picture in self.pictures], dtype=np.int64)
 
-    def where(self, keep: Sequence[bool]) -> EvaluatedSplit:
+    @property
+    def groups(self) -> list[str]:
+        """The lesion or patient that each picture is of; a picture that was never grouped is one of its own."""
+        return [picture.group or picture.name for picture in self.pictures]
+
+    def where(self, keep: Sequence[bool] | NDArray[np.bool_]) -> EvaluatedSplit:
         chosen = np.array(keep, dtype=bool)
-        pictures = tuple(picture for picture, kept in zip(self.pictures, keep, strict=True) if kept)
-        return EvaluatedSplit(pictures, self.probabilities[chosen])
+        pictures = tuple(picture for picture, kept in zip(self.pictures, chosen, strict=True) if kept)
+        return EvaluatedSplit(
+            pictures, self.probabilities[chosen], None if self.assessable is None else self.assessable[chosen]
+        )
+
+    def by_source(self) -> dict[str, EvaluatedSplit]:
+        """The pictures of each source, by its name."""
+        sources = np.array([picture.source for picture in self.pictures])
+        return {str(source): self.where(sources == source) for source in sorted(set(sources))}
 
 
 def run_model(
@@ -133,25 +148,6 @@ def _sensitive_everywhere(
             target = share_to_show(int(labels[own].sum()), SENSITIVITY)
             chosen.append(choose_threshold("sensitive", labels[own], probabilities[own], sensitivity_target=target))
     return min(chosen)
-
-
-def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:
-    """The report, ready for `metrics.json`: test in full and without near-duplicates of training pictures, then
-    validation by source, which is not independent of the choices made on it."""
-    metrics: dict[str, Any] = {}
-    if test is not None:
-        distinct = test.where([not picture.near_duplicate_of_train for picture in test.pictures])
-        metrics["test"] = _report(test, points)
-        metrics["test_without_near_duplicates"] = _report(distinct, points)
-    sources = sorted({picture.source for picture in val.pictures})
-    metrics["validation_by_source"] = {
-        source: _report(val.where([picture.source == source for picture in val.pictures]), points) for source in sources
-    }
-    return metrics
-
-
-def _report(split: EvaluatedSplit, points: Sequence[OperatingPoint]) -> dict[str, Any]:
-    return to_dict(report(split.labels, split.probabilities, points))
 
 
 def write_evaluation_plots(

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lesion_demo.learning.arrays import Floats, checked, need_both
-from lesion_demo.learning.intervals import Interval, share_of
+from lesion_demo.learning.intervals import share_of
+from lesion_demo.results import Interval
 
 CONFIDENT_RATE = 0.92
 """Sensitivity and specificity, each, that the confident verdicts are to have on validation."""

@@ -37,6 +37,7 @@ class Checkpoint:
         temperature: logits are divided by it before the softmax.
         prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
         referral_margin: closer than this to a threshold, in log-odds, a probability is called uncertain; 0 for never.
+        referral_margins: the same by the name of an operating point, where it has one of its own.
         val_roc_auc: on the validation split, which chooses between checkpoints.
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
@@ -51,6 +52,7 @@ class Checkpoint:
     val_roc_auc: float
     prevalence: float = 0.5
     referral_margin: float = 0.0
+    referral_margins: dict[str, float] = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +73,10 @@ class Checkpoint:
                 return point
         names = ", ".join(point.name for point in self.operating_points)
         raise CheckpointError(f"The checkpoint has no operating point {name!r}; it has {names}.")
+
+    def margin_at(self, point: OperatingPoint) -> float:
+        """The referral margin, in log-odds, at `point`, which may be a threshold of the reader's own."""
+        return self.referral_margins.get(point.name, self.referral_margin)
 
 
 @dataclass(frozen=True)

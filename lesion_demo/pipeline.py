@@ -134,7 +134,8 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
         operating_points=calibration.operating_points,
         val_roc_auc=calibration.val_roc_auc,
         prevalence=PREVALENCE,
-        referral_margin=calibration.referral_margin,
+        referral_margin=calibration.referral_margins["balanced"],
+        referral_margins=calibration.referral_margins,
         trained_at=datetime.date.today().isoformat(),
         metrics=metrics,
         data=describe(splits),
@@ -153,15 +154,16 @@ def settle(
 ) -> tuple[Calibration, dict[str, Any]]:
     """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`."""
     predictions = scorer.predict(val, "validation")
-    calibration = calibrate(predictions, val, choices.source_balance, {picture.source for picture in test})
+    sources = {picture.source for picture in test}
+    calibration = calibrate(predictions, val, choices.source_balance, sources, choices.photographs)
     evaluated = scorer.evaluated(val, predictions, calibration.temperature, "validation")
     tested = None
     if test:
         tested = scorer.score(test, calibration.temperature, "test")
     else:
         log.warning("There is no test split: the report stands on validation alone, which flatters.")
-    margins = dict.fromkeys((point.name for point in calibration.operating_points), calibration.referral_margin)
-    metrics = summarise(tested, evaluated, Judge(calibration.operating_points, margins, choices.photographs))
+    judge = Judge(calibration.operating_points, calibration.referral_margins, choices.photographs)
+    metrics = summarise(tested, evaluated, judge)
     write_json(folder / METRICS_FILE, metrics)
     write_evaluation_plots(
         folder,
@@ -242,7 +244,7 @@ def evaluate(
 def judge_of(loaded: LoadedCheckpoint) -> Judge:
     """What `loaded` is reported at."""
     meta = loaded.meta
-    margins = {point.name: meta.referral_margin for point in meta.operating_points}
+    margins = {point.name: meta.margin_at(point) for point in meta.operating_points}
     return Judge(meta.operating_points, margins, read_choices(loaded.folder).photographs)
 
 

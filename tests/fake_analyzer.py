@@ -81,6 +81,9 @@ class FakeAnalyzer(Analyzer):
         self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
         self.photograph = self.bare_skin = False
 
+    def margin_at(self, point: OperatingPoint) -> float:
+        return self.margin
+
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture
         height, width = picture.shape[:2]

@@ -318,17 +318,6 @@ def test_the_sensitive_threshold_reaches_its_target_and_the_next_one_does_not(
     assert metrics.point_scores(y, p, above, weights=w).sensitivity < 0.95
 
 
-def test_what_is_shown_on_some_is_kept_on_others_nine_times_in_ten() -> None:
-    rng = np.random.default_rng(0)
-    for count in (100, 146, 454):
-        shown = metrics.share_to_show(count, 0.95)
-        scores = np.sort(rng.random((4000, count)), axis=1)  # the share of all others above a score s is 1 − s
-        threshold = scores[:, round((1 - shown) * count)]
-        kept = float(np.mean(1 - threshold >= 0.95))
-        assert 0.88 < kept < 0.98
-    assert metrics.share_to_show(30, 0.95) == 1.0
-
-
 @pytest.mark.parametrize("name", ["f1", "balanced", "sensitive"])
 def test_perfect_separation_is_cut_in_the_middle(name: str) -> None:
     assert metrics.choose_threshold(name, [0, 0, 1, 1], [0.0, 0.2, 0.6, 1.0]) == pytest.approx(0.4)

@@ -29,7 +29,7 @@ def rates(margin: float, threshold: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
 def test_margin_is_the_least_that_holds_both_rates(threshold: float) -> None:
-    margin = choose_margin(LABELS, PROBABILITIES, threshold, target=0.95)
+    margin = choose_margin(LABELS, PROBABILITIES, threshold, targets=(0.95, 0.95))
     assert margin > 0
     assert min(rates(margin, threshold)) >= 0.95
     distances = np.unique(distance_to_threshold(PROBABILITIES, threshold))

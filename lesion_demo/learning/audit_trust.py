@@ -225,10 +225,13 @@ def new_clinics(train: Mapping[str, Floats], val: Mapping[str, Floats]) -> list[
     return found
 
 
-def referrals(split: EvaluatedSplit, points: Sequence[OperatingPoint], margin: float) -> list[ReferralResult]:
-    """The zones of `split` at each of `points`."""
+def referrals(
+    split: EvaluatedSplit, points: Sequence[OperatingPoint], margins: Sequence[float]
+) -> list[ReferralResult]:
+    """The zones of `split` at each of `points` with its margin in log-odds."""
     return [
-        ReferralResult(point, zones(split.labels, split.probabilities, point.threshold, margin)) for point in points
+        ReferralResult(point, zones(split.labels, split.probabilities, point.threshold, margin))
+        for point, margin in zip(points, margins, strict=True)
     ]
 
 

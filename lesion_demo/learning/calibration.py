@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
-from scipy.stats import binom
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.learning.arrays import Floats, Ints, checked, margins, need_both, need_pictures
@@ -189,20 +188,6 @@ def choose_threshold(
     }[name]
     best = thresholds[value >= value.max() - 1e-9]
     return float(best[np.argmin(np.abs(best - np.median(best)))])
-
-
-def share_to_show(pictures: int, promised: float, confidence: float = 0.9) -> float:
-    """The share (0–1) that `pictures` have to show for others like them to show `promised` with this `confidence`.
-
-    A threshold that shows just what is promised keeps the promise every other time. With one too many a miss, the
-    binomial distribution would let so few happen in more than 1 − `confidence` of such sets (Clopper and Pearson 1934;
-    Bates et al. 2021, arXiv 2101.02703). 1 where the pictures are too few for any miss.
-    """
-    doubt = 1 - confidence
-    misses = int(binom.ppf(doubt, pictures, 1 - promised))
-    if binom.cdf(misses, pictures, 1 - promised) > doubt:
-        misses -= 1
-    return 1 - max(misses, 0) / pictures
 
 
 def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:

@@ -27,7 +27,6 @@ from lesion_demo.learning.calibration import (
     fit_temperature,
     malignant_probability,
     reliability_curve,
-    share_to_show,
 )
 from lesion_demo.learning.intervals import bootstrap, paired_bootstrap, share_of
 from lesion_demo.results import Interval, Outcomes
@@ -53,7 +52,6 @@ __all__ = [
     "reliability_curve",
     "report",
     "score",
-    "share_to_show",
 ]
 
 

@@ -100,17 +100,34 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: Kno
         CheckpointError: the disk refused.
     """
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
-    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
+    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
+    if known is not None:
+        try:
+            write_known(folder / KNOWN_FILE, known)
+        except OSError as error:
+            raise CheckpointError(_unwritten(folder / KNOWN_FILE, error)) from error
+        meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
+    return save_meta(folder, meta)
+
+
+def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
+    """Write `meta`, with the versions of the packages that made it, beside the weights that are in `folder`.
+
+    Raises:
+        CheckpointError: the disk refused.
+    """
+    meta = replace(meta, packages=package_versions())
     path = folder / META_FILE
     try:
-        if known is not None:
-            write_known(folder / KNOWN_FILE, known)
-            meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
         with replacing(path) as part:
             part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
+        raise CheckpointError(_unwritten(path, error)) from error
     return meta
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"Could not write {path} ({error}). Free some disk space and evaluate again."
 
 
 def read_meta(folder: Path) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
 import json
@@ -39,7 +40,7 @@ from lesion_demo.learning.familiarity import (
     describe_pictures,
     learn,
 )
-from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.folders import Picture, name_sources
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
@@ -53,6 +54,8 @@ from lesion_demo.learning.weights import round_to_half
 log = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
+FURTHER_FILE = "further.csv"
+"""Pictures of data sets that the run did not have, on which choices were made again; like `split.csv`, all `val`."""
 METRICS_FILE = "metrics.json"
 KNOWN_PER_SOURCE = 1000
 """Training pictures of each data set, about, that familiarity is learnt from."""
@@ -234,11 +237,31 @@ def evaluate(
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
     scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views)
-    val = scorer.score(splits.of("val"), loaded.meta.temperature, "validation")
+    further = read_further(loaded.folder, roots)
+    val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None
     if splits.of("test"):
         test = scorer.score(splits.of("test"), loaded.meta.temperature, "test")
     return summarise(test, val, judge_of(loaded)), test or val
+
+
+def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
+    """The pictures beyond the run's own on which its choices were made; none where `roots` lack a data set of theirs.
+
+    Raises:
+        DataError: as `read_split`.
+    """
+    path = folder / FURTHER_FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        needed = {row["source"] for row in csv.DictReader(file)}
+    if lacking := sorted(needed - set(name_sources(roots))):
+        log.warning(
+            "Without %s, on which choices were made, too: name it with --data to report it.", ", ".join(lacking)
+        )
+        return []
+    return read_split(path, roots).of("val")
 
 
 def judge_of(loaded: LoadedCheckpoint) -> Judge:

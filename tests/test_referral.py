@@ -51,6 +51,16 @@ def test_perfect_calls_need_no_margin_and_hopeless_ones_the_greatest() -> None:
         choose_margin([1, 1], [0.2, 0.8], 0.5)
 
 
+def test_a_margin_leaves_no_more_uncertain_than_it_may() -> None:
+    free = choose_margin(LABELS, PROBABILITIES, 0.5, targets=(0.95, 0.95))
+    share = float((distance_to_threshold(PROBABILITIES, 0.5) < free).mean())
+    assert 0.1 < share < 0.5
+    assert choose_margin(LABELS, PROBABILITIES, 0.5, targets=(0.95, 0.95), most=share + 0.01) == free
+    for targets in ((0.95, 0.95), (1.0, 1.0)):
+        bound = choose_margin(LABELS, PROBABILITIES, 0.5, targets=targets, most=0.1)
+        assert (distance_to_threshold(PROBABILITIES, 0.5) < bound).mean() == pytest.approx(0.1)
+
+
 def test_zones_agree_with_the_decision_and_add_up() -> None:
     point = OperatingPoint("it", 0.4)
     outcomes = [decide(p, point, margin=0.7, assessable=True).value for p in PROBABILITIES]

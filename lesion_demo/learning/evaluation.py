@@ -40,6 +40,8 @@ ENOUGH = 100
 """Malignant validation pictures of a clinic from which a threshold can be told."""
 MARGIN_TARGETS = {SENSITIVE: (0.97, 0.0)}
 """Sensitivity and specificity of the confident verdicts where they are others than CONFIDENT_RATES."""
+MOST_UNCERTAIN = 0.2
+"""Share of the pictures that a margin may leave uncertain: in a hard clinic no margin makes verdicts good."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,12 @@ def calibrate(
         val_roc_auc=score(labels, probabilities, weights=weights).roc_auc,
         referral_margins={
             name: choose_margin(
-                labels, probabilities, threshold, weights=weights, targets=MARGIN_TARGETS.get(name, CONFIDENT_RATES)
+                labels,
+                probabilities,
+                threshold,
+                weights=weights,
+                targets=MARGIN_TARGETS.get(name, CONFIDENT_RATES),
+                most=MOST_UNCERTAIN,
             )
             for name, threshold in thresholds.items()
         },

@@ -61,10 +61,12 @@ def choose_margin(
     *,
     weights: ArrayLike | None = None,
     targets: tuple[float, float] = CONFIDENT_RATES,
+    most: float = 1.0,
 ) -> float:
     """The least margin, in log-odds, beyond which sensitivity and specificity of the rest reach both `targets`.
 
-    Where no margin does it, the greatest distance: only the most confident picture is still called.
+    Where that would leave more than the share `most` (0–1) of the pictures uncertain, the largest that does not; where
+    no margin reaches them and `most` is 1, the greatest distance: only the most confident picture is still called.
 
     Raises:
         DataError: as `score`, or one of the classes is absent.
@@ -82,9 +84,10 @@ def choose_margin(
         reached &= np.divide(np.cumsum(right), total, out=np.ones_like(total), where=total > 0) >= target
     last_of_ties = np.append(distance[1:] != distance[:-1], True)
     good = np.flatnonzero(reached & last_of_ties)
-    if len(good) == 0:
+    enough = np.flatnonzero(last_of_ties & (np.cumsum(w) >= (1 - most) * w.sum() - 1e-9))
+    if len(good) == 0 and most >= 1:
         return float(distance[0])
-    kept = int(good.max()) + 1
+    kept = max(int(good.max(initial=0)), int(enough.min())) + 1
     return 0.0 if kept == len(y) else float((distance[kept - 1] + distance[kept]) / 2)
 
 

@@ -38,6 +38,7 @@ class Checkpoint:
         temperature: logits are divided by it before the softmax.
         prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
         referral_margin: closer than this to a threshold, in log-odds, a probability is called uncertain; 0 for never.
+        referral_margins: the same by the name of an operating point, where it has one of its own.
         val_roc_auc: on the validation split, which chooses between checkpoints.
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
@@ -54,6 +55,7 @@ class Checkpoint:
     val_roc_auc: float
     prevalence: float = 0.5
     referral_margin: float = 0.0
+    referral_margins: dict[str, float] = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -81,6 +83,10 @@ class Checkpoint:
         names = ", ".join(point.name for point in self.operating_points)
         raise CheckpointError(f"The checkpoint has no operating point {name!r}; it has {names}.")
 
+    def margin_at(self, point: OperatingPoint) -> float:
+        """The referral margin, in log-odds, at `point`, which may be a threshold of the reader's own."""
+        return self.referral_margins.get(point.name, self.referral_margin)
+
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
@@ -105,22 +111,39 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: Kno
     if meta.local is not None:
         raise CheckpointError(f"A checkpoint is saved as it ships, not fitted to {meta.local.name}: save that fit.")
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
-    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
+    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
+    if known is not None:
+        try:
+            write_known(folder / KNOWN_FILE, known)
+        except OSError as error:
+            raise CheckpointError(_unwritten(folder / KNOWN_FILE, error)) from error
+        meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
+    return save_meta(folder, meta)
+
+
+def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
+    """Write `meta`, with the versions of the packages that made it, beside the weights that are in `folder`.
+
+    Raises:
+        CheckpointError: the disk refused.
+    """
+    meta = replace(meta, packages=package_versions())
     path = folder / META_FILE
     try:
-        if known is not None:
-            write_known(folder / KNOWN_FILE, known)
-            meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
         with replacing(path) as part:
             part.write_text(json.dumps(_to_file(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
+        raise CheckpointError(_unwritten(path, error)) from error
     return meta
 
 
 def _to_file(meta: Checkpoint) -> dict[str, Any]:
     """What `checkpoint.json` holds; a clinic's own fit is a file of its own."""
     return {name: value for name, value in to_dict(meta).items() if name != "local"}
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"Could not write {path} ({error}). Free some disk space and evaluate again."
 
 
 def read_meta(folder: Path) -> Checkpoint:

@@ -16,7 +16,7 @@ from lesion_demo.errors import DataError
 from lesion_demo.learning.duplicates import near_duplicate_pairs
 from lesion_demo.learning.evaluation import run_model
 from lesion_demo.learning.fingerprints import fingerprint
-from lesion_demo.learning.folders import Picture, scan_labelled
+from lesion_demo.learning.folders import Picture, scan_outside
 from lesion_demo.learning.grouping import group_pictures
 from lesion_demo.learning.metrics import malignant_probability, score
 from lesion_demo.learning.recalibration import cross_validate, fit_local, local_points
@@ -107,7 +107,7 @@ def read_sample(
         DataError: the folder is not laid out as expected, one file is filed under both classes, or pictures cannot be
             decoded (unless `skip_corrupt`).
     """
-    pictures = scan_labelled(root, class_map)
+    pictures = scan_outside(root, class_map)
     prints = fingerprint(pictures)
     warnings: list[str] = []
     if prints.corrupt:

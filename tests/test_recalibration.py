@@ -18,7 +18,7 @@ from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CalibrationError, DataError
 from lesion_demo.learning.fingerprints import hash_file
-from lesion_demo.learning.folders import Picture, scan_labelled
+from lesion_demo.learning.folders import Picture, scan_outside
 from lesion_demo.learning.recalibration import balance, cross_validate, fit_line, fit_local
 from lesion_demo.learning.split_file import write_split
 from lesion_demo.learning.splits import Splits
@@ -178,7 +178,7 @@ def test_a_folder_of_classes_is_fitted_to(clinic_folder: Path, loaded: LoadedChe
 
 
 def test_log_odds_are_those_of_the_app(clinic_folder: Path, loaded: LoadedCheckpoint) -> None:
-    chosen = scan_labelled(clinic_folder)[:3]
+    chosen = scan_outside(clinic_folder)[:3]
     shown = Predictor(loaded).probabilities(np.asarray(Image.open(picture.path)) for picture in chosen)
     np.testing.assert_allclose(expit(log_odds_of(loaded, chosen)), shown, atol=1e-5)
 
@@ -237,13 +237,13 @@ def test_pictures_that_the_checkpoint_has_learnt_from_are_left_out(
     data: Path, loaded: LoadedCheckpoint, tmp_path: Path
 ) -> None:
     file = tmp_path / "run" / "split.csv"
-    known = [replace(picture, content_hash=hash_file(picture)) for picture in scan_labelled(data)]
+    known = [replace(picture, content_hash=hash_file(picture)) for picture in scan_outside(data)]
     write_split(file, Splits(tuple(replace(p, split="train" if i % 9 == 0 else "val") for i, p in enumerate(known))))
     sample = read_sample(data, file)
     learnt = len(known[::9])
     assert len(sample.pictures) == len(known) - learnt
     assert [f"{learnt} of {len(known)} pictures are among those" in warning for warning in sample.warnings] == [True]
-    write_split(file, Splits(tuple(known)))
+    write_split(file, Splits(tuple(replace(picture, split="train") for picture in known)))
     with pytest.raises(DataError, match=r"0 pictures to fit to.*has learnt from"):
         recalibrate(replace(loaded, folder=file.parent), data)
     file.write_text("file,label\na,b\n")

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
         "--data",
         action="append",
-        required=True,
+        required=required,
         type=Path,
         metavar="DIR",
         help="a data set: DIR/train|val|test/<class>/…, or with a manifest.csv; may be repeated",

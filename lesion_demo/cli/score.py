@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
     try:
-        rows = score_files(args.paths, Predictor(loaded), point, loaded.meta.referral_margin)
+        rows = score_files(args.paths, Predictor(loaded), point, loaded.meta.margin_at(point))
     except KeyboardInterrupt:
         print(f"\nStopped; {args.out} was not written.")
         return 130

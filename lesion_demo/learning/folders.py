@@ -98,16 +98,17 @@ def scan_folder(root: Path, class_map: Mapping[str, str] | None = None) -> list[
     return scan([root], class_map)
 
 
-def scan_labelled(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
-    """The labelled pictures of one folder, as `scan_folder` has them, whatever splits and classes there are.
+def scan_outside(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
+    """The pictures of a labelled folder that had no part in training, in whatever split it files them.
 
-    Here class folders may lie in `root` itself, too; their split is `train`.
+    Beside the layouts of `scan_folder`, of which it need not have a training split, class folders may stand in it
+    directly.
 
     Raises:
-        DataError: as `scan_folder`, but for a split or a class that is lacking.
+        DataError: as `scan_folder`.
     """
-    ((source, folder),) = name_sources([root]).items()
-    return _read_root(folder, source, class_map, splits=False)
+    (source, root), *_ = name_sources([root]).items()
+    return _scan_root(root, source, class_map, outside=True)
 
 
 def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
@@ -127,24 +128,18 @@ def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     return sources
 
 
-def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None) -> list[Picture]:
-    pictures = _read_root(root, source, class_map)
-    _check_splits(root, pictures)
-    return pictures
-
-
-def _read_root(root: Path, source: str, class_map: Mapping[str, str] | None, *, splits: bool = True) -> list[Picture]:
-    """Without `splits`, class folders may lie in `root` itself."""
+def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None, *, outside: bool = False) -> list[Picture]:
     if not root.exists():
         raise DataError(f"Data set folder {root} does not exist; check the path ({LAYOUT}).")
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; name the data set's folder ({LAYOUT}).")
     labels = _label_table(class_map)
     has_manifest = (root / MANIFEST).is_file()
-    read = _from_manifest if has_manifest else _from_folders if splits else _from_plain_folders
-    pictures = read(root, source, labels)
+    pictures = _from_manifest(root, source, labels) if has_manifest else _from_folders(root, source, labels, outside)
     if not pictures:
         raise DataError(f"{root} holds no pictures; {LAYOUT}.")
+    if not outside:
+        _check_splits(root, pictures)
     return pictures
 
 
@@ -223,25 +218,14 @@ def _pictures_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _from_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
+def _from_folders(root: Path, source: str, labels: Mapping[str, int], outside: bool = False) -> list[Picture]:
     split_folders = [(SPLITS[path.name.lower()], path) for path in _subfolders(root) if path.name.lower() in SPLITS]
+    if outside and not split_folders:
+        split_folders = [("test", root)]
     class_folders = [(split, path) for split, folder in split_folders for path in _subfolders(folder)]
     if not class_folders:
         found = ", ".join(path.name for path in _subfolders(root)) or "none"
         raise DataError(f"{root} holds no pictures in class folders (folders found: {found}); {LAYOUT}.")
-    return _from_class_folders(root, class_folders, source, labels)
-
-
-def _from_plain_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
-    folders = _subfolders(root)
-    if not folders or any(path.name.lower() in SPLITS for path in folders):
-        return _from_folders(root, source, labels)
-    return _from_class_folders(root, [("train", folder) for folder in folders], source, labels)
-
-
-def _from_class_folders(
-    root: Path, class_folders: Sequence[tuple[str, Path]], source: str, labels: Mapping[str, int]
-) -> list[Picture]:
     _check_names(root, (path.name for _, path in class_folders), labels)
     pictures: list[Picture] = []
     for split, folder in class_folders:

@@ -95,9 +95,9 @@ class Analysis:
         right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
         return place(self.heats[method], (x, y, right - x, bottom - y), (height, width))
 
-    def at(self, point: OperatingPoint) -> Analysis:
-        """The same findings, judged at another operating point."""
-        return replace(self, operating_point=point)
+    def at(self, point: OperatingPoint, margin: float) -> Analysis:
+        """The same findings, judged at another operating point with its `margin` in log-odds."""
+        return replace(self, operating_point=point, margin=margin)
 
 
 class Analyzer:
@@ -133,8 +133,13 @@ class Analyzer:
         """
         return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
 
+    def margin_at(self, point: OperatingPoint) -> float:
+        """In log-odds: closer to the threshold of `point` than this, a verdict is `uncertain`."""
+        return self.meta.margin_at(point)
+
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
+        point = point or self.point(DEFAULT_OPERATING_POINT)
         inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
         explained = explain_all(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
         (probability,) = self._predictor.calibrated(explained.logits[None])
@@ -143,8 +148,8 @@ class Analyzer:
         left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
         return Analysis(
             probability=float(probability),
-            operating_point=point or self.point(DEFAULT_OPERATING_POINT),
-            margin=self.meta.referral_margin,
+            operating_point=point,
+            margin=self.margin_at(point),
             quality=check_quality(picture),
             familiarity=familiarity,
             artefacts=find_artefacts(picture),

@@ -51,15 +51,18 @@ def localised(meta: Checkpoint, local: LocalCalibration) -> Checkpoint:
         temperature=meta.temperature / local.slope,
         operating_points=points,
         referral_margin=meta.referral_margin * local.slope,
-        metrics={"test": _figures(local)},
+        referral_margins={name: margin * local.slope for name, margin in meta.referral_margins.items()},
+        metrics={"local": {local.name: _figures(local)}},
         local=local,
     )
 
 
 def _figures(local: LocalCalibration) -> dict[str, Any]:
     """What was measured on the clinic's own pictures, in the form of `metrics.json`."""
-    return {
-        "n": local.pictures,
-        "n_malignant": local.malignant,
-        "points": [asdict(point) for point in local.points],
-    }
+    benign, malignant = local.pictures - local.malignant, local.malignant
+    points = []
+    for point in local.points:
+        found, cleared = round(point.sensitivity.value * malignant), round(point.specificity.value * benign)
+        cells = {"tn": cleared, "fp": benign - cleared, "fn": malignant - found, "tp": found}
+        points.append(asdict(point) | {"confusion": cells})
+    return {"n": local.pictures, "n_malignant": malignant, "points": points}

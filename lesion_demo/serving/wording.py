@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.quality import SEVERE, QualityCheck
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import MALIGNANT, Outcome
+from lesion_demo.serving.model_card.clinics import Tested
+from lesion_demo.serving.model_card.wording import clinic_name, share
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -18,37 +16,25 @@ SHARE = "share"
 """Unit of a check that is told in percent."""
 
 
-@dataclass(frozen=True)
-class Tested:
-    """What an operating point scored on the test pictures: shares 0–1 with the keys `value`, `low` and `high`.
-
-    Attributes:
-        local: on a clinic's own, by cross-validation.
-    """
-
-    pictures: int
-    sensitivity: Mapping[str, float]
-    specificity: Mapping[str, float]
-    local: bool = False
-
-
-def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
-    """How `point` did on the checkpoint's test pictures; None where it was not tested."""
-    report = meta.metrics.get("test", {})
-    for scores in report.get("points", []):
-        if scores["name"] == point.name:
-            return Tested(report["n"], scores["sensitivity"], scores["specificity"], local=meta.local is not None)
-    return None
-
-
-def measured_on_test(scores: Tested, texts: Texts) -> str:
-    """Sensitivity and specificity with their intervals, as a sentence."""
-    sentence = texts.verdict.measured_local if scores.local else texts.verdict.measured
-    return sentence.format(
-        pictures=texts.number(scores.pictures),
-        sensitivity=texts.interval(scores.sensitivity),
-        specificity=texts.interval(scores.specificity),
-    )
+def measured(scores: Tested, texts: Texts) -> str:
+    """The worst sensitivity and specificity over the clinics with their intervals, and the range, as sentences."""
+    words = texts.verdict
+    (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    sentences = [
+        words.measured.format(
+            sensitivity=share(sensitivity, texts),
+            sensitivity_source=clinic_name(least_sensitive.found, texts),
+            specificity=share(specificity, texts),
+            specificity_source=clinic_name(least_specific.found, texts),
+        )
+    ]
+    if len(scores.clinics) > 1:
+        found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
+        sentences.append(words.measured_range.format(found=found, alarms=alarms))
+    seen = [clinic_name(clinic.found, texts) for clinic in scores.clinics if clinic.flatters]
+    if seen:
+        sentences.append(words.measured_seen.format(sources=", ".join(seen)))
+    return " ".join(sentences)
 
 
 def fitted(meta: Checkpoint, texts: Texts) -> str:

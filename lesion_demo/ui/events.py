@@ -106,7 +106,8 @@ class View:
         return Found(self.analyzer.analyze(picture), display_copy(picture)), ""
 
     def judged(self, found: Found, choices: Choices) -> Analysis:
-        return found.analysis.at(choices.operating_point(self.analyzer))
+        point = choices.operating_point(self.analyzer)
+        return found.analysis.at(point, self.analyzer.margin_at(point))
 
     def result(self, found: Found, choices: Choices) -> str:
         judged = self.judged(found, choices)

@@ -20,6 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Load the checkpoint, serve the page until stopped, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: see checkpoints/shown.json")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="what recalibrate wrote for your clinic (default: as shipped)",
+    )
     parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     parser.add_argument("--language", default=LANGUAGE, help="of the page, one of translations/; default: %(default)s")
@@ -37,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serving.analysis import Analyzer
+    from lesion_demo.serving.local import with_calibration
     from lesion_demo.texts import load_texts
     from lesion_demo.ui.access import Access
     from lesion_demo.ui.launch import require_free, serve
@@ -45,10 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_free(args.host, args.port)
         access = Access.create(args.host, args.allow_host, args.trusted_proxy, os.environ)
         texts = load_texts(args.language)
-        loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+        shipped = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+        loaded = with_calibration(shipped, args.calibration)
         print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
+        if loaded.meta.local is not None:
+            print(f"{loaded.meta.local}.")
         print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
-        serve(Analyzer(loaded), texts, args.host, args.port, access)
+        serve(Analyzer(loaded, shipped.meta), texts, args.host, args.port, access)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 
-COMMANDS = ("train", "evaluate", "audit", "card", "score")
+COMMANDS = ("train", "evaluate", "audit", "card", "score", "recalibrate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

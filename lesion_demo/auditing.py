@@ -137,7 +137,7 @@ def audit(
         LesionDemoError: a package with sample pictures is missing.
     """
     started = time.monotonic()
-    point = loaded.meta.operating_point(operating_point)
+    point, points = loaded.meta.operating_point(operating_point), loaded.meta.operating_points
     if loaded.known is not None:
         next(strangers())  # finds out now, not in a quarter of an hour, what is not installed
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
@@ -178,7 +178,7 @@ def audit(
         degradations=tuple(spoilt),
         strangers=tuple(strange),
         new_clinic=tuple(clinics),
-        referrals=tuple(referrals(whole, loaded.meta.operating_points, loaded.meta.referral_margin)),
+        referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),
         seconds=time.monotonic() - started,
     )

@@ -35,6 +35,7 @@ from lesion_demo.learning.familiarity import (
 )
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
+from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.reported import checked_data, checked_metrics
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
@@ -69,12 +70,15 @@ class Checkpoint:
         temperature: logits are divided by it before the softmax.
         prevalence: share of malignant pictures (0–1) at which the probabilities are calibrated.
         referral_margin: closer than this to a threshold, in log-odds, a probability is called uncertain; 0 for never.
+        referral_margins: the same by the name of an operating point, where it has one of its own.
         val_roc_auc: on the validation split, which chooses between checkpoints that have the same one.
         val_pictures: a fingerprint of that split, see `lesion_demo.shown`; empty where it is not known.
         metrics: the evaluation report, as in `metrics.json`.
         data: per data set, what went in (counts, a fingerprint of the split).
         weights_sha256: of the weights file, hex.
         known_sha256: of the file that says which pictures are familiar, hex; empty where there is none.
+        local: the clinic that all of the above is fitted to, in memory alone (`lesion_demo.serving.local`); None as
+            shipped.
     """
 
     __pydantic_config__ = STRICT
@@ -86,6 +90,7 @@ class Checkpoint:
     val_roc_auc: Share
     prevalence: InnerShare = 0.5
     referral_margin: Annotated[float, Field(ge=0)] = 0.0
+    referral_margins: dict[str, Annotated[float, Field(ge=0)]] = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
     metrics: Annotated[dict[str, Any], AfterValidator(checked_metrics)] = field(default_factory=dict)
@@ -95,6 +100,12 @@ class Checkpoint:
     weights_sha256: Sha256 = ""
     known_sha256: Sha256OrNone = ""
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    local: LocalCalibration | None = None
+
+    @property
+    def intercept(self) -> float:
+        """Added to the log-odds after they were divided by the temperature."""
+        return 0.0 if self.local is None else self.local.intercept
 
     def operating_point(self, name: str) -> OperatingPoint:
         """The point called `name`.
@@ -107,6 +118,10 @@ class Checkpoint:
                 return point
         names = ", ".join(point.name for point in self.operating_points)
         raise CheckpointError(f"The checkpoint has no operating point {name!r}; it has {names}.")
+
+    def margin_at(self, point: OperatingPoint) -> float:
+        """The referral margin, in log-odds, at `point`, which may be a threshold of the reader's own."""
+        return self.referral_margins.get(point.name, self.referral_margin)
 
 
 @dataclass(frozen=True)
@@ -127,20 +142,44 @@ def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: Kno
     """Write `model` in half precision, `known` and `meta` into `folder`; the JSON goes last: what has one is complete.
 
     Raises:
+        CheckpointError: the disk refused, or `meta` is fitted to a clinic.
+    """
+    if meta.local is not None:
+        raise CheckpointError(f"A checkpoint is saved as it ships, not fitted to {meta.local.name}: save that fit.")
+    write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
+    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
+    if known is not None:
+        try:
+            write_known(folder / KNOWN_FILE, known)
+        except OSError as error:
+            raise CheckpointError(_unwritten(folder / KNOWN_FILE, error)) from error
+        meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
+    return save_meta(folder, meta)
+
+
+def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
+    """Write `meta`, with the versions of the packages that made it, beside the weights that are in `folder`.
+
+    Raises:
         CheckpointError: the disk refused.
     """
-    write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
-    meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE), packages=package_versions())
+    meta = replace(meta, packages=package_versions())
     path = folder / META_FILE
     try:
-        if known is not None:
-            write_known(folder / KNOWN_FILE, known)
-            meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
         with replacing(path) as part:
-            part.write_text(json.dumps(to_dict(meta), indent=2) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(_to_file(meta), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}). Free some disk space and evaluate again.") from error
+        raise CheckpointError(_unwritten(path, error)) from error
     return meta
+
+
+def _to_file(meta: Checkpoint) -> dict[str, Any]:
+    """What `checkpoint.json` holds; a clinic's own fit is a file of its own."""
+    return {name: value for name, value in to_dict(meta).items() if name != "local"}
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"Could not write {path} ({error}). Free some disk space and evaluate again."
 
 
 def read_meta(folder: Path) -> Checkpoint:

@@ -27,6 +27,10 @@ class ReportError(LesionDemoError):
     """A report cannot be written as it was asked for."""
 
 
+class CalibrationError(LesionDemoError):
+    """A local calibration is missing, damaged, or made for another checkpoint."""
+
+
 class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +19,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
-from lesion_demo.config import CLASSES, PreprocessSpec, TrainConfig
+from lesion_demo.config import CLASSES, TrainConfig
+from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.imaging.transforms import Transform, eval_transform
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
+    Calibration,
     EvaluatedSplit,
     calibrate,
     run_model,
-    summarise,
     write_evaluation_plots,
 )
 from lesion_demo.learning.familiarity import (
@@ -41,7 +45,8 @@ from lesion_demo.learning.folders import Picture, name_sources, scan
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
-from lesion_demo.learning.run_state import Start, check_run, claiming, write_json, write_start
+from lesion_demo.learning.reporting import Judge, Scorer, summarise
+from lesion_demo.learning.run_state import CONFIG_FILE, Start, check_run, claiming, write_json, write_start
 from lesion_demo.learning.settings import check_amount, check_settings, shares_of
 from lesion_demo.learning.split_file import read_sides, read_split, write_split
 from lesion_demo.learning.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
@@ -54,6 +59,8 @@ from lesion_demo.shown import fingerprint
 
 log = logging.getLogger(__name__)
 
+FURTHER_FILE = "further.csv"
+"""Pictures of data sets that the run did not have, on which choices were made again; like `split.csv`, all `val`."""
 METRICS_FILE = "metrics.json"
 KNOWN_PER_SOURCE = 1000
 """Training pictures of each data set, about, that familiarity is learnt from."""
@@ -157,22 +164,11 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     correct_bias(result.model, before, balanced_weights(val, config.source_balance))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
     log.info("The weights are saved. Should what follows fail, --resume goes on from here.")
-    predictions = run_model(result.model, config.preprocess, val, title="validation", reader=reader)
-    calibration = calibrate(predictions, val, config.source_balance, {picture.source for picture in splits.of("test")})
-    evaluated = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
-    test = None
-    if splits.of("test"):
-        test = _evaluated(result.model, config.preprocess, splits.of("test"), calibration.temperature, reader, "test")
-    else:
-        log.warning("There is no test split: the report stands on validation alone, which flatters.")
-    metrics = summarise(test, evaluated, calibration.operating_points)
-    write_json(folder / METRICS_FILE, metrics)
-    write_evaluation_plots(
-        folder,
-        test or evaluated,
-        calibration.operating_points,
-        name="Test" if test else "Validation",
-        kept_epoch=result.progress.best_epoch,
+    known = learn_known(result.model, config, splits, reader)
+    scorer = Scorer(result.model, config.preprocess, known, reader)
+    choices = Choices(config.photographs, config.source_balance)
+    calibration, metrics = settle(
+        folder, scorer, val, splits.of("test"), choices, kept_epoch=result.progress.best_epoch
     )
     meta = Checkpoint(
         backbone=config.backbone,
@@ -181,7 +177,8 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
         operating_points=calibration.operating_points,
         val_roc_auc=calibration.val_roc_auc,
         prevalence=PREVALENCE,
-        referral_margin=calibration.referral_margin,
+        referral_margin=calibration.referral_margins["balanced"],
+        referral_margins=calibration.referral_margins,
         trained_at=datetime.date.today().isoformat(),
         metrics=metrics,
         data=describe(splits),
@@ -189,7 +186,39 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
             ((picture.content_hash, CLASSES[picture.label], picture.source) for picture in val), config.source_balance
         ),
     )
-    return save_checkpoint(folder, result.model, meta, learn_known(result.model, config, splits, reader))
+    return save_checkpoint(folder, result.model, meta, known)
+
+
+def settle(
+    folder: Path,
+    scorer: Scorer,
+    val: Sequence[Picture],
+    test: Sequence[Picture],
+    choices: Choices,
+    *,
+    kept_epoch: int | None = None,
+) -> tuple[Calibration, dict[str, Any]]:
+    """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`."""
+    predictions = scorer.predict(val, "validation")
+    sources = {picture.source for picture in test}
+    calibration = calibrate(predictions, val, choices.source_balance, sources, choices.photographs)
+    evaluated = scorer.evaluated(val, predictions, calibration.temperature, "validation")
+    tested = None
+    if test:
+        tested = scorer.score(test, calibration.temperature, "test")
+    else:
+        log.warning("There is no test split: the report stands on validation alone, which flatters.")
+    judge = Judge(calibration.operating_points, calibration.referral_margins, choices.photographs)
+    metrics = summarise(tested, evaluated, judge)
+    write_json(folder / METRICS_FILE, metrics)
+    write_evaluation_plots(
+        folder,
+        tested or evaluated,
+        calibration.operating_points,
+        name="Test" if tested else "Validation",
+        kept_epoch=kept_epoch,
+    )
+    return calibration, metrics
 
 
 def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> None:
@@ -250,26 +279,70 @@ def evaluate(
         DataError: the data sets are not those of the checkpoint's `split.csv`.
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    reader = PictureReader()
-    temperature = loaded.meta.temperature
-    val = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("val"), temperature, reader, "validation", views)
+    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views)
+    further = read_further(loaded.folder, roots)
+    val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None
     if splits.of("test"):
-        test = _evaluated(loaded.model, loaded.meta.preprocess, splits.of("test"), temperature, reader, "test", views)
-    return summarise(test, val, loaded.meta.operating_points), test or val
+        test = scorer.score(splits.of("test"), loaded.meta.temperature, "test")
+    return summarise(test, val, judge_of(loaded)), test or val
 
 
-def _evaluated(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    pictures: Sequence[Picture],
-    temperature: float,
-    reader: PictureReader,
-    title: str,
-    views: int = 1,
-) -> EvaluatedSplit:
-    predictions = run_model(model, spec, pictures, title=title, reader=reader, views=views)
-    return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature))
+def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
+    """The pictures beyond the run's own on which its choices were made; none where `roots` lack a data set of theirs.
+
+    Raises:
+        DataError: as `read_split`.
+    """
+    path = folder / FURTHER_FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        needed = {row["source"] for row in csv.DictReader(file)}
+    if lacking := sorted(needed - set(name_sources(roots))):
+        log.warning(
+            "Without %s, on which choices were made, too: name it with --data to report it.", ", ".join(lacking)
+        )
+        return []
+    return read_split(path, roots).of("val")
+
+
+def judge_of(loaded: LoadedCheckpoint) -> Judge:
+    """What `loaded` is reported at."""
+    meta = loaded.meta
+    margins = {point.name: meta.margin_at(point) for point in meta.operating_points}
+    return Judge(meta.operating_points, margins, read_choices(loaded.folder).photographs)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a run's `config.json` says of the choices that are made on validation pictures.
+
+    Attributes:
+        photographs: data sets that were taken without a dermatoscope.
+        source_balance: see `lesion_demo.config.TrainConfig`.
+    """
+
+    photographs: tuple[str, ...] = ()
+    source_balance: float = 1.0
+
+
+def read_choices(folder: Path) -> Choices:
+    """Those of the run in `folder`, whatever else its configuration holds; the defaults where there is none.
+
+    Raises:
+        CheckpointError: the configuration cannot be read.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return Choices()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Choices(
+            tuple(map(str, values.get("photographs", ()))), float(values.get("source_balance", Choices.source_balance))
+        )
+    except (OSError, AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no run's configuration ({error}): copy the checkpoint again.") from error
 
 
 def describe(splits: Splits) -> dict[str, Any]:

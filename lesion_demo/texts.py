@@ -78,7 +78,8 @@ class PageTexts:
 
 @dataclass(frozen=True)
 class VerdictTexts:
-    """The verdict and what it means: `outcomes` and `advice` by outcome, `points`, `point_notes` by operating point."""
+    """The verdict and what it means: `outcomes`, `advice` and `called` by outcome, `points`, `point_notes` by operating
+    point."""
 
     label: str
     outcomes: Words
@@ -90,6 +91,7 @@ class VerdictTexts:
     threshold_label: str
     zone_label: str
     trained_prevalence: str
+    fitted: str
     not_assessable_lead: str
     unfamiliar: str
     bare_skin: str
@@ -109,14 +111,16 @@ class VerdictTexts:
     custom_note: str
     custom_threshold_label: str
     measured: str
+    measured_range: str
+    measured_seen: str
     meaning_heading: str
     prevalence_label: str
     prevalence_info: str
     post_test: str
     no_post_test: str
     frequencies: str
-    called_malignant: str
-    called_benign: str
+    called: Words
+    at_worst: str
     none_called: str
     carries_over: str
     uncertain_counted: str
@@ -215,7 +219,7 @@ class AboutTexts:
         limits: by the rule that finds them in `lesion_demo.serving.model_card.limits`.
         columns: headings of tables, by what stands below.
         results: sets of test pictures, by their key in the metrics.
-        sources, source_notes: data sets, by name.
+        sources, source_notes: data sets, by name; `parts` by what their pictures were to the run.
         changes, probes, degradations, levels, strangers, zones, confidences: by the name that the audit gives them;
             `strata` too, or by the first word or two of it.
         inits, schedules, settings, augment: by value or key of the configuration.
@@ -224,9 +228,11 @@ class AboutTexts:
 
     card_title: str
     lead: str
+    lead_by_picture: str
     summary: str
     summary_crop: str
     summary_window: str
+    as_shipped: str
     unknown: str
     dash: str
     with_interval: str
@@ -253,11 +259,17 @@ class AboutTexts:
     points_caption: str
     calibration_title: str
     calibration_note: str
+    calibration_line_note: str
     margin_note: str
+    margin_at: str
     no_margin_note: str
     sources_title: str
     sources_note: str
     sources: Words
+    unnamed_source: str
+    parts: Words
+    part_names: Words
+    sources_at: str
     source_notes: Words
     strata_title: str
     audit_note: str
@@ -342,6 +354,11 @@ class Texts:
         """A share with its interval, both 0–1, from the keys `value`, `low` and `high`: `90.4 % (87.7–92.9)`."""
         low, high = (self.number(value[end] * 100, digits) for end in ("low", "high"))
         return f"{self.percent(value['value'], digits)} ({low}–{high})"
+
+    def range_of(self, low: float, high: float) -> str:
+        """Two shares (0–1) in whole percent: `92–99 %`, or one where they are the same."""
+        ends = dict.fromkeys(self.number(end * 100) for end in (low, high))
+        return f"{'–'.join(ends)}{NO_BREAK}%"
 
     def number(self, value: float, digits: int = 0) -> str:
         """`value` with this many decimals, its thousands set apart."""

@@ -15,7 +15,7 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, Train
 from lesion_demo.imaging.phantom import write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["app_site"]
+pytest_plugins = ["app_site", "tiny_clinic"]
 NEIGHBOUR = PROJECT.parent / "shared" / "data"
 
 

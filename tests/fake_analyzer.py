@@ -21,28 +21,52 @@ from lesion_demo.serving.familiarity import Familiarity
 SIDE = 64
 """Of the square that it claims to have seen, pixels."""
 POINTS = (OperatingPoint("sensitive", 0.25), OperatingPoint("balanced", 0.5), OperatingPoint("accuracy", 0.6))
-TESTED = {"sensitive": (0.9, 0.8), "balanced": (0.8, 0.95)}
-"""Sensitivity and specificity; `accuracy` was not tested."""
+TESTED = {
+    "melanoma10k": {"sensitive": (0.9, 0.96), "balanced": (0.8, 0.98)},
+    "ham10000": {"sensitive": (0.95, 0.8), "balanced": (0.9, 0.9)},
+    "padufes20": {"sensitive": (0.5, 0.3), "balanced": (0.4, 0.4)},
+}
+"""Sensitivity and specificity by source, the last one of photographs; `accuracy` was not tested."""
 
 
-def scores(name: str, threshold: float) -> dict[str, Any]:
+def scores(name: str, threshold: float, sensitivity: float, specificity: float) -> dict[str, Any]:
+    """Of 500 benign and 500 malignant pictures; one in ten of either is uncertain, one in fifty not assessable."""
+
     def around(value: float) -> dict[str, float]:
-        return {"value": value, "low": value - 0.03, "high": value + 0.03}
+        return {"value": value, "low": value - 0.03, "high": value + 0.01}
 
-    sensitivity, specificity = TESTED[name]
+    def answers(malignant: float) -> dict[str, int]:
+        higher, lower = (round(440 * share) for share in (malignant, 1 - malignant))
+        return {"benign": lower, "malignant": higher, "uncertain": 50, "not_assessable": 10}
+
+    found, cleared = round(500 * sensitivity), round(500 * specificity)
     return {
         "name": name,
         "threshold": threshold,
         "sensitivity": around(sensitivity),
         "specificity": around(specificity),
-        "confusion": {"tn": 400, "fp": 100, "fn": 50, "tp": 450},
+        "confusion": {"tn": cleared, "fp": 500 - cleared, "fn": 500 - found, "tp": found},
+        "outcomes": {"benign": answers(1 - specificity), "malignant": answers(sensitivity)},
     }
+
+
+def fake_report(source: str) -> dict[str, Any]:
+    points = [
+        scores(point.name, point.threshold, *TESTED[source][point.name])
+        for point in POINTS
+        if point.name in TESTED[source]
+    ]
+    photographs = source == "padufes20"
+    return {"n": 1000, "n_malignant": 500, "groups": 900, "photographs": photographs, "points": points}
 
 
 def fake_meta(margin: float = 0.0) -> Checkpoint:
     """A checkpoint with round figures, calibrated where half of the pictures are malignant."""
-    tested = [scores(point.name, point.threshold) for point in POINTS if point.name in TESTED]
-    metrics = {"test": {"n": 1000, "n_malignant": 500, "points": tested}}
+    metrics = {
+        "test": fake_report("melanoma10k"),
+        "test_by_source": {"melanoma10k": fake_report("melanoma10k")},
+        "validation_by_source": {source: fake_report(source) for source in TESTED},
+    }
     return Checkpoint(
         backbone="fake",
         preprocess=PreprocessSpec(image_size=SIDE),
@@ -80,6 +104,9 @@ class FakeAnalyzer(Analyzer):
         """Lower concern, in a picture like any other."""
         self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
         self.photograph = self.bare_skin = False
+
+    def margin_at(self, point: OperatingPoint) -> float:
+        return self.margin
 
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture

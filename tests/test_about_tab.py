@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from lesion_demo.checkpoint import find_best_checkpoint, read_meta
-from lesion_demo.serving.model_card import read_facts
+from lesion_demo.serving.model_card import clinics, read_facts
 from lesion_demo.serving.model_card.description import describe
 from lesion_demo.serving.model_card.parts import Section, Table
+from lesion_demo.serving.model_card.wording import clinic_name
 from lesion_demo.texts import Texts, load_texts
 from lesion_demo.ui.about_tab import add_about_tab, content, opening_html, section_html, table_html
 
@@ -79,14 +80,14 @@ def test_use_and_limits_stand_open_before_every_section(shipped: FakeAnalyzer) -
 
 def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> None:
     html = opening_html(describe(read_facts(shipped.folder, shipped.meta), TEXTS))
-    points = {
-        point["name"]: point for point in json.loads((shipped.folder / "metrics.json").read_text())["test"]["points"]
-    }
-    for rate in ("sensitivity", "specificity"):
-        found = points["sensitive"][rate]
+    scores = clinics.tested(shipped.meta, shipped.point("sensitive"))
+    assert scores is not None
+    for rate, worst in (("sensitivity", scores.sensitivities[0]), ("specificity", scores.specificities[0])):
+        clinic, estimate = worst
+        found = asdict(estimate)
         value = f"{100 * found['value']:.1f}\u00a0%"
         interval = f"({100 * found['low']:.1f}–{100 * found['high']:.1f})"
-        label = f"{rate.capitalize()} at “Sensitive”"
+        label = f"{rate.capitalize()} at “Sensitive”, at worst: {clinic_name(clinic.found, TEXTS)}"
         assert f"<dt>{label}</dt><dd><strong>{value}</strong> <span>{interval}</span></dd>" in html
 
 

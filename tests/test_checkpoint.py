@@ -30,7 +30,7 @@ from lesion_demo.errors import CheckpointError
 from lesion_demo.learning.familiarity import KnownPictures, described_size, write_known
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import round_to_half, sha256_of
-from lesion_demo.serving import wording
+from lesion_demo.serving.model_card import clinics
 
 BACKBONE = "mobilenet_v3_small"
 
@@ -264,7 +264,7 @@ def test_a_file_cut_off_or_garbled_is_refused_or_read_as_it_was(described: Path,
             continue
         assert found.classes == whole.classes
         assert all(0 < point.threshold < 1 for point in found.operating_points)
-        wording.tested(found, found.operating_points[0])
+        clinics.tested(found, found.operating_points[0])
 
 
 def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None:
@@ -333,11 +333,11 @@ def test_what_cannot_be_read_is_a_sentence(copied: Path, monkeypatch: pytest.Mon
 
 def test_figures_of_another_threshold_or_of_one_class_are_not_told(described: Path) -> None:
     found = read_meta(described)
-    assert wording.tested(found, OperatingPoint("sensitive", 0.3)) is not None
-    assert wording.tested(found, OperatingPoint("sensitive", 0.4)) is None
+    assert clinics.tested(found, OperatingPoint("sensitive", 0.3)) is not None
+    assert clinics.tested(found, OperatingPoint("sensitive", 0.4)) is None
     one_class = json.loads(json.dumps(found.metrics))
     one_class["test"]["points"][0]["sensitivity"] = {"value": None, "low": None, "high": None}
-    assert wording.tested(replace(found, metrics=one_class), OperatingPoint("sensitive", 0.3)) is None
+    assert clinics.tested(replace(found, metrics=one_class), OperatingPoint("sensitive", 0.3)) is None
 
 
 def test_missing_and_truncated_files(copied: Path) -> None:

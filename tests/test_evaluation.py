@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import DataError
 from lesion_demo.gallery import PROJECT, write_gallery
 from lesion_demo.imaging.loading import load_image
-from lesion_demo.learning.evaluation import EvaluatedSplit, calibrate, summarise
+from lesion_demo.learning.evaluation import EvaluatedSplit, calibrate
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
-from lesion_demo.learning.metrics import malignant_probability, share_to_show
+from lesion_demo.learning.metrics import malignant_probability
+from lesion_demo.learning.referral import distance_to_threshold
+from lesion_demo.learning.reporting import Judge, summarise
 
 
 def overconfident(count: int, factor: float) -> tuple[Predictions, list[Picture]]:
@@ -73,21 +76,72 @@ def test_a_few_odd_pictures_hardly_move_the_accuracy_threshold() -> None:
     assert found[0] == pytest.approx(0.5, abs=0.06)
 
 
-def test_sensitive_holds_in_each_source_and_not_only_on_average() -> None:
+def clinics(shifts: dict[str, float], malignant: int = 200) -> tuple[Predictions, list[Picture]]:
+    """By the clinic's name, how far up the log-odds of its malignant pictures lie, 0 being those of its benign ones."""
     rng = np.random.default_rng(0)
-    labels = np.tile([0, 1], 600)
-    easy = np.arange(1200) < 600
-    margin = rng.normal(np.where(labels == 1, np.where(easy, 4.0, 0.5), -2.0), 1.0)
-    logits = np.stack([np.zeros(1200), margin], axis=1)
+    labels = np.tile([0, 1], malignant * len(shifts))
+    names = np.repeat(list(shifts), 2 * malignant)
+    margin = rng.normal(labels * np.array([shifts[name] for name in names]), 1.0)
     pictures = [
-        Picture(Path(f"{number}.jpg"), str(number), "easy" if simple else "hard", "val", int(label))
-        for number, (label, simple) in enumerate(zip(labels, easy, strict=True))
+        Picture(Path(f"{number}.jpg"), str(number), str(name), "val", int(label))
+        for number, (label, name) in enumerate(zip(labels, names, strict=True))
     ]
-    calibration = calibrate(Predictions(logits, labels), pictures, source_balance=1.0)
+    return Predictions(np.stack([np.zeros(len(labels)), margin], axis=1), labels), pictures
+
+
+def sensitivities(predictions: Predictions, pictures: list[Picture], **arguments: object) -> dict[str, float]:
+    """By clinic, at the threshold that is chosen for `sensitive`."""
+    calibration = calibrate(predictions, pictures, source_balance=1.0, **arguments)  # type: ignore[arg-type]
+    probabilities = predictions.probabilities(calibration.temperature)
     (threshold,) = (point.threshold for point in calibration.operating_points if point.name == "sensitive")
-    called = malignant_probability(logits, calibration.temperature) >= threshold
-    for own in (easy, ~easy):
-        assert called[own & (labels == 1)].mean() >= share_to_show(300, 0.95) - 1e-9
+    called = EvaluatedSplit(tuple(pictures), (probabilities >= threshold).astype(np.float64)).by_source()
+    return {name: float(own.probabilities[own.labels == 1].mean()) for name, own in called.items()}
+
+
+def test_sensitive_is_kept_on_the_mean_over_clinics_and_not_in_each_at_any_price() -> None:
+    predictions, pictures = clinics({"easy": 4.0, "hard": 3.0})
+    found = sensitivities(predictions, pictures)
+    assert np.mean(list(found.values())) == pytest.approx(0.95, abs=0.0051)
+    assert found["hard"] < 0.94
+    # Ten times as many pictures of the easy clinic are still one clinic.
+    often = [index for index, picture in enumerate(pictures) for _ in range(10 if picture.source == "easy" else 1)]
+    many = Predictions(predictions.logits[often], predictions.labels[often])
+    again = sensitivities(many, [pictures[index] for index in often])
+    assert np.mean(list(again.values())) == pytest.approx(0.95, abs=0.01)
+
+
+def test_sensitive_has_a_floor_in_each_clinic() -> None:
+    found = sensitivities(*clinics({"a": 9.0, "b": 9.0, "c": 9.0, "hard": 2.0}))
+    assert found["hard"] == pytest.approx(0.9, abs=0.0051)
+    assert np.mean(list(found.values())) > 0.97
+
+
+def test_photographs_and_a_clinic_of_few_cancers_do_not_choose() -> None:
+    easy, pictures = clinics({"clinic": 4.0, "other": 0.0})
+    alone = sensitivities(easy, pictures, photographs=("other",))
+    assert alone["clinic"] == pytest.approx(0.95, abs=0.0051)
+    kept = [picture for picture in pictures if picture.source == "clinic" or int(picture.file) % 8 < 2]
+    some = Predictions(
+        np.stack([easy.logits[int(picture.file)] for picture in kept]), np.array([picture.label for picture in kept])
+    )
+    assert sum(picture.label for picture in kept if picture.source == "other") < 100
+    assert sensitivities(some, kept)["clinic"] == pytest.approx(0.95, abs=0.0051)
+
+
+def test_every_threshold_has_a_margin_that_suits_it() -> None:
+    predictions, pictures = clinics({"one": 2.5, "two": 2.5}, malignant=500)
+    calibration = calibrate(predictions, pictures, source_balance=1.0)
+    probabilities = predictions.probabilities(calibration.temperature)
+    assert set(calibration.referral_margins) == {point.name for point in calibration.operating_points}
+    for point in calibration.operating_points:
+        margin = calibration.referral_margins[point.name]
+        kept = distance_to_threshold(probabilities, point.threshold) >= margin
+        called, labels = probabilities[kept] >= point.threshold, predictions.labels[kept]
+        sensitivity, specificity = called[labels == 1].mean(), (~called[labels == 0]).mean()
+        wanted = (0.97, 0.0) if point.name == "sensitive" else (0.92, 0.92)
+        assert sensitivity >= wanted[0] - 1e-9, point.name
+        assert specificity >= wanted[1] - 1e-9, point.name
+    assert len(set(calibration.referral_margins.values())) > 2
 
 
 def test_the_report_is_given_without_near_duplicates_too() -> None:
@@ -95,9 +149,55 @@ def test_the_report_is_given_without_near_duplicates_too() -> None:
     pictures = [Picture(Path(str(i)), str(i), "one", "test", label) for i, label in enumerate(labels)]
     pictures[0] = replace(pictures[0], near_duplicate_of_train=True)
     split = EvaluatedSplit(tuple(pictures), np.array([0.2, 0.9, 0.1, 0.8]))
-    metrics = summarise(split, split, [])
+    metrics = summarise(split, split, Judge([], {}))
     assert (metrics["test"]["n"], metrics["test_without_near_duplicates"]["n"]) == (4, 3)
     assert metrics["validation_by_source"]["one"]["n_malignant"] == 2
+    assert (metrics["test"]["seen_benign"], metrics["test"]["seen_malignant"]) == (1, 0)
+
+
+def test_every_operating_point_is_reported_by_source_with_the_four_answers() -> None:
+    labels = np.tile([0, 0, 1, 1], 25)
+    pictures = tuple(
+        Picture(Path(str(i)), str(i), "clinic" if i < 60 else "phone", "test", int(label), group=str(i // 2))
+        for i, label in enumerate(labels)
+    )
+    probabilities = np.where(labels == 1, 0.9, 0.1)
+    probabilities[:4] = [0.9, 0.52, 0.1, 0.48]  # one wrong and one too close, of either class
+    fit = np.arange(100) != 2
+    split = EvaluatedSplit(pictures, probabilities, fit)
+    judge = Judge([OperatingPoint("balanced", 0.5)], {"balanced": 0.5}, photographs=("phone",))
+    found = summarise(split, split, judge)
+    for part in ("test_by_source", "validation_by_source"):
+        clinic, phone = found[part]["clinic"], found[part]["phone"]
+        assert (clinic["n"], clinic["groups"], clinic["photographs"], phone["photographs"]) == (60, 30, False, True)
+        (point,) = clinic["points"]
+        assert point["sensitivity"]["value"] == pytest.approx(28 / 30)
+        assert point["sensitivity"]["low"] < 28 / 30 < point["sensitivity"]["high"]
+        assert point["outcomes"] == {
+            "benign": {"benign": 28, "malignant": 1, "uncertain": 1, "not_assessable": 0},
+            "malignant": {"benign": 0, "malignant": 28, "uncertain": 1, "not_assessable": 1},
+        }
+        assert phone["points"][0]["sensitivity"]["value"] == 1
+        assert phone["points"][0]["sensitivity"]["low"] < 0.9, "20 of 20 found is no certainty"
+
+
+def test_calibration_is_checked_in_every_source_at_like_weights() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 2, 8000)
+    labels = (rng.random(8000) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    told = np.where(np.arange(8000) < 4000, odds, 2 * odds - 1)  # the second source: too extreme, and too low
+    pictures = tuple(
+        Picture(Path(str(i)), str(i), "true" if i < 4000 else "off", "val", int(label))
+        for i, label in enumerate(labels)
+    )
+    split = EvaluatedSplit(pictures, malignant_probability(np.stack([np.zeros(8000), told], axis=1)))
+    by_source = summarise(None, split, Judge([], {}))["validation_by_source"]
+    assert by_source["true"]["balanced_calibration_error"] < 0.03
+    assert by_source["off"]["balanced_calibration_error"] > 0.06
+    line = by_source["true"]["calibration_line"]
+    assert (line["slope"], line["intercept"]) == pytest.approx((1, 0), abs=0.1)
+    line = by_source["off"]["calibration_line"]
+    assert (line["slope"], line["intercept"]) == pytest.approx((0.5, 0.5), abs=0.1)
 
 
 def wrong(root: Path, count: int) -> EvaluatedSplit:

@@ -158,6 +158,35 @@ def test_bootstrap_repeats_for_a_seed_and_in_chunks(
     assert (chunked.value, chunked.low, chunked.high) == pytest.approx((first.value, first.low, first.high))
 
 
+def test_pictures_of_one_lesion_are_drawn_together() -> None:
+    """Every lesion four times: as many lesions as a quarter of the pictures, so an interval twice as wide."""
+    labels = np.repeat([0, 1], 500)
+    right = np.repeat(np.arange(250) % 5 != 0, 4)
+    probabilities = np.where(right, labels, 1 - labels).astype(np.float64)
+    groups = [f"lesion {number // 4}" for number in range(1000)]
+    accuracy = intervals.at_threshold("accuracy", 0.5)
+    alone, together = (metrics.bootstrap(accuracy, labels, probabilities, groups=made) for made in (None, groups))
+    assert together.value == alone.value == pytest.approx(0.8)
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.1)
+    singles = metrics.bootstrap(accuracy, labels, probabilities, groups=[str(number) for number in range(1000)])
+    assert singles.high - singles.low == pytest.approx(alone.high - alone.low, rel=0.1)
+    with pytest.raises(DataError, match="3 groups for 1000 pictures"):
+        metrics.bootstrap(accuracy, labels, probabilities, groups=["a", "b", "c"])
+
+
+def test_two_runs_are_told_apart_on_the_same_resamples() -> None:
+    """Each 84 to 87 % right, with overlapping intervals; but the second errs only where the first does, too."""
+    labels = np.tile([0, 1], 300)
+    first, second = (np.where(np.arange(600) % 25 < wrong, 1 - labels, labels).astype(np.float64) for wrong in (4, 3))
+    accuracy = intervals.at_threshold("accuracy", 0.5)
+    alone = [metrics.bootstrap(accuracy, labels, run) for run in (first, second)]
+    assert alone[0].high > alone[1].low, "one by one they cannot be told apart"
+    gain = metrics.paired_bootstrap(accuracy, labels, first, second)
+    assert gain.value == pytest.approx(1 / 25)
+    assert 0 < gain.low < gain.value < gain.high
+    assert metrics.paired_bootstrap(accuracy, labels, first, first) == metrics.Interval(0, 0, 0)
+
+
 def test_resamples_with_one_class_are_drawn_again() -> None:
     labels = np.array([0, 0, 0, 0, 1])  # a third of the plain resamples hold no malignant picture
     made = metrics.bootstrap(intervals.roc_auc, labels, np.array([0.1, 0.2, 0.3, 0.6, 0.5]), repeats=500)
@@ -287,17 +316,6 @@ def test_the_sensitive_threshold_reaches_its_target_and_the_next_one_does_not(
     assert metrics.point_scores(y, p, chosen, weights=w).sensitivity >= 0.95
     above = p[p > chosen].min() + 1e-9
     assert metrics.point_scores(y, p, above, weights=w).sensitivity < 0.95
-
-
-def test_what_is_shown_on_some_is_kept_on_others_nine_times_in_ten() -> None:
-    rng = np.random.default_rng(0)
-    for count in (100, 146, 454):
-        shown = metrics.share_to_show(count, 0.95)
-        scores = np.sort(rng.random((4000, count)), axis=1)  # the share of all others above a score s is 1 − s
-        threshold = scores[:, round((1 - shown) * count)]
-        kept = float(np.mean(1 - threshold >= 0.95))
-        assert 0.88 < kept < 0.98
-    assert metrics.share_to_show(30, 0.95) == 1.0
 
 
 @pytest.mark.parametrize("name", ["f1", "balanced", "sensitive"])

@@ -92,10 +92,45 @@ def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
         f"{test['calibration_error']:.3f}",
     ]
     rows = rows_under(card, "## By source\n\n")
-    assert [row[1] for row in rows[1:]] == [f"{result['n']:,}" for result in metrics["validation_by_source"].values()]
-    assert [row[3] for row in rows[1:]] == [
-        ratio(result["roc_auc"]) for result in metrics["validation_by_source"].values()
-    ]
+    measured = [metrics["test"], *metrics["validation_by_source"].values()]
+    assert [row[1] for row in rows[1:]] == ["test", *["validation"] * 3]
+    assert [row[2] for row in rows[1:]] == [f"{result['n']:,}" for result in measured]
+    assert [row[4] for row in rows[1:]] == [ratio(result["roc_auc"]) for result in measured]
+    for place, name in enumerate(point["name"] for point in metrics["test"]["points"]):
+        title = TEXTS.verdict.points[name]
+        rows = rows_under(card, f"**At “{title}”: by source, with the shares of benign + malignant pictures")
+        assert [row[1:3] for row in rows[1:]] == [
+            [percent(result["points"][place][rate]) for rate in ("sensitivity", "specificity")] for result in measured
+        ]
+
+
+def test_what_is_told_of_every_source(folder: Path) -> None:
+    """Figures of a later version: what was seen in training, answers, calibration by source, external pictures."""
+
+    def edit(metrics: Any) -> None:
+        clinic = metrics["validation_by_source"]["ham10000"]
+        clinic |= {"seen_benign": 0, "seen_malignant": 146, "balanced_calibration_error": 0.0912}
+        clinic["calibration_line"] = {"slope": 0.8765, "intercept": -0.5432}
+        for point in clinic["points"]:
+            point["outcomes"] = {
+                "benign": {"benign": 300, "malignant": 200, "uncertain": 50, "not_assessable": 12},
+                "malignant": {"benign": 0, "malignant": 144, "uncertain": 0, "not_assessable": 2},
+            }
+        metrics["external"] = {"elsewhere": {**metrics["test"], "n": 777}}
+        metrics["test"]["groups"] = 900
+
+    before = card_of(folder)
+    change(folder / "metrics.json", edit)
+    card = card_of(folder)
+    (row,) = (row for row in rows_under(card, "## By source\n\n") if "HAM10000" in row[0])
+    assert row[4] == "0 + 146"
+    (row,) = (row for row in rows_under(card, "## By source\n\n") if row[0] == "elsewhere")
+    assert row[1:3] == ["external", "777"]
+    assert "| HAM10000 (validation) | 0.091 | 0.876 | −0.543 |" in card
+    assert "| 8.9 % + 0.0 % | 2.1 % + 1.4 % |" in card
+    assert "HAM10000 (validation): training showed 146 of the 146 malignant pictures, too" in card
+    assert "take lesions or patients as independent" in card
+    assert "take lesions or patients as independent" not in before
 
 
 def test_audit_is_as_in_its_file(folder: Path) -> None:
@@ -172,12 +207,16 @@ def test_card_follows_the_metrics(folder: Path) -> None:
     def edit(metrics: Any) -> None:
         point = next(point for point in metrics["test"]["points"] if point["name"] == "sensitive")
         point["sensitivity"] = {"value": 0.4321, "low": 0.4, "high": 0.45678}
+        point = next(p for p in metrics["validation_by_source"]["ham10000"]["points"] if p["name"] == "sensitive")
+        point["specificity"] = {"value": 0.1234, "low": 0.1, "high": 0.15}
 
     change(folder / "metrics.json", edit)
     after = card_of(folder)
     assert "43.2 % (40.0–45.7)" not in before
-    assert "| Sensitivity at “Sensitive” | 43.2 % (40.0–45.7) |" in after
-    assert "misses 56.8 % (54.3–60.0)" in after
+    assert "| Sensitivity at “Sensitive”, at worst: melanoma10k (test) | 43.2 % (40.0–45.7) |" in after
+    assert "| Specificity at “Sensitive”, at worst: HAM10000 (validation) | 12.3 % (10.0–15.0) |" in after
+    assert "misses, at worst, 56.8 % (54.3–60.0) of the malignant pictures (on melanoma10k (test))" in after
+    assert "calls 87.7 % (85.0–90.0) of the benign ones malignant (on HAM10000 (validation))" in after
 
 
 def test_missing_audit_is_named_and_not_made_up(folder: Path) -> None:

@@ -17,6 +17,7 @@ from lesion_demo.serving.model_card.facts import (
     DegradationResult,
     Estimate,
     Result,
+    SourceResult,
     StrangerResult,
     StratumResult,
 )
@@ -44,7 +45,7 @@ def facts() -> ModelFacts:
 def only(facts: ModelFacts, **changes: Any) -> tuple[str, ...]:
     """Limits of a model of which nothing is known but `changes`."""
     meta = replace(facts.meta, data={})
-    empty = replace(facts, meta=meta, results={}, validation={}, audit=None)
+    empty = replace(facts, meta=meta, results={}, sources=(), audit=None)
     return known_limits(replace(empty, **changes), TEXTS)
 
 
@@ -134,10 +135,10 @@ def test_small_and_poor_sources_are_limits(facts: ModelFacts) -> None:
         facts,
         meta=replace(facts.meta, data=data),
         results={"test": Result(100, 50, roc_auc=Estimate(0.95, 0.9, 0.99))},
-        validation={
-            "padufes20": Result(45, 18, roc_auc=Estimate(0.8, 0.7, 0.9)),
-            "big": Result(500, 250, roc_auc=Estimate(0.93, 0.9, 0.96)),
-        },
+        sources=(
+            SourceResult("padufes20", "validation", Result(45, 18, roc_auc=Estimate(0.8, 0.7, 0.9))),
+            SourceResult("big", "validation", Result(500, 250, roc_auc=Estimate(0.93, 0.9, 0.96))),
+        ),
     )
     assert says(limits, "phone photographs, without a dermatoscope): 499 pictures in all")
     assert says(limits, "ROC-AUC 0.800 (0.700–0.900) on 45 validation pictures, against 0.950 on test")

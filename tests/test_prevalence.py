@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import pytest
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.serving.prevalence import (
-    NaturalFrequencies,
-    at_prevalence,
-    enough_patients,
-    natural_frequencies,
-    predictive_values,
-)
+from lesion_demo.results import OutcomeCounts, Outcomes
+from lesion_demo.serving.prevalence import at_prevalence, enough_patients, frequencies, predictive_values
 
 
 def test_mammography_problem() -> None:
     """Eddy 1982, as in Gigerenzer & Hoffrage 1995: 1 %, 80 % and 9.6 % give 7.8 %; in frequencies 8 of 103."""
     values = predictive_values(sensitivity=0.8, specificity=1 - 0.096, prevalence=0.01)
     assert values.ppv == pytest.approx(0.0776, abs=5e-5)
-    whole = natural_frequencies(values, 1000)
-    assert whole == NaturalFrequencies(1000, 8, 2, 95, 895)
-    assert (whole.diseased, whole.healthy) == (10, 990)
-    assert (whole.called_positive, whole.called_negative) == (103, 897)
+    whole = frequencies(counted(0.8, 1 - 0.096), 0.01, 1000)
+    assert (whole.malignant, whole.benign) == (OutcomeCounts(2, 8, 0, 0), OutcomeCounts(895, 95, 0, 0))
 
 
 def test_rare_disease_problem() -> None:
@@ -78,28 +72,35 @@ def test_it_agrees_with_the_predictive_value_of_a_test() -> None:
     assert at_prevalence(half, 0.5, 0.02) == pytest.approx(rare)
 
 
+def counted(sensitivity: float, specificity: float, uncertain: int = 0, unfit: int = 0) -> Outcomes:
+    """Of 100,000 pictures of either class that get an answer."""
+    found, cleared = round(100_000 * sensitivity), round(100_000 * specificity)
+    return Outcomes(
+        OutcomeCounts(cleared, 100_000 - cleared, uncertain, unfit),
+        OutcomeCounts(100_000 - found, found, uncertain, unfit),
+    )
+
+
 @pytest.mark.parametrize("patients", [1, 7, 100, 1000, 12345])
 def test_frequencies_are_whole_and_sum_up(patients: int) -> None:
     for sensitivity in (0, 0.333, 0.955, 1):
         for prevalence in (0, 0.005, 0.02, 0.5, 0.995, 1):
-            values = predictive_values(sensitivity, 0.705, prevalence)
-            whole = natural_frequencies(values, patients)
-            assert whole.diseased + whole.healthy == whole.called_positive + whole.called_negative == patients
-            assert min(whole.true_positives, whole.false_negatives, whole.false_positives, whole.true_negatives) >= 0
-            assert abs(whole.diseased - patients * prevalence) <= 0.5 + 1e-6
-            assert abs(whole.true_positives - patients * values.true_positives) <= 1
-            alarmed = min(whole.healthy, patients * values.false_positives)
-            assert abs(whole.false_positives - alarmed) <= 0.5 + 1e-6
+            shares = counted(sensitivity, 0.705, uncertain=9_999, unfit=1_234)
+            whole = frequencies(shares, prevalence, patients)
+            assert whole.benign.total + whole.malignant.total == patients
+            assert abs(whole.malignant.total - patients * prevalence) <= 0.5 + 1e-6
+            for ours, theirs in ((whole.benign, shares.benign), (whole.malignant, shares.malignant)):
+                for name, count in asdict(ours).items():
+                    assert count >= 0
+                    assert abs(count - ours.total * getattr(theirs, name) / theirs.total) < 1
 
 
 def test_as_many_patients_as_it_takes_for_no_group_to_vanish() -> None:
-    values = predictive_values(0.9, 0.6, 0.02)
-    assert natural_frequencies(values).false_negatives == 0
-    assert enough_patients(values) == 1000
-    assert natural_frequencies(values, 1000).false_negatives == 2
-    assert enough_patients(predictive_values(0.9, 0.6, 0.3)) == 100
-    assert enough_patients(predictive_values(1, 0.6, 0.02)) == 100, "nobody is missed by a perfect sensitivity"
-    assert enough_patients(predictive_values(0.99999, 0.6, 0.001)) == 10_000
+    assert frequencies(counted(0.9, 0.6), 0.002, 1000).malignant.benign == 0
+    assert enough_patients(counted(0.9, 0.6), 0.002) == 10_000
+    assert frequencies(counted(0.9, 0.6), 0.002, 10_000).malignant.benign == 2
+    assert enough_patients(counted(0.9, 0.6), 0.02) == 1000
+    assert enough_patients(counted(1, 0.6), 0.002) == 1000, "nobody is missed by a perfect sensitivity"
 
 
 @pytest.mark.parametrize("wrong", [-0.01, 1.01, math.nan, math.inf])
@@ -118,4 +119,6 @@ def test_a_prevalence_of_nobody_or_everybody_leaves_nothing_to_infer(wrong: floa
     with pytest.raises(LesionDemoError, match="The prevalence must be between 0 and 1"):
         at_prevalence(0.5, 0.5, wrong)
     with pytest.raises(LesionDemoError, match="at least 1 patient"):
-        natural_frequencies(predictive_values(0.9, 0.9, 0.5), 0)
+        frequencies(counted(0.9, 0.9), 0.5, 0)
+    with pytest.raises(LesionDemoError, match="no pictures of one class"):
+        frequencies(Outcomes(OutcomeCounts(1, 1, 0, 0), OutcomeCounts(0, 0, 0, 0)), 0.5)

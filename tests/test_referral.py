@@ -29,7 +29,7 @@ def rates(margin: float, threshold: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
 def test_margin_is_the_least_that_holds_both_rates(threshold: float) -> None:
-    margin = choose_margin(LABELS, PROBABILITIES, threshold, target=0.95)
+    margin = choose_margin(LABELS, PROBABILITIES, threshold, targets=(0.95, 0.95))
     assert margin > 0
     assert min(rates(margin, threshold)) >= 0.95
     distances = np.unique(distance_to_threshold(PROBABILITIES, threshold))
@@ -49,6 +49,16 @@ def test_perfect_calls_need_no_margin_and_hopeless_ones_the_greatest() -> None:
     assert choose_margin([1, 0], [0.2, 0.8], 0.5) == pytest.approx(np.log(4))
     with pytest.raises(DataError):
         choose_margin([1, 1], [0.2, 0.8], 0.5)
+
+
+def test_a_margin_leaves_no_more_uncertain_than_it_may() -> None:
+    free = choose_margin(LABELS, PROBABILITIES, 0.5, targets=(0.95, 0.95))
+    share = float((distance_to_threshold(PROBABILITIES, 0.5) < free).mean())
+    assert 0.1 < share < 0.5
+    assert choose_margin(LABELS, PROBABILITIES, 0.5, targets=(0.95, 0.95), most=share + 0.01) == free
+    for targets in ((0.95, 0.95), (1.0, 1.0)):
+        bound = choose_margin(LABELS, PROBABILITIES, 0.5, targets=targets, most=0.1)
+        assert (distance_to_threshold(PROBABILITIES, 0.5) < bound).mean() == pytest.approx(0.1)
 
 
 def test_zones_agree_with_the_decision_and_add_up() -> None:

@@ -136,7 +136,12 @@ def test_json_is_plain_and_complete() -> None:
     assert report["post_test"]["probability"] == pytest.approx(at_prevalence(0.22, 0.5, 0.1))
     point = report["operating_point"]
     assert point["uncertain_from"] < point["threshold"] == 0.25 < point["uncertain_to"]
-    assert point["test"]["sensitivity"] == {"value": 0.9, "low": 0.87, "high": 0.93}
+    assert point["test"]["sensitivity"] == {
+        **{"value": 0.9, "low": 0.87, "high": 0.91},
+        **{"source": "melanoma10k", "part": "test"},
+    }
+    assert (point["test"]["specificity"]["value"], point["test"]["specificity"]["source"]) == (0.8, "ham10000")
+    assert [one["source"] for one in point["test"]["sources"]] == ["melanoma10k", "ham10000"]
     assert [check["name"] for check in report["quality"]] == [check.name for check in found.quality.checks]
     assert report["picture"] == {"height": 300, "width": 300, "dermoscopic": True}
     assert report["model"]["weights_sha256"] == "f" * 64

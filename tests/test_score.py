@@ -26,7 +26,10 @@ from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.predictor import Predictor
 
-COLUMNS = ["file", "probability", "verdict", "quality", "familiarity", "error", "operating_point", "threshold", "note"]
+COLUMNS = [
+    *("file", "probability", "verdict", "quality", "familiarity", "error"),
+    *("operating_point", "threshold", "calibration", "note"),
+]
 
 
 @pytest.fixture(scope="module")

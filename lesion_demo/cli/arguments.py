@@ -17,5 +17,24 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     )
 
 
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="what recalibrate wrote for your clinic (default: as shipped)",
+    )
+
+
+def add_class_map(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--class-map",
+        action="append",
+        default=[],
+        metavar="NAME=CLASS",
+        help="map a class folder to benign or malignant; may be repeated",
+    )
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: see checkpoints/shown.json")

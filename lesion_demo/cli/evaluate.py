@@ -5,19 +5,43 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
 from lesion_demo.cli.stopping import exit_code
+from lesion_demo.config import to_dict
+from lesion_demo.errors import DataError
 from lesion_demo.files import check_file
 
-HELP = "report a checkpoint's figures on its test split"
+if TYPE_CHECKING:
+    from lesion_demo.checkpoint import LoadedCheckpoint
+
+HELP = "report a checkpoint's figures on its test split, or on a folder from outside"
+
+WHOLE = ("test", "test_without_near_duplicates")
+"""Keys of the metrics that hold one report each."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
-    add_data(parser)
+    add_data(parser, required=False)
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="first choose temperature, operating points and margins again, on the validation pictures and on those of "
+        "any further --data, and write them into the checkpoint; nothing is trained",
+    )
+    parser.add_argument(
+        "--external",
+        type=Path,
+        metavar="DIR",
+        help="report a labelled folder that had no part in training or in any choice, and write it into the checkpoint",
+    )
+    parser.add_argument(
+        "--photographs", action="store_true", help="the pictures of --external were taken without a dermatoscope"
+    )
     parser.add_argument(
         "--gallery",
         type=Path,
@@ -33,20 +57,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and return the exit code."""
+    if not args.data and (args.choose or args.external is None):
+        raise DataError("Name the data sets of the checkpoint's run with --data, or a folder from outside: --external.")
+
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.gallery import check_gallery, write_gallery
-    from lesion_demo.learning.run_state import write_json
-    from lesion_demo.pipeline import evaluate
+    from lesion_demo.gallery import check_gallery
 
     if args.json is not None:
         check_file(args.json, "--json", new_folder=True)
     if args.gallery is not None:
         check_gallery(args.gallery)
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
-    metrics, split = evaluate(loaded, args.data, views=args.views)
+    if args.choose:
+        from lesion_demo.figures import choose_again
+
+        loaded = replace(loaded, meta=choose_again(loaded, args.data))
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
-    for title, report in flatten(metrics):
-        print_report(title, report)
+    if args.choose:
+        print_reports(loaded.meta.metrics)
+    elif args.data and (stopped := _evaluate(loaded, args)):
+        return stopped
+    if args.external is not None:
+        from lesion_demo.figures import look_outside
+
+        report = look_outside(loaded, args.external, photographs=args.photographs)
+        print_report(f"external, {args.external.resolve().name}", to_dict(report))
+    return 0
+
+
+def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
+    """Report on the run's own pictures; gives the exit code."""
+    from lesion_demo.gallery import write_gallery
+    from lesion_demo.learning.run_state import write_json
+    from lesion_demo.pipeline import evaluate
+
+    metrics, split = evaluate(loaded, args.data, views=args.views)
+    print_reports(metrics)
     if args.json is not None:
         write_json(args.json, metrics)
     if args.gallery is not None:
@@ -59,11 +105,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def print_reports(metrics: Mapping[str, Any]) -> None:
+    for title, report in flatten(metrics):
+        print_report(title, report)
+
+
 def flatten(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The reports in `metrics`, with a title each."""
-    reports = [(name.replace("_", " "), metrics[name]) for name in metrics if name.startswith("test")]
-    by_source = metrics["validation_by_source"]
-    return reports + [(f"validation, {source}", by_source[source]) for source in by_source]
+    reports = [(name.replace("_", " "), metrics[name]) for name in WHOLE if name in metrics]
+    for part in ("test", "validation"):
+        by_source = metrics.get(f"{part}_by_source", {})
+        reports += [(f"{part}, {source}", by_source[source]) for source in by_source]
+    return reports
 
 
 def print_report(title: str, report: Mapping[str, Any]) -> None:

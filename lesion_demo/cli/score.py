@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_checkpoint
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import check_file
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a picture, or a folder, searched with all below it")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the CSV file to write")
     add_checkpoint(parser)
+    add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
 
 
@@ -30,16 +31,17 @@ def run(args: argparse.Namespace) -> int:
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
+    from lesion_demo.serving.local import with_calibration
     from lesion_demo.serving.predictor import Predictor
     from lesion_demo.serving.scoring import find_files, score_files
     from lesion_demo.serving.table import CsvRow, write_csv
 
-    loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
     files = find_files(args.paths)
     rows: list[CsvRow] = []
     try:
-        for row in score_files(files, Predictor(loaded), point, loaded.meta.referral_margin):
+        for row in score_files(files, Predictor(loaded), point, loaded.meta.margin_at(point)):
             rows.append(row)
     except (KeyboardInterrupt, CheckpointError) as stop:
         if rows:
@@ -56,6 +58,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{len(rows) - failed} scored at the operating point {point.name} (threshold {point.threshold:.3f})"
         f"{': ' if verdicts else ''}{verdicts}; {failed} failed{': see the error column' if failed else ''}. "
-        f"The table is {args.out}."
+        f"The table is {args.out}.{f' {loaded.meta.local}.' if loaded.meta.local else ''}"
     )
     return 1 if failed else 0

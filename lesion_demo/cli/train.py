@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lesion_demo.cli.arguments import add_data
+from lesion_demo.cli.arguments import add_class_map, add_data
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
@@ -33,13 +33,7 @@ OVERRIDES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser, required=False)  # --resume knows them, and --promote needs none
-    parser.add_argument(
-        "--class-map",
-        action="append",
-        default=[],
-        metavar="NAME=CLASS",
-        help="map a class folder to benign or malignant; may be repeated",
-    )
+    add_class_map(parser)
     names = ", ".join(sorted(PRESETS))
     parser.add_argument("--preset", help=f"named configuration, one of {names} (default: default)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")

@@ -26,10 +26,11 @@ from lesion_demo.learning.audit_trust import (
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.intervals import Interval, share_of
+from lesion_demo.learning.intervals import share_of
 from lesion_demo.learning.metrics import score
 from lesion_demo.learning.shortcuts import CHANGES, Change
 from lesion_demo.learning.strata import Stratum
+from lesion_demo.results import Interval
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.familiarity import Floats, KnownPictures, learn
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.intervals import Interval, bootstrap, roc_auc, share_of
+from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.learning.referral import Zone, coverage_curve, distance_to_threshold, zones
+from lesion_demo.results import Interval
 
 MIN_KNOWN = 300
 """Pictures below which a covariance in so many features means little."""
@@ -224,10 +225,13 @@ def new_clinics(train: Mapping[str, Floats], val: Mapping[str, Floats]) -> list[
     return found
 
 
-def referrals(split: EvaluatedSplit, points: Sequence[OperatingPoint], margin: float) -> list[ReferralResult]:
-    """The zones of `split` at each of `points`."""
+def referrals(
+    split: EvaluatedSplit, points: Sequence[OperatingPoint], margins: Sequence[float]
+) -> list[ReferralResult]:
+    """The zones of `split` at each of `points` with its margin in log-odds."""
     return [
-        ReferralResult(point, zones(split.labels, split.probabilities, point.threshold, margin)) for point in points
+        ReferralResult(point, zones(split.labels, split.probabilities, point.threshold, margin))
+        for point, margin in zip(points, margins, strict=True)
     ]
 
 

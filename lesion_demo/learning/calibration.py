@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
-from scipy.stats import binom
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.learning.arrays import Floats, Ints, checked, margins, need_both, need_pictures
@@ -30,9 +29,20 @@ class ReliabilityCurve:
     count: Ints
 
 
-def malignant_probability(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Column 1 of softmax(logits / temperature): float [N, 2] → float64 [N] in 0–1."""
-    return _logistic(margins(logits) / temperature)
+@dataclass(frozen=True)
+class CalibrationLine:
+    """True log-odds = `slope` × those that were told + `intercept`.
+
+    A slope below 1 says that probabilities are too extreme, an intercept above 0 that they are too low.
+    """
+
+    slope: float
+    intercept: float
+
+
+def malignant_probability(logits: ArrayLike, temperature: float = 1.0, intercept: float = 0.0) -> Floats:
+    """Column 1 of softmax(logits / temperature), its log-odds shifted: float [N, 2] → float64 [N] in 0–1."""
+    return _logistic(margins(logits) / temperature + intercept)
 
 
 def calibration_error(
@@ -109,7 +119,28 @@ def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None 
     Raises:
         DataError: as `fit_temperature`.
     """
-    margin = margins(logits)
+    return _fit_both(margins(logits), labels, weights)[1]
+
+
+def calibration_line(
+    labels: ArrayLike, probabilities: ArrayLike, *, weights: ArrayLike | None = None
+) -> CalibrationLine:
+    """How the log-odds of `probabilities` would have to be stretched and shifted to be true of these pictures.
+
+    Cox 1958; Van Calster et al. 2019 (doi 10.1186/s12916-019-1466-7). One temperature serves them all where every
+    source gets nearly 1 and 0. Where the classes are told apart without an error, there is no such line, and the
+    ends of TEMPERATURE_RANGE and BIAS_RANGE are all that is found.
+
+    Raises:
+        DataError: as `fit_temperature`.
+    """
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
+    temperature, bias = _fit_both(np.log(p) - np.log1p(-p), labels, weights)
+    return CalibrationLine(1 / temperature, bias / temperature)
+
+
+def _fit_both(margin: Floats, labels: ArrayLike, weights: ArrayLike | None) -> tuple[float, float]:
+    """Temperature and bias with the least (weighted) log loss, for malignant minus benign logits `margin` [N]."""
     y, _, w = checked(labels, _logistic(margin), weights)
     need_both(y)
     if weights is not None:
@@ -122,7 +153,7 @@ def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None 
 
     bounds = [tuple(np.log(TEMPERATURE_RANGE)), BIAS_RANGE]
     found = minimize(loss, [0.0, 0.0], bounds=bounds, method="L-BFGS-B")
-    return float(found.x[1])
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose_threshold(
@@ -157,20 +188,6 @@ def choose_threshold(
     }[name]
     best = thresholds[value >= value.max() - 1e-9]
     return float(best[np.argmin(np.abs(best - np.median(best)))])
-
-
-def share_to_show(pictures: int, promised: float, confidence: float = 0.9) -> float:
-    """The share (0–1) that `pictures` have to show for others like them to show `promised` with this `confidence`.
-
-    A threshold that shows just what is promised keeps the promise every other time. With one too many a miss, the
-    binomial distribution would let so few happen in more than 1 − `confidence` of such sets (Clopper and Pearson 1934;
-    Bates et al. 2021, arXiv 2101.02703). 1 where the pictures are too few for any miss.
-    """
-    doubt = 1 - confidence
-    misses = int(binom.ppf(doubt, pictures, 1 - promised))
-    if binom.cdf(misses, pictures, 1 - promised) > doubt:
-        misses -= 1
-    return 1 - max(misses, 0) / pictures
 
 
 def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:

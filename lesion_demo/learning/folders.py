@@ -103,6 +103,19 @@ def scan_folder(root: Path, class_map: Mapping[str, str] | None = None) -> list[
     return scan([root], class_map)
 
 
+def scan_outside(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
+    """The pictures of a labelled folder that had no part in training, in whatever split it files them.
+
+    Beside the layouts of `scan_folder`, of which it need not have a training split, class folders may stand in it
+    directly.
+
+    Raises:
+        DataError: as `scan_folder`.
+    """
+    (source, root), *_ = name_sources([root]).items()
+    return _scan_root(root, source, class_map, outside=True)
+
+
 def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     """Source name → absolute folder. A name that comes again gets `-2`, `-3`, … in the order of `roots`.
 
@@ -124,17 +137,18 @@ def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     return sources
 
 
-def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None) -> list[Picture]:
+def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None, *, outside: bool = False) -> list[Picture]:
     if not root.exists():
         raise DataError(f"Data set folder {root} does not exist; check the path ({LAYOUT}).")
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; name the data set's folder ({LAYOUT}).")
     labels = _label_table(class_map)
     has_manifest = (root / MANIFEST).is_file()
-    pictures = _from_manifest(root, source, labels) if has_manifest else _from_folders(root, source, labels)
+    pictures = _from_manifest(root, source, labels) if has_manifest else _from_folders(root, source, labels, outside)
     if not pictures:
         raise DataError(f"{root} holds no pictures; {LAYOUT}.")
-    _check_splits(root, pictures)
+    if not outside:
+        _check_splits(root, pictures)
     return pictures
 
 
@@ -210,8 +224,10 @@ def _loose_pictures(folder: Path) -> int:
     return sum(not why_skipped(Path(path.name)) and path.is_file() for path in _entries(folder))
 
 
-def _from_folders(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
+def _from_folders(root: Path, source: str, labels: Mapping[str, int], outside: bool = False) -> list[Picture]:
     split_folders = [(SPLITS[path.name.lower()], path) for path in _subfolders(root) if path.name.lower() in SPLITS]
+    if outside and not split_folders:
+        split_folders = [("test", root)]
     class_folders = [(split, path) for split, folder in split_folders for path in _subfolders(folder)]
     if not class_folders:
         found = ", ".join(path.name for path in _subfolders(root)) or "none"

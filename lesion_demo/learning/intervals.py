@@ -1,18 +1,20 @@
 """Bootstrap confidence intervals: statistics as functions of picture weights, many resamples at once.
 
 A resample of N pictures drawn with replacement is a row of N counts. A statistic here takes a matrix of such rows,
-`weights [R, N]`, and gives back `[R]`, so 2,000 resamples cost a few matrix operations each.
+`weights [R, N]`, and gives back `[R]`, so 2,000 resamples cost a few matrix operations each. Pictures of one lesion or
+patient are not independent: where `groups` are given, whole groups are drawn (cluster bootstrap, Field & Welsh 2007).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from lesion_demo.errors import DataError
 from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, need_pictures
+from lesion_demo.results import Interval
 
 Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 """(labels [N], probabilities [N], weights [R, N]) → one value for each row of weights, [R]."""
@@ -20,15 +22,6 @@ Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 _ENTRIES_AT_ONCE = 2_000_000  # of the weight matrix: 16 MB, so memory stays flat for any number of pictures
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A statistic on all pictures, and the range it falls in when the pictures are drawn again."""
-
-    value: float
-    low: float
-    high: float
 
 
 def wilson(share: Floats, count: Ints) -> tuple[Floats, Floats]:
@@ -56,26 +49,29 @@ def bootstrap(
     labels: Ints,
     probabilities: Floats,
     *,
+    groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap interval of one statistic (Efron & Tibshirani 1993, chapter 13).
 
-    Pictures are resampled one by one, not by class, so the interval holds the chance in the class shares too; a
-    resample with one class only is drawn again. It takes the pictures as independent: where several show one lesion,
-    the interval is too narrow. A rate of exactly 0 or 1 gets an interval of no width: a weakness of the method, not
-    certainty.
+    Groups are resampled one by one, not by class, so the interval holds the chance in the class shares too; a
+    resample with one class only is drawn again. A rate of exactly 0 or 1 gets an interval of no width: a weakness of
+    the method, not certainty.
 
     Args:
         labels: int [N], 0 benign, 1 malignant.
         probabilities: float [N], 0–1.
+        groups: the lesion or patient [N] that each picture is of; None takes every picture as independent.
         level: share of the resamples inside the interval.
 
     Raises:
-        DataError: there is no picture at all, or the two arrays do not fit.
+        DataError: there is no picture at all, or the arrays do not fit.
     """
-    made = bootstrap_all({"it": statistic}, labels, probabilities, repeats=repeats, seed=seed, level=level)
+    made = bootstrap_all(
+        {"it": statistic}, labels, probabilities, groups=groups, repeats=repeats, seed=seed, level=level
+    )
     return made["it"]
 
 
@@ -84,6 +80,7 @@ def bootstrap_all(
     labels: Ints,
     probabilities: Floats,
     *,
+    groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -91,34 +88,78 @@ def bootstrap_all(
     """`bootstrap` for several statistics on the same resamples. A statistic that is undefined (nan) stays nan."""
     labels, probabilities, _ = checked(labels, probabilities, None)
     need_pictures(labels)
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _ENTRIES_AT_ONCE // max(1, len(labels)))
     drawn: dict[Key, list[Floats]] = {key: [] for key in statistics}
-    for start in range(0, repeats, chunk):
-        weights = _resample(rng, labels, min(chunk, repeats - start))
+    for weights in _resamples(labels, groups, repeats, seed):
         for key, statistic in statistics.items():
             drawn[key].append(statistic(labels, probabilities, weights))
     everything = np.ones((1, len(labels)))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    result = {}
-    for key, statistic in statistics.items():
-        low, high = np.quantile(np.concatenate(drawn[key]), tails)
-        value = statistic(labels, probabilities, everything)[0]
-        result[key] = Interval(float(value), float(low), float(high))
-    return result
+    return {
+        key: _percentiles(statistic(labels, probabilities, everything), drawn[key], level)
+        for key, statistic in statistics.items()
+    }
 
 
-def _resample(rng: np.random.Generator, labels: Ints, repeats: int) -> Floats:
-    """How often each picture was drawn, [repeats, N]; every row holds both classes if the labels do."""
-    count = len(labels)
-    one_class = labels.min() == labels.max()
+def paired_bootstrap(
+    statistic: Statistic,
+    labels: Ints,
+    first: Floats,
+    second: Floats,
+    *,
+    groups: Sequence[str] | None = None,
+    repeats: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """How much higher the statistic is of the probabilities `second` than of `first` (both [N]), of the same pictures.
+
+    Both are scored on the same resamples: two runs err on the same hard pictures, and what they share cancels out. An
+    interval that holds 0 does not tell the runs apart. Arguments and errors as `bootstrap`.
+    """
+    labels, first, _ = checked(labels, first, None)
+    labels, second, _ = checked(labels, second, None)
+    need_pictures(labels)
+
+    def gain(weights: Floats) -> Floats:
+        return np.asarray(statistic(labels, second, weights) - statistic(labels, first, weights))
+
+    drawn = [gain(weights) for weights in _resamples(labels, groups, repeats, seed)]
+    return _percentiles(gain(np.ones((1, len(labels)))), drawn, level)
+
+
+def _percentiles(value: Floats, drawn: Sequence[Floats], level: float) -> Interval:
+    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value[0]), float(low), float(high))
+
+
+def _resamples(labels: Ints, groups: Sequence[str] | None, repeats: int, seed: int) -> Iterator[Floats]:
+    """Weights [R, N] of the pictures in so many resamples of their groups, a part of `repeats` at a time."""
+    index = np.arange(len(labels))
+    if groups is not None:
+        if len(groups) != len(labels):
+            raise DataError(f"There are {len(groups)} groups for {len(labels)} pictures; name one for each picture.")
+        _, index = np.unique(np.asarray(groups), return_inverse=True)
+    size, malignant = np.bincount(index), np.bincount(index, weights=labels).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _ENTRIES_AT_ONCE // max(1, len(labels)))
+    for start in range(0, repeats, chunk):
+        yield _resample(rng, size, malignant, min(chunk, repeats - start))[:, index]
+
+
+def _resample(rng: np.random.Generator, size: Ints, malignant: Floats, repeats: int) -> Floats:
+    """How often each group was drawn, [repeats, G]; every row holds both classes if the groups do.
+
+    Args:
+        size, malignant: pictures in each group, and how many of them are malignant [G].
+    """
+    count = len(size)
+    one_class = not 0 < malignant.sum() < size.sum()
     rows: list[Floats] = []
     missing = repeats
     while missing:
         draws = rng.integers(0, count, (missing, count)) + count * np.arange(missing)[:, None]
         weights = np.bincount(draws.ravel(), minlength=missing * count).reshape(missing, count).astype(np.float64)
-        malignant = weights @ labels
-        kept = weights[one_class | ((malignant > 0) & (malignant < count))]
+        found = weights @ malignant
+        kept = weights[one_class | ((found > 0) & (found < weights @ size))]
         rows.append(kept)
         missing -= len(kept)
     return np.concatenate(rows)

@@ -7,7 +7,7 @@ all alike, and a picture of weight 0 does not take part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,18 +18,21 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.learning import intervals
 from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
 from lesion_demo.learning.calibration import (
+    CalibrationLine,
     ReliabilityCurve,
     calibration_error,
+    calibration_line,
     choose_threshold,
     fit_bias,
     fit_temperature,
     malignant_probability,
     reliability_curve,
-    share_to_show,
 )
-from lesion_demo.learning.intervals import Interval, bootstrap
+from lesion_demo.learning.intervals import bootstrap, paired_bootstrap, share_of
+from lesion_demo.results import Interval, Outcomes
 
 __all__ = [
+    "CalibrationLine",
     "Confusion",
     "Interval",
     "PointReport",
@@ -39,15 +42,16 @@ __all__ = [
     "Scores",
     "bootstrap",
     "calibration_error",
+    "calibration_line",
     "choose_threshold",
     "fit_bias",
     "fit_temperature",
     "malignant_probability",
+    "paired_bootstrap",
     "point_scores",
     "reliability_curve",
     "report",
     "score",
-    "share_to_show",
 ]
 
 
@@ -96,7 +100,11 @@ class PointScores:
 
 @dataclass(frozen=True)
 class PointReport:
-    """One operating point on a test set, with 95 % bootstrap intervals."""
+    """One operating point on a test set, with 95 % bootstrap intervals.
+
+    Attributes:
+        outcomes: the four answers by the truth, where it is known which pictures get one.
+    """
 
     name: str
     threshold: float
@@ -106,6 +114,7 @@ class PointReport:
     specificity: Interval
     f1: Interval
     confusion: Confusion
+    outcomes: Outcomes | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +123,23 @@ class Report:
 
     `calibration_error` has no interval: resampling adds noise to every bin, so the bootstrap of it is biased upwards
     and its interval can miss the value itself.
+
+    Attributes:
+        groups: lesions or patients, which the intervals take as independent.
+        balanced_calibration_error: with the classes weighted alike, as where the probabilities were calibrated; the
+            error as it is grows with every step of the prevalence away from there. None, like `calibration_line`,
+            which is at like weights too, where a class is absent.
     """
 
     n: int
     n_malignant: int
+    groups: int
     roc_auc: Interval
     pr_auc: Interval
     brier: Interval
     calibration_error: float
+    balanced_calibration_error: float | None
+    calibration_line: CalibrationLine | None
     points: tuple[PointReport, ...]
 
 
@@ -186,31 +204,67 @@ def report(
     probabilities: ArrayLike,
     points: Sequence[OperatingPoint],
     *,
+    groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
 ) -> Report:
     """Scores with 95 % bootstrap intervals, free of a threshold and at every operating point.
+
+    Args:
+        groups: the lesion or patient [N] that each picture is of; None takes every picture as independent.
 
     Raises:
         DataError: as `score`, or there is no picture at all. One class only is no error: what it
             leaves undefined is nan.
     """
     y, p, _ = checked(labels, probabilities, None)
+    need_pictures(y)
+    names = [str(number) for number in range(len(y))] if groups is None else list(groups)
+    draw = Draw(names, repeats, seed)
     overall = {"roc_auc": intervals.roc_auc, "pr_auc": intervals.pr_auc, "brier": intervals.brier}
+    balanced = np.where(y == 1, 1 / max(1, y.sum()), 1 / max(1, (y == 0).sum())) if has_both(y) else None
     return Report(
         n=len(y),
         n_malignant=int(y.sum()),
-        **intervals.bootstrap_all(overall, y, p, repeats=repeats, seed=seed),
+        groups=len(set(names)),
+        **draw.intervals(overall, y, p),
         calibration_error=calibration_error(y, p),
-        points=tuple(_point_report(point, y, p, repeats, seed) for point in points),
+        balanced_calibration_error=None if balanced is None else calibration_error(y, p, weights=balanced),
+        calibration_line=None if balanced is None else calibration_line(y, p, weights=balanced),
+        points=tuple(_point_report(point, y, p, draw) for point in points),
     )
 
 
-def _point_report(point: OperatingPoint, y: Ints, p: Floats, repeats: int, seed: int) -> PointReport:
-    rates = {name: intervals.at_threshold(name, point.threshold) for name in intervals.RATES}
+@dataclass(frozen=True)
+class Draw:
+    """How pictures are drawn again: by `groups` [N], so many times, from a seed."""
+
+    groups: Sequence[str]
+    repeats: int
+    seed: int
+
+    def intervals(self, statistics: Mapping[str, intervals.Statistic], y: Ints, p: Floats) -> dict[str, Interval]:
+        return intervals.bootstrap_all(statistics, y, p, groups=self.groups, repeats=self.repeats, seed=self.seed)
+
+    def of_class(self, rate: Interval, of_class: Bools) -> Interval:
+        """`rate` among the pictures `of_class` [N]; one of exactly 0 or 1, which no resample moves, gets Wilson's
+        interval for as many as there are groups of that class."""
+        if rate.low < rate.high or not of_class.any():
+            return rate
+        groups = {group for group, own in zip(self.groups, of_class, strict=True) if own}
+        wilson = share_of(np.full(len(groups), rate.value == 1))
+        return wilson if rate.value in (0, 1) else rate
+
+
+def _point_report(point: OperatingPoint, y: Ints, p: Floats, draw: Draw) -> PointReport:
+    found = draw.intervals({name: intervals.at_threshold(name, point.threshold) for name in intervals.RATES}, y, p)
     return PointReport(
         name=point.name,
         threshold=point.threshold,
-        **intervals.bootstrap_all(rates, y, p, repeats=repeats, seed=seed),
+        accuracy=found["accuracy"],
+        precision=found["precision"],
+        sensitivity=draw.of_class(found["sensitivity"], y == 1),
+        specificity=draw.of_class(found["specificity"], y == 0),
+        f1=found["f1"],
         confusion=_confusion(y, p >= point.threshold),
     )

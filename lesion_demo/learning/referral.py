@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lesion_demo.learning.arrays import Floats, checked, need_both
-from lesion_demo.learning.intervals import Interval, share_of
+from lesion_demo.learning.intervals import share_of
+from lesion_demo.results import Interval
 
-CONFIDENT_RATE = 0.92
-"""Sensitivity and specificity, each, that the confident verdicts are to have on validation."""
+CONFIDENT_RATES = (0.92, 0.92)
+"""Sensitivity and specificity that the confident verdicts are to have on validation."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def choose_margin(
     threshold: float,
     *,
     weights: ArrayLike | None = None,
-    target: float = CONFIDENT_RATE,
+    targets: tuple[float, float] = CONFIDENT_RATES,
+    most: float = 1.0,
 ) -> float:
-    """The least margin, in log-odds, beyond which sensitivity and specificity of the rest are both at least `target`.
+    """The least margin, in log-odds, beyond which sensitivity and specificity of the rest reach both `targets`.
 
-    Where no margin does it, the greatest distance: only the most confident picture is still called.
+    Where that would leave more than the share `most` (0–1) of the pictures uncertain, the largest that does not; where
+    no margin reaches them and `most` is 1, the greatest distance: only the most confident picture is still called.
 
     Raises:
         DataError: as `score`, or one of the classes is absent.
@@ -73,17 +76,18 @@ def choose_margin(
     distance = distance_to_threshold(p, threshold)
     order = np.argsort(-distance, kind="stable")  # the most confident first: a margin keeps a beginning of the row
     y, w, called, distance = y[order], w[order], (p >= threshold)[order], distance[order]
-    rates = []
-    for label in (0, 1):
+    reached = np.ones(len(y), dtype=bool)
+    for label, target in ((1, targets[0]), (0, targets[1])):
         of_class = w * (y == label)
         right = of_class * (called == bool(label))
         total = np.cumsum(of_class)
-        rates.append(np.divide(np.cumsum(right), total, out=np.ones_like(total), where=total > 0))
+        reached &= np.divide(np.cumsum(right), total, out=np.ones_like(total), where=total > 0) >= target
     last_of_ties = np.append(distance[1:] != distance[:-1], True)
-    good = np.flatnonzero((np.minimum(*rates) >= target) & last_of_ties)
-    if len(good) == 0:
+    good = np.flatnonzero(reached & last_of_ties)
+    enough = np.flatnonzero(last_of_ties & (np.cumsum(w) >= (1 - most) * w.sum() - 1e-9))
+    if len(good) == 0 and most >= 1:
         return float(distance[0])
-    kept = int(good.max()) + 1
+    kept = max(int(good.max(initial=0)), int(enough.min())) + 1
     return 0.0 if kept == len(y) else float((distance[kept - 1] + distance[kept]) / 2)
 
 

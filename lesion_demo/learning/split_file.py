@@ -83,6 +83,19 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
     )
 
 
+def hashes_of(path: Path, split: str) -> frozenset[str]:
+    """Content hashes of the pictures that stand in `split` by the split file `path`, wherever they lie now.
+
+    Raises:
+        DataError: it is no split file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return frozenset(row["content_hash"] for row in csv.DictReader(file) if row["split"] == split)
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DataError(f"{path} could not be read as a split file ({error}): copy the checkpoint again.") from error
+
+
 def _from_row(row: Mapping[str, str], sources: Mapping[str, Path], path: Path) -> Picture:
     if row["source"] not in sources:
         raise DataError(

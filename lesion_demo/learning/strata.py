@@ -13,7 +13,8 @@ from lesion_demo.imaging.field_of_view import find_field_of_view
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit
-from lesion_demo.learning.intervals import Interval, bootstrap, roc_auc, share_of
+from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
+from lesion_demo.results import Interval
 
 Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
@@ -77,7 +78,11 @@ def strata(split: EvaluatedSplit, masks: Mapping[str, Mask], point: OperatingPoi
                 int(malignant.sum()),
                 share_of(called[malignant]) if malignant.any() else None,
                 share_of(~called[benign]) if benign.any() else None,
-                bootstrap(roc_auc, split.labels[mask], split.probabilities[mask]) if both else None,
+                _roc_auc(split.where(mask)) if both else None,
             )
         )
     return found
+
+
+def _roc_auc(split: EvaluatedSplit) -> Interval:
+    return bootstrap(roc_auc, split.labels, split.probabilities, groups=split.groups)

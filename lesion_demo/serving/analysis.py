@@ -10,7 +10,7 @@ from secrets import token_hex
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.lesion import find_lesion
@@ -103,32 +103,35 @@ class Analysis:
         right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
         return place(self.heats[method], (x, y, right - x, bottom - y), (height, width))
 
-    def at(self, point: OperatingPoint) -> Analysis:
-        """The same findings, judged at another operating point."""
-        return replace(self, operating_point=point)
+    def at(self, point: OperatingPoint, margin: float) -> Analysis:
+        """The same findings, judged at another operating point with its `margin` in log-odds."""
+        return replace(self, operating_point=point, margin=margin)
 
 
 class Analyzer:
     """A checkpoint, ready to be asked about pictures; threads may share one."""
 
-    def __init__(self, loaded: LoadedCheckpoint) -> None:
+    _shipped: Checkpoint | None = None
+
+    def __init__(self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None) -> None:
         """Takes over `loaded.model`.
+
+        Args:
+            shipped: where `loaded.meta` is fitted to a clinic, what it was before.
 
         Raises:
             CheckpointError: the checkpoint lacks the default operating point.
         """
         self.folder = loaded.folder
         self.meta = loaded.meta
+        self._shipped = shipped
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
         self._predictor = Predictor(loaded)
 
-    def point(self, name: str, threshold: float | None = None) -> OperatingPoint:
-        """The checkpoint's operating point `name`, or one of that name with a `threshold` (0–1) of one's own.
-
-        Raises:
-            CheckpointError: there is none of that name, and no threshold.
-        """
-        return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
+    @property
+    def shipped(self) -> Checkpoint:
+        """What the checkpoint's own files say; `meta` is what holds here, other where it is fitted to a clinic."""
+        return self._shipped or self.meta
 
     def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Picture]:
         """Everything about the picture in the file at `path`, as `analyze`, and the picture itself, uint8 [H, W, 3].
@@ -141,8 +144,21 @@ class Analyzer:
             found = self.analyze(loaded.pixels, point)
         return replace(found, first_of_several=loaded.first_of_several), loaded.pixels
 
+    def margin_at(self, point: OperatingPoint) -> float:
+        """In log-odds: closer to the threshold of `point` than this, a verdict is `uncertain`."""
+        return self.meta.margin_at(point)
+
+    def point(self, name: str, threshold: float | None = None) -> OperatingPoint:
+        """The checkpoint's operating point `name`, or one of that name with a `threshold` (0–1) of one's own.
+
+        Raises:
+            CheckpointError: there is none of that name, and no threshold.
+        """
+        return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
+
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
+        point = point or self.point(DEFAULT_OPERATING_POINT)
         inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
         explained = explain_all(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
         (probability,) = self._predictor.calibrated(explained.logits[None])
@@ -151,8 +167,8 @@ class Analyzer:
         left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
         return Analysis(
             probability=float(probability),
-            operating_point=point or self.point(DEFAULT_OPERATING_POINT),
-            margin=self.meta.referral_margin,
+            operating_point=point,
+            margin=self.margin_at(point),
             quality=check_quality(picture),
             familiarity=familiarity,
             artefacts=find_artefacts(picture),

@@ -14,6 +14,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, LesionDemoError, reason
 from lesion_demo.imaging.picture_files import why_skipped
 from lesion_demo.imaging.transforms import Picture
+from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.labels import distinct_labels
 from lesion_demo.serving.report import render_pdf, report_json
@@ -51,12 +52,14 @@ class BatchFinding:
 
     Attributes:
         picture: uint8 [H, W, 3].
+        local: what probability and threshold are fitted to; None as shipped.
     """
 
     item: BatchItem
     analysis: Analysis | None = None
     picture: Picture | None = None
     error: str = ""
+    local: LocalCalibration | None = None
 
     @property
     def row(self) -> CsvRow:
@@ -71,6 +74,7 @@ class BatchFinding:
             found.quality,
             found.familiarity,
             found.operating_point,
+            self.local,
             first_of_several=found.first_of_several,
         )
 
@@ -175,7 +179,7 @@ def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: Operati
             continue
         try:
             analysis, picture = analyzer.analyze_file(item.path, point)
-            finding = BatchFinding(item, analysis, picture)
+            finding = BatchFinding(item, analysis, picture, local=analyzer.meta.local)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001  # one bad file never stops the rest

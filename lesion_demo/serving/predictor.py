@@ -30,7 +30,8 @@ class Predictor:
         self.model = loaded.model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._folder = loaded.folder
         self._known = loaded.known
-        self._temperature = loaded.meta.temperature
+        self.local = loaded.meta.local
+        self._temperature, self._intercept = loaded.meta.temperature, loaded.meta.intercept
         self._transform = eval_transform(loaded.meta.preprocess)
 
     def prepare(self, picture: Picture) -> Tensor:
@@ -60,7 +61,7 @@ class Predictor:
         """
         if not logits.isfinite().all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
-        found = malignant_probability(logits.cpu().numpy(), self._temperature)
+        found = malignant_probability(logits.cpu().numpy(), self._temperature, self._intercept)
         if not np.isfinite(found).all():
             raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
         return found

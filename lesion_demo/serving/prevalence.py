@@ -7,11 +7,12 @@ look like those it was calibrated and tested on.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.results import OutcomeCounts, Outcomes
 
-POPULATIONS = (100, 1_000, 10_000)
+POPULATIONS = (1_000, 10_000)
 """The numbers of patients that frequencies are told in, the most easily grasped first."""
 
 
@@ -31,33 +32,6 @@ class PredictiveValues:
     false_negatives: float
     false_positives: float
     true_negatives: float
-
-
-@dataclass(frozen=True)
-class NaturalFrequencies:
-    """The same as whole patients out of `patients`; the four groups sum to it."""
-
-    patients: int
-    true_positives: int
-    false_negatives: int
-    false_positives: int
-    true_negatives: int
-
-    @property
-    def diseased(self) -> int:
-        return self.true_positives + self.false_negatives
-
-    @property
-    def healthy(self) -> int:
-        return self.false_positives + self.true_negatives
-
-    @property
-    def called_positive(self) -> int:
-        return self.true_positives + self.false_positives
-
-    @property
-    def called_negative(self) -> int:
-        return self.false_negatives + self.true_negatives
 
 
 def at_prevalence(probability: float, trained: float, wanted: float) -> float:
@@ -99,34 +73,47 @@ def predictive_values(sensitivity: float, specificity: float, prevalence: float)
     )
 
 
-def natural_frequencies(values: PredictiveValues, patients: int = POPULATIONS[0]) -> NaturalFrequencies:
-    """`values` as whole patients out of `patients`: people grasp "8 of 103" where "7.8 %" misleads them.
+def frequencies(shares: Outcomes, prevalence: float, patients: int = POPULATIONS[0]) -> Outcomes:
+    """The four answers as whole patients out of `patients`, where `shares` are the pictures of a test.
 
-    Gigerenzer & Hoffrage 1995, "How to improve Bayesian reasoning without instruction: frequency formats"
-    (Psychological Review 102). The diseased are rounded first and then divided, as one would count them: of 2, 1.8
-    found become 2, and none missed. `enough_patients` says how many it takes for no group to vanish.
+    People grasp "8 of 103" where "7.8 %" misleads them: Gigerenzer & Hoffrage 1995, "How to improve Bayesian reasoning
+    without instruction: frequency formats" (Psychological Review 102). The diseased are rounded first and then divided,
+    as one would count them; what rounding leaves over goes to the answers that lost most by it. `enough_patients` says
+    how many it takes for no group to vanish.
 
     Raises:
-        LesionDemoError: `patients` is not at least 1.
+        LesionDemoError: `patients` is not at least 1, `prevalence` is not in 0–1, or a class has no picture.
     """
     if patients < 1:
         raise LesionDemoError(f"Frequencies need at least 1 patient, not {patients}.")
-    diseased = _rounded(patients * (values.true_positives + values.false_negatives))
-    healthy = patients - diseased
-    found = min(diseased, _rounded(patients * values.true_positives))
-    alarmed = min(healthy, _rounded(patients * values.false_positives))
-    return NaturalFrequencies(patients, found, diseased - found, alarmed, healthy - alarmed)
+    require_share("The prevalence", prevalence)
+    diseased = _rounded(patients * prevalence)
+    return Outcomes(_apportioned(shares.benign, patients - diseased), _apportioned(shares.malignant, diseased))
 
 
-def enough_patients(values: PredictiveValues) -> int:
-    """The first of POPULATIONS in which every group that there is has a patient; the last where none is enough.
+def _apportioned(counts: OutcomeCounts, patients: int) -> OutcomeCounts:
+    """`counts` scaled to the sum `patients`, by the largest remainders (Hare and Niemeyer)."""
+    if counts.total == 0:
+        raise LesionDemoError("There are no pictures of one class, so nothing is known of its patients.")
+    exact = {name: value * patients / counts.total for name, value in asdict(counts).items()}
+    whole = {name: math.floor(value + 1e-9) for name, value in exact.items()}
+    short = patients - sum(whole.values())
+    for name in sorted(exact, key=lambda name: whole[name] - exact[name])[:short]:
+        whole[name] += 1
+    return OutcomeCounts(**whole)
+
+
+def enough_patients(shares: Outcomes, prevalence: float) -> int:
+    """The first of POPULATIONS in which both calls have a patient of either class, if the test had; else the last.
 
     So that nobody reads "none missed" off a rounding.
     """
     for patients in POPULATIONS[:-1]:
-        whole = natural_frequencies(values, patients)
-        names = ("true_positives", "false_negatives", "false_positives", "true_negatives")
-        if all(getattr(whole, name) > 0 or getattr(values, name) == 0 for name in names):
+        whole = frequencies(shares, prevalence, patients)
+        pairs = ((whole.benign, shares.benign), (whole.malignant, shares.malignant))
+        if all(ours.benign >= min(1, theirs.benign) for ours, theirs in pairs) and all(
+            ours.malignant >= min(1, theirs.malignant) for ours, theirs in pairs
+        ):
             return patients
     return POPULATIONS[-1]
 

@@ -20,15 +20,17 @@ from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.explanation import DEFAULT_METHOD, overlay
+from lesion_demo.serving.model_card.clinics import Clinic, Tested, tested
+from lesion_demo.serving.model_card.facts import Estimate
 from lesion_demo.serving.prevalence import at_prevalence
 from lesion_demo.serving.wording import (
     SYMBOLS,
     comparison,
+    fitted,
+    measured,
     measured_line,
-    measured_on_test,
     out_of_scope,
     reasons,
-    tested,
 )
 from lesion_demo.texts import Texts
 
@@ -83,7 +85,7 @@ def report_json(
             "threshold": point.threshold,
             "uncertain_from": low,
             "uncertain_to": high,
-            "test": None if scores is None else asdict(scores),
+            "test": None if scores is None else _tested(scores),
         },
         "quality": [{**asdict(check), "passed": check.passed} for check in analysis.quality.checks],
         "familiarity": None if analysis.familiarity is None else asdict(analysis.familiarity),
@@ -100,9 +102,34 @@ def report_json(
             "trained_at": meta.trained_at,
             "version": _version(),
         },
+        "calibration": {"sentence": fitted(meta, texts), "local": None if meta.local is None else asdict(meta.local)},
         "disclaimer": texts.page.disclaimer,
     }
     return found | {name: value for name, value in (("case_id", case_id), ("file", file)) if value}
+
+
+def _tested(scores: Tested) -> dict[str, Any]:
+    """The worst rates over the clinics, each with its clinic, and every clinic's own."""
+
+    def rate(pairs: list[tuple[Clinic, Estimate]]) -> dict[str, Any]:
+        clinic, estimate = pairs[0]
+        return {**asdict(estimate), "source": clinic.source, "part": clinic.part}
+
+    return {
+        "sensitivity": rate(scores.sensitivities),
+        "specificity": rate(scores.specificities),
+        "sources": [
+            {
+                "source": one.source,
+                "part": one.part,
+                "benign": one.n_benign,
+                "malignant": one.n_malignant,
+                "sensitivity": None if one.point.sensitivity is None else asdict(one.point.sensitivity),
+                "specificity": None if one.point.specificity is None else asdict(one.point.specificity),
+            }
+            for one in scores.clinics
+        ],
+    }
 
 
 def render_pdf(
@@ -142,7 +169,7 @@ def render_pdf(
         after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
         at = words.at_prevalence.format(prevalence=texts.percent(prevalence))
         page.line(f"{at} {texts.verdict.post_test.format(probability=texts.percent(after))}")
-    page.line(_point(analysis, meta, texts))
+    page.line(" ".join(filter(None, (_point(analysis, meta, texts), fitted(meta, texts)))))
     _quality(page, analysis, texts)
     page.line(
         words.model.format(
@@ -180,7 +207,7 @@ def _point(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
     words, point = texts.verdict, analysis.operating_point
     parts = [texts.report.point.format(name=words.points.get(point.name, words.custom))]
     if scores := tested(meta, point):
-        parts.append(measured_on_test(scores, texts))
+        parts.append(measured(scores, texts))
     return " ".join(parts)
 
 

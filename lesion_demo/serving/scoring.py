@@ -101,7 +101,14 @@ def _judge(
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
             rows[place] = CsvRow.scored(
-                file, float(probability), verdict, quality, familiarity, point, first_of_several=several
+                file,
+                float(probability),
+                verdict,
+                quality,
+                familiarity,
+                point,
+                predictor.local,
+                first_of_several=several,
             )
     except CheckpointError:
         raise

@@ -11,6 +11,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import replacing
 from lesion_demo.imaging.quality import QualityReport
+from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.familiarity import Familiarity
 
@@ -34,6 +35,7 @@ class CsvRow:
             the figures were not measured on; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
         operating_point, threshold: what the verdict was found with.
+        calibration: the clinic that probability and threshold are fitted to; empty where they are the checkpoint's own.
         note: `first picture of several in the file`, of which the others were not looked at, or empty.
     """
 
@@ -45,6 +47,7 @@ class CsvRow:
     error: str = ""
     operating_point: str = ""
     threshold: str = ""
+    calibration: str = ""
     note: str = ""
 
     @classmethod
@@ -56,10 +59,11 @@ class CsvRow:
         quality: QualityReport,
         familiarity: Familiarity | None,
         point: OperatingPoint,
+        local: LocalCalibration | None = None,
         *,
         first_of_several: bool = False,
     ) -> CsvRow:
-        """The row of a picture with a `probability` of malignancy (0–1), judged at `point`."""
+        """The row of a picture with a `probability` of malignancy (0–1), judged at `point`, with a clinic's fit."""
         return cls(
             file=file,
             probability=f"{probability:.6f}",
@@ -68,6 +72,7 @@ class CsvRow:
             familiarity="" if familiarity is None else _in_a_word(familiarity),
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
+            calibration="" if local is None else str(local),
             note=FIRST_OF_SEVERAL if first_of_several else "",
         )
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.quality import SEVERE, QualityCheck
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import MALIGNANT, Outcome
+from lesion_demo.serving.model_card.clinics import Tested
+from lesion_demo.serving.model_card.wording import clinic_name, share
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -19,33 +16,33 @@ SHARE = "share"
 """Unit of a check that is told in percent."""
 
 
-@dataclass(frozen=True)
-class Tested:
-    """What an operating point scored on the test pictures: shares 0–1 with the keys `value`, `low` and `high`."""
+def measured(scores: Tested, texts: Texts) -> str:
+    """The worst sensitivity and specificity over the clinics with their intervals, and the range, as sentences."""
+    words = texts.verdict
+    (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    sentences = [
+        words.measured.format(
+            sensitivity=share(sensitivity, texts),
+            sensitivity_source=clinic_name(least_sensitive.found, texts),
+            specificity=share(specificity, texts),
+            specificity_source=clinic_name(least_specific.found, texts),
+        )
+    ]
+    if len(scores.clinics) > 1:
+        found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
+        sentences.append(words.measured_range.format(found=found, alarms=alarms))
+    seen = [clinic_name(clinic.found, texts) for clinic in scores.clinics if clinic.flatters]
+    if seen:
+        sentences.append(words.measured_seen.format(sources=", ".join(seen)))
+    return " ".join(sentences)
 
-    pictures: int
-    sensitivity: Mapping[str, float]
-    specificity: Mapping[str, float]
 
-
-def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
-    """How `point` did on the checkpoint's test pictures; None where it, at this threshold, was not tested."""
-    report = meta.metrics.get("test", {})
-    for scores in report.get("points", []):
-        if scores["name"] == point.name and math.isclose(scores["threshold"], point.threshold, abs_tol=1e-9):
-            if scores["sensitivity"]["value"] is None or scores["specificity"]["value"] is None:
-                return None  # a class is absent from the test
-            return Tested(report["n"], scores["sensitivity"], scores["specificity"])
-    return None
-
-
-def measured_on_test(scores: Tested, texts: Texts) -> str:
-    """Sensitivity and specificity with their intervals, as a sentence."""
-    return texts.verdict.measured.format(
-        pictures=texts.number(scores.pictures),
-        sensitivity=texts.interval(scores.sensitivity),
-        specificity=texts.interval(scores.specificity),
-    )
+def fitted(meta: Checkpoint, texts: Texts) -> str:
+    """Which clinic `meta` is fitted to, as a sentence; empty as shipped."""
+    if meta.local is None:
+        return ""
+    local = meta.local
+    return texts.verdict.fitted.format(name=local.name, pictures=texts.number(local.pictures), date=local.fitted_on)
 
 
 def comparison(analysis: Analysis, texts: Texts) -> str:

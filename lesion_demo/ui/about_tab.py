@@ -11,6 +11,7 @@ from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.serving.model_card import read_facts
 from lesion_demo.serving.model_card.description import describe
 from lesion_demo.serving.model_card.parts import Description, Headline, Plot, Section, Table
+from lesion_demo.serving.wording import fitted
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import fine, heading
 
@@ -19,7 +20,9 @@ STYLE_SHEET = Path(__file__).resolve().parent / "about.css"
 
 def add_about_tab(analyzer: Analyzer, texts: Texts) -> None:
     """Fill the tab that is open with what the files of `analyzer`'s checkpoint say, in the language of `texts`."""
-    found = describe(read_facts(analyzer.folder, analyzer.meta), texts)
+    found = describe(read_facts(analyzer.folder, analyzer.shipped), texts)
+    if sentence := fitted(analyzer.meta, texts):
+        gr.HTML(paragraph(f"{sentence} {texts.about.as_shipped}"), elem_id="about-fitted")
     gr.HTML(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>{opening_html(found)}", elem_id="about-opening")
     for section in found.details:
         with gr.Accordion(section.title, open=False, elem_id=f"about-{section.name}"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.serving.wording import fitted
 from lesion_demo.texts import Texts
 
 
@@ -59,6 +60,7 @@ def fine(text: str) -> str:
 
 
 def model_line(meta: Checkpoint, name: str, texts: Texts) -> str:
-    """Which checkpoint answers here."""
+    """Which checkpoint answers here, and which clinic it is fitted to."""
     roc_auc = texts.number(meta.val_roc_auc, 3)
-    return fine(texts.page.model_line.format(backbone=meta.backbone, name=name, roc_auc=roc_auc))
+    line = texts.page.model_line.format(backbone=meta.backbone, name=name, roc_auc=roc_auc)
+    return fine(" ".join(filter(None, (line, fitted(meta, texts)))))

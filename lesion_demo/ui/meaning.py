@@ -5,15 +5,13 @@ from __future__ import annotations
 from html import escape
 
 from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.results import Outcomes
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.prevalence import (
-    at_prevalence,
-    enough_patients,
-    natural_frequencies,
-    predictive_values,
-)
-from lesion_demo.serving.wording import SYMBOLS, Tested, tested
+from lesion_demo.serving.model_card.clinics import Clinic, Tested, tested
+from lesion_demo.serving.model_card.wording import clinic_name
+from lesion_demo.serving.prevalence import at_prevalence, enough_patients, frequencies
+from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import fine
 from lesion_demo.ui.verdict import CUSTOM
@@ -31,33 +29,47 @@ def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalen
     if point.name == CUSTOM or scores is None:
         parts.append(fine(words.custom_not_tested if point.name == CUSTOM else words.not_tested))
     else:
-        parts.append(_frequencies(scores, prevalence, analysis.verdict, texts))
-        parts.append(fine(" ".join([words.carries_over, *([words.uncertain_counted] if analysis.margin > 0 else [])])))
+        worst = scores.lowest(lambda clinic: clinic.ppv(prevalence))
+        sides = analysis.margin > 0 and worst.point.outcomes is None
+        parts.append(_frequencies(scores, worst, prevalence, analysis.verdict, texts))
+        parts.append(fine(" ".join([words.carries_over, *([words.uncertain_counted] if sides else [])])))
     return "".join(parts)
 
 
-def _frequencies(scores: Tested, prevalence: float, outcome: Outcome, texts: Texts) -> str:
-    """Natural frequencies and both predictive values; the one that goes with this picture's outcome stands out."""
+def _frequencies(scores: Tested, worst: Clinic, prevalence: float, outcome: Outcome, texts: Texts) -> str:
+    """The answers to whole patients as in the clinic that is `worst` for the PPV, and both predictive values at worst.
+
+    The answer that this picture got stands out.
+    """
     words = texts.verdict
-    values = predictive_values(scores.sensitivity["value"], scores.specificity["value"], prevalence)
-    counts = natural_frequencies(values, enough_patients(values))
+    whole = frequencies(worst.answers, prevalence, enough_patients(worst.answers, prevalence))
     sentence = words.frequencies.format(
-        patients=texts.number(counts.patients),
-        malignant=texts.number(counts.diseased),
-        benign=texts.number(counts.healthy),
-        found=texts.number(counts.true_positives),
-        missed=texts.number(counts.false_negatives),
-        alarms=texts.number(counts.false_positives),
+        patients=texts.number(whole.benign.total + whole.malignant.total),
+        malignant=texts.number(whole.malignant.total),
+        source=clinic_name(worst.found, texts),
     )
-    rows = (
-        _value("malignant", words.called_malignant, counts.called_positive, counts.true_positives, values.ppv, texts),
-        _value("benign", words.called_benign, counts.called_negative, counts.true_negatives, values.npv, texts),
-    )
+    least = scores.lowest(lambda clinic: clinic.npv(prevalence))
+    where = "" if least == worst else words.at_worst.format(source=clinic_name(least.found, texts))
+    values = {
+        Outcome.MALIGNANT: _predictive(worst.ppv(prevalence), texts),
+        Outcome.BENIGN: _predictive(least.npv(prevalence), texts) + where,
+    }
+    counted = (Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE) if worst.point.outcomes is not None else ()
+    rows = [_row(answer, whole, values.get(answer, ""), texts) for answer in (*values, *counted)]
     return f"<p>{escape(sentence)}</p><ul class='values {outcome.value}'>{''.join(rows)}</ul>"
 
 
-def _value(call: str, line: str, called: int, right: int, share: float | None, texts: Texts) -> str:
-    """How many of those `called` so are `right`, with the share (0–1); page.css marks the one of this picture."""
-    value = texts.verdict.none_called if share is None else texts.percent(share)
-    text = line.format(called=texts.number(called), right=texts.number(right), value=value)
-    return f"<li class='{call}'><span aria-hidden='true'>{SYMBOLS[Outcome(call)]}</span> {escape(text)}</li>"
+def _predictive(share: float | None, texts: Texts) -> str:
+    return texts.verdict.none_called if share is None else texts.percent(share)
+
+
+def _row(answer: Outcome, whole: Outcomes, value: str, texts: Texts) -> str:
+    """How many get this `answer`, by the truth, with its predictive value; page.css marks the one of this picture."""
+    benign, malignant = (getattr(of_class, answer.value) for of_class in (whole.benign, whole.malignant))
+    text = texts.verdict.called[answer.value].format(
+        called=texts.number(benign + malignant),
+        benign=texts.number(benign),
+        malignant=texts.number(malignant),
+        value=value,
+    )
+    return f"<li class='{answer.value}'><span aria-hidden='true'>{SYMBOLS[answer]}</span> {escape(text)}</li>"

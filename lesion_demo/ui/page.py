@@ -83,7 +83,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         again=gr.Button(visible="hidden", elem_id="again"),
         wipe=gr.Button(visible="hidden", elem_id="wipe"),
     )  # fmt: skip
-    view = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts)
+    view = View(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
     add_endpoint(analyzer, writer, PREVALENCE / 100)

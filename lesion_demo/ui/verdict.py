@@ -8,7 +8,8 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.wording import SYMBOLS, comparison, measured_on_test, out_of_scope, reasons, tested
+from lesion_demo.serving.model_card.clinics import tested
+from lesion_demo.serving.wording import SYMBOLS, comparison, fitted, measured, out_of_scope, reasons
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import card, fine, heading, notice
 
@@ -43,7 +44,7 @@ def _assessed(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
         + probability_bar(analysis, texts)
         + f"<p class='advice'>{escape(words.advice[outcome.value])}</p>"
         + f"<p>{escape(comparison(analysis, texts))}</p>"
-        + fine(trained),
+        + fine(" ".join(filter(None, (trained, fitted(meta, texts))))),
     )
 
 
@@ -90,11 +91,11 @@ def probability_bar(analysis: Analysis, texts: Texts) -> str:
 
 
 def point_html(meta: Checkpoint, point: OperatingPoint, texts: Texts) -> str:
-    """What an operating point is for, and how it did on the test pictures; nothing of that where it was not tested."""
+    """What an operating point is for, and how it did in the worst clinics, where it was tested."""
     words = texts.verdict
     if point.name == CUSTOM:
         return fine(words.custom_note)
     parts = [words.point_notes[point.name]] if point.name in words.point_notes else []
     if scores := tested(meta, point):
-        parts.append(measured_on_test(scores, texts))
+        parts.append(measured(scores, texts))
     return fine(" ".join(parts))

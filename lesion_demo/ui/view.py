@@ -138,7 +138,8 @@ class View:
         return Found(replace(analysis, id=picture_id), display_copy(picture), needs_preview(path))
 
     def judged(self, found: Found, choices: Choices) -> Analysis:
-        return found.analysis.at(choices.operating_point(self.analyzer))
+        point = choices.operating_point(self.analyzer)
+        return found.analysis.at(point, self.analyzer.margin_at(point))
 
     def result(self, found: Found, choices: Choices) -> str:
         judged = self.judged(found, choices)

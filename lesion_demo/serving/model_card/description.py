@@ -52,7 +52,7 @@ def describe(facts: ModelFacts, texts: Texts) -> Description:
     )
     return Description(
         title=words.card_title.format(name=facts.name),
-        summary=(summary + crop, words.lead),
+        summary=(summary + crop, words.lead if test is None or test.groups else words.lead_by_picture),
         warnings=_warnings(facts, texts),
         headline_title=words.headline_title,
         headline_note=words.headline_note.format(

@@ -9,10 +9,14 @@ from typing import Any
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
+from lesion_demo.results import Outcomes
 
 TEST = "test"
 WITHOUT_NEAR_DUPLICATES = "test_without_near_duplicates"
 """Keys in `metrics.json`."""
+VALIDATION, EXTERNAL, LOCAL = "validation", "external", "local"
+PARTS = {TEST: "test_by_source", VALIDATION: "validation_by_source", EXTERNAL: "external", LOCAL: "local"}
+"""What pictures were to a run, and the key in `metrics.json` of the results on them by source."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +50,55 @@ class PointResult:
     precision: Estimate | None = None
     f1: Estimate | None = None
     confusion: Confusion | None = None
+    outcomes: Outcomes | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """True log-odds = slope × those that were told + intercept."""
+
+    slope: float
+    intercept: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """One set of pictures: `n` of them, `n_malignant` malignant."""
+    """One set of pictures: `n` of them, `n_malignant` malignant; see `lesion_demo.learning.reporting.SourceReport`.
+
+    Attributes:
+        groups: lesions or patients that the intervals take as independent; None where they took pictures.
+    """
 
     n: int
     n_malignant: int
+    groups: int | None = None
+    seen_benign: int = 0
+    seen_malignant: int = 0
+    photographs: bool = False
     roc_auc: Estimate | None = None
     pr_auc: Estimate | None = None
     brier: Estimate | None = None
     calibration_error: float | None = None
+    balanced_calibration_error: float | None = None
+    calibration_line: CalibrationLine | None = None
     points: tuple[PointResult, ...] = ()
 
     def point(self, name: str) -> PointResult | None:
         """The operating point `name`; None where it was not measured."""
         return next((point for point in self.points if point.name == name), None)
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """The result on pictures of one source: `part` is `test`, `validation` (choices were made on them) or `external`.
+
+    Attributes:
+        source: the data set's name; empty where the files do not say.
+    """
+
+    source: str
+    part: str
+    result: Result
 
 
 @dataclass(frozen=True)
@@ -241,14 +277,14 @@ class ModelFacts:
 
     Attributes:
         name: of the folder.
-        results: of test splits, by their key in `metrics.json`; `validation` is by source.
+        results: of test splits, by their key in `metrics.json`; `sources` are those by source, of every part.
         plots: PNG files, by name.
     """
 
     name: str
     meta: Checkpoint
     results: dict[str, Result]
-    validation: dict[str, Result]
+    sources: tuple[SourceResult, ...]
     audit: AuditResult | None
     procedure: Procedure | None
     history: History | None
@@ -259,6 +295,11 @@ class ModelFacts:
     def test(self) -> Result | None:
         """The test split in full."""
         return self.results.get(TEST)
+
+    @property
+    def validation(self) -> dict[str, Result]:
+        """By source."""
+        return {found.source: found.result for found in self.sources if found.part == VALIDATION}
 
     def tested_with(self, skin_tone: str) -> int | None:
         """How many of the audit's pictures show this tone of skin; None without an audit."""

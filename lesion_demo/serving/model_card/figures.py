@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.learning.shortcuts import is_ring
+from lesion_demo.results import Outcomes
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
-from lesion_demo.serving.model_card.facts import AuditResult, ChangeResult, ModelFacts, PointResult
+from lesion_demo.serving.model_card.clinics import tested_on
+from lesion_demo.serving.model_card.facts import AuditResult, ChangeResult, ModelFacts, PointResult, Result
 from lesion_demo.serving.model_card.parts import Headline, Section, Table, table
 from lesion_demo.serving.model_card.wording import (
     capital,
+    clinic_name,
     count,
     decimal,
     point_name,
@@ -34,18 +37,23 @@ def headlines(facts: ModelFacts, texts: Texts) -> tuple[Headline, ...]:
 
 
 def _test_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
+    """Sensitivity and specificity at worst over the clinics; what is of one population, on test."""
     words, test = texts.about.headline, facts.test
+    scores = tested_on(facts.sources, DEFAULT_OPERATING_POINT)
+    for figure, pairs in (
+        ("sensitivity", scores.sensitivities if scores else []),
+        ("specificity", scores.specificities if scores else []),
+    ):
+        for clinic, estimate in pairs[:1]:
+            label = words[figure].format(
+                point=point_name(DEFAULT_OPERATING_POINT, texts), source=clinic_name(clinic.found, texts)
+            )
+            yield Headline(label, share(estimate, texts))
     if test is None:
         return
-    for figure, name in (
-        ("sensitivity", DEFAULT_OPERATING_POINT),
-        ("specificity", DEFAULT_OPERATING_POINT),
-        ("accuracy", ACCURACY_POINT),
-    ):
-        point = test.point(name)
-        if point is not None and getattr(point, figure) is not None:
-            label = words[figure].format(point=point_name(name, texts))
-            yield Headline(label, share(getattr(point, figure), texts))
+    point = test.point(ACCURACY_POINT)
+    if point is not None and point.accuracy is not None:
+        yield Headline(words["accuracy"].format(point=point_name(ACCURACY_POINT, texts)), share(point.accuracy, texts))
     if test.roc_auc is not None:
         yield Headline(words["roc_auc"], ratio(test.roc_auc, texts))
     if test.calibration_error is not None:
@@ -103,47 +111,95 @@ def _points_table(caption: str, points: tuple[PointResult, ...], texts: Texts) -
 
 
 def calibration_section(facts: ModelFacts, texts: Texts) -> Section:
-    """How probabilities were made true, how true they are on test, and what is called uncertain."""
+    """How probabilities were made true, how true they are on test and in every source, and what is called uncertain."""
     words, meta = texts.about, facts.meta
     note = words.calibration_note.format(
         temperature=decimal(meta.temperature, texts), prevalence=texts.percent(meta.prevalence, 0)
     )
-    margin = words.margin_note.format(margin=decimal(meta.referral_margin, texts))
+    margins = [meta.margin_at(point) for point in meta.operating_points]
+    listed = ", ".join(
+        words.margin_at.format(point=point_name(point.name, texts), margin=decimal(margin, texts))
+        for point, margin in zip(meta.operating_points, margins, strict=True)
+    )
+    rows = [
+        (
+            clinic_name(found, texts),
+            decimal(found.result.balanced_calibration_error, texts),
+            decimal(line.slope if line else None, texts),
+            signed(line.intercept if line else None, texts),
+        )
+        for found in facts.sources
+        for line in [found.result.calibration_line]
+        if found.result.balanced_calibration_error is not None
+    ]
+    columns = ("source", "balanced_calibration_error", "slope", "intercept")
     return Section(
         "calibration",
         words.calibration_title,
-        paragraphs=(note, margin if meta.referral_margin > 0 else words.no_margin_note),
+        paragraphs=(
+            note,
+            *([words.calibration_line_note] if rows else []),
+            words.margin_note.format(margins=listed) if any(margins) else words.no_margin_note,
+        ),
         items=tuple(
             f"{result_name(key, texts)}: {words.columns['calibration_error']} "
             f"{decimal(result.calibration_error, texts)}, {words.columns['brier']} {ratio(result.brier, texts)}"
             for key, result in facts.results.items()
             if result.calibration_error is not None
         ),
+        tables=(table(words.calibration_title, columns, rows, texts),) if rows else (),
     )
 
 
 def sources_section(facts: ModelFacts, texts: Texts) -> Section:
-    """Validation pictures by data set, at the operating point that the page starts with."""
+    """Every source that was measured: what needs no threshold, then every operating point on all of them."""
     words = texts.about
-    if not facts.validation:
+    if not facts.sources:
         return Section("sources", words.sources_title, paragraphs=(words.unknown,))
-    columns = ("source", "n", "n_malignant", "roc_auc", "sensitivity", "specificity", "calibration_error")
-    rows = []
-    for source, result in facts.validation.items():
-        point = result.point(DEFAULT_OPERATING_POINT)
-        rows.append(
-            (
-                source_name(source, texts),
-                count(result.n, texts),
-                count(result.n_malignant, texts),
-                ratio(result.roc_auc, texts),
-                share(point.sensitivity if point else None, texts),
-                share(point.specificity if point else None, texts),
-                decimal(result.calibration_error, texts),
-            )
+    columns = ("source", "part", "n", "n_malignant", "seen", "roc_auc", "calibration_error")
+    rows = [
+        (
+            source_name(found.source, texts) if found.source else words.unnamed_source,
+            words.part_names[found.part],
+            count(found.result.n, texts),
+            count(found.result.n_malignant, texts),
+            _seen(found.result, texts),
+            ratio(found.result.roc_auc, texts),
+            decimal(found.result.calibration_error, texts),
         )
-    note = words.sources_note.format(point=point_name(DEFAULT_OPERATING_POINT, texts))
-    return Section("sources", words.sources_title, (note,), tables=(table(words.sources_title, columns, rows, texts),))
+        for found in facts.sources
+    ]
+    names = dict.fromkeys(point.name for found in facts.sources for point in found.result.points)
+    tables = [table(words.sources_title, columns, rows, texts), *(_sources_table(facts, name, texts) for name in names)]
+    return Section("sources", words.sources_title, (words.sources_note,), tables=tuple(tables))
+
+
+def _seen(result: Result, texts: Texts) -> str:
+    """How many pictures training showed, too: benign + malignant."""
+    if not result.seen_benign and not result.seen_malignant:
+        return texts.about.dash
+    return f"{count(result.seen_benign, texts)} + {count(result.seen_malignant, texts)}"
+
+
+def _sources_table(facts: ModelFacts, name: str, texts: Texts) -> Table:
+    """The operating point `name` in every source, and the shares of benign and malignant pictures without a call."""
+    rows = []
+    for found in facts.sources:
+        point = found.result.point(name)
+        if point is not None:
+            held = [_held_back(point.outcomes, answer, texts) for answer in ("uncertain", "not_assessable")]
+            rates = (share(point.sensitivity, texts), share(point.specificity, texts))
+            rows.append((clinic_name(found, texts), *rates, *held))
+    columns = ("source", "sensitivity", "specificity", "uncertain", "no_verdict")
+    return table(texts.about.sources_at.format(point=point_name(name, texts)), columns, rows, texts)
+
+
+def _held_back(outcomes: Outcomes | None, answer: str, texts: Texts) -> str:
+    """The share of pictures that got this `answer`: of benign + of malignant ones."""
+    if outcomes is None:
+        return texts.about.dash
+    shares = [getattr(counts, answer) / max(1, counts.total) for counts in (outcomes.benign, outcomes.malignant)]
+    return " + ".join(texts.percent(value) for value in shares)
 
 
 def audit_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
+from lesion_demo.serving.model_card.clinics import tested_on
 from lesion_demo.serving.model_card.facts import (
     TEST,
     WITHOUT_NEAR_DUPLICATES,
@@ -15,6 +16,7 @@ from lesion_demo.serving.model_card.facts import (
 )
 from lesion_demo.serving.model_card.wording import (
     capital,
+    clinic_name,
     complement,
     count,
     decimal,
@@ -79,11 +81,24 @@ def _test(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     words = texts.about.limits
     if facts.test is None:
         yield words["no_test"]
+    scores = tested_on(facts.sources, DEFAULT_OPERATING_POINT)
+    if scores is None:
         return
-    point = facts.test.point(DEFAULT_OPERATING_POINT)
-    if point is not None and point.sensitivity is not None and point.specificity is not None:
-        missed, alarms = (share(complement(rate), texts) for rate in (point.sensitivity, point.specificity))
-        yield words["misses"].format(point=point_name(point.name, texts), missed=missed, alarms=alarms)
+    (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    yield words["misses"].format(
+        point=point_name(DEFAULT_OPERATING_POINT, texts),
+        missed=share(complement(sensitivity), texts),
+        missed_source=clinic_name(least_sensitive.found, texts),
+        alarms=share(complement(specificity), texts),
+        alarms_source=clinic_name(least_specific.found, texts),
+    )
+    for clinic in scores.clinics:
+        if clinic.flatters:
+            yield words["seen"].format(
+                source=clinic_name(clinic.found, texts),
+                seen=count(clinic.found.result.seen_malignant, texts),
+                pictures=count(clinic.n_malignant, texts),
+            )
 
 
 def _calibration(facts: ModelFacts, texts: Texts) -> Iterator[str]:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from lesion_demo.checkpoint import META_FILE, Checkpoint, read_meta
 from lesion_demo.serving.model_card.facts import (
+    PARTS,
     TEST,
+    VALIDATION,
     WITHOUT_NEAR_DUPLICATES,
     AuditResult,
     Estimate,
@@ -20,16 +22,17 @@ from lesion_demo.serving.model_card.facts import (
     ModelFacts,
     Procedure,
     Result,
+    SourceResult,
     Stage,
 )
 
 METRICS_FILE, AUDIT_FILE, CONFIG_FILE, HISTORY_FILE = "metrics.json", "audit.json", "config.json", "history.csv"
 PLOTS_FOLDER = "plots"
-BY_SOURCE = "validation_by_source"
 AUDIT_PARTS = ("changes", "strata", "blind_roc_auc", "untouched", "degradations", "strangers", "referrals")
 
 T = TypeVar("T")
 Results = dict[str, Result]
+Sources = tuple[SourceResult, ...]
 
 
 def read_facts(folder: Path, meta: Checkpoint | None = None) -> ModelFacts:
@@ -42,13 +45,14 @@ def read_facts(folder: Path, meta: Checkpoint | None = None) -> ModelFacts:
     """
     meta = meta or read_meta(folder)
     gaps: list[Gap] = []
-    results, validation = _read(folder / METRICS_FILE, _results, gaps) or _same_in_meta(meta, gaps)
+    found = _read(folder / METRICS_FILE, lambda text: _results(text, meta), gaps)
+    results, sources = found or _same_in_meta(meta, gaps)
     audit = _read(folder / AUDIT_FILE, lambda text: _audit(text, meta), gaps)
     facts = ModelFacts(
         name=folder.name,
         meta=meta,
         results=results,
-        validation=validation,
+        sources=sources,
         audit=audit,
         procedure=_read(folder / CONFIG_FILE, _procedure, gaps),
         history=_read(folder / HISTORY_FILE, _history, gaps),
@@ -70,20 +74,20 @@ def _read(path: Path, parse: Callable[[str], T], gaps: list[Gap]) -> T | None:
         return None
 
 
-def _same_in_meta(meta: Checkpoint, gaps: list[Gap]) -> tuple[Results, Results]:
+def _same_in_meta(meta: Checkpoint, gaps: list[Gap]) -> tuple[Results, Sources]:
     """`checkpoint.json` holds a copy of `metrics.json`."""
     try:
-        return _results(json.dumps(meta.metrics))
+        return _results(json.dumps(meta.metrics), meta)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         gaps.append(Gap(META_FILE, "metrics", f"{type(error).__name__}: {error}"))
-        return {}, {}
+        return {}, ()
 
 
 def _absent_parts(facts: ModelFacts) -> list[Gap]:
     """What lies in no file, though there is a place for it."""
     gaps = [Gap(METRICS_FILE, part) for part in (TEST, WITHOUT_NEAR_DUPLICATES) if part not in facts.results]
     if not facts.validation:
-        gaps.append(Gap(METRICS_FILE, BY_SOURCE))
+        gaps.append(Gap(METRICS_FILE, PARTS[VALIDATION]))
     if facts.audit is not None:
         gaps += [Gap(AUDIT_FILE, part) for part in AUDIT_PARTS if not getattr(facts.audit, part)]
     if not facts.plots:
@@ -93,12 +97,30 @@ def _absent_parts(facts: ModelFacts) -> list[Gap]:
     return gaps
 
 
-def _results(text: str) -> tuple[Results, Results]:
-    """Those of the test split, whole and in parts, and those of validation by source."""
+def _results(text: str, meta: Checkpoint) -> tuple[Results, Sources]:
+    """Those of the test split, whole and in parts, and those by source."""
     metrics = json.loads(text)
     tested = {key: value for key, value in metrics.items() if key.startswith(TEST) and "n" in value}
-    results = {key: _filled(Result, value) for key, value in tested.items()}
-    return results, {source: _filled(Result, value) for source, value in metrics.get(BY_SOURCE, {}).items()}
+    return {key: _filled(Result, value) for key, value in tested.items()}, _sources(metrics, meta)
+
+
+def read_sources(meta: Checkpoint) -> Sources:
+    """The results by source that `checkpoint.json` holds; none where they cannot be read."""
+    return _same_in_meta(meta, [])[1]
+
+
+def _sources(metrics: Mapping[str, Any], meta: Checkpoint) -> Sources:
+    """In the order of PARTS. Earlier versions told of the test split as a whole: it is of the source that has one."""
+    found = {part: metrics.get(key, {}) for part, key in PARTS.items()}
+    if not found[TEST] and "n_malignant" in metrics.get(TEST, {}):
+        counted = {name: data.get("counts", ()) for name, data in meta.data.items()}
+        names = [name for name, counts in counted.items() if any(key.startswith("test/") for key in counts)]
+        found[TEST] = {names[0] if len(names) == 1 else "": metrics[TEST]}
+    return tuple(
+        SourceResult(source, part, _filled(Result, value))
+        for part, by_source in found.items()
+        for source, value in by_source.items()
+    )
 
 
 def _audit(text: str, meta: Checkpoint) -> AuditResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lesion_demo.serving.model_card.facts import Estimate
+from lesion_demo.serving.model_card.facts import Estimate, SourceResult
 from lesion_demo.texts import Texts
 
 MINUS = "\N{MINUS SIGN}"
@@ -72,6 +72,14 @@ def source_name(name: str, texts: Texts) -> str:
     note = texts.about.source_notes.get(name)
     title = texts.about.sources.get(name, name)
     return f"{title} ({note})" if note else title
+
+
+def clinic_name(found: SourceResult, texts: Texts) -> str:
+    """A data set's name, and what its pictures were to the run."""
+    if not found.source:
+        return texts.about.unnamed_source
+    source = texts.about.sources.get(found.source, found.source)
+    return texts.about.parts[found.part].format(source=source)
 
 
 def stratum_name(name: str, texts: Texts) -> str:

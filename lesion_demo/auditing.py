@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,7 +39,7 @@ from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.split_file import read_split
 from lesion_demo.learning.splits import Splits
 from lesion_demo.learning.strata import strata, traits
-from lesion_demo.pipeline import SPLIT_FILE
+from lesion_demo.pipeline import SPLIT_FILE, read_choices
 
 PICTURES = 200
 """Of the test split, by default, to draw changes on: more take longer than they tell."""
@@ -52,7 +52,11 @@ VIEWS = 4
 
 @dataclass(frozen=True)
 class Auditor:
-    """What every part of an audit needs; `step` moves the progress bar."""
+    """What every part of an audit needs; `step` moves the progress bar.
+
+    Attributes:
+        photographs: data sets that were taken without a dermatoscope.
+    """
 
     model: nn.Module
     spec: PreprocessSpec
@@ -62,6 +66,7 @@ class Auditor:
     splits: Splits
     reader: PictureReader
     progress: tqdm
+    photographs: Collection[str] = ()
 
     def step(self) -> None:
         self.progress.update()
@@ -111,8 +116,9 @@ class Auditor:
         return own[:: max(1, len(own) // DESCRIBED)]
 
     def _strangers(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
-        dermoscopic = [picture for picture in val if picture.source == "melanoma10k"]
-        corners = (plain_skin(self.reader(picture)) for picture in dermoscopic[1::2])
+        dermoscopic = [picture for picture in val if picture.source not in self.photographs]
+        mixed = sorted(dermoscopic, key=lambda picture: picture.content_hash)  # of every source, in no order of theirs
+        corners = (plain_skin(self.reader(picture)) for picture in mixed[1::2])
         skins = list(islice((corner for corner in corners if corner is not None), SKINS))
         found = [*strangers(), *(("plain skin", corner) for corner in skins)]
         return [kind for kind, _ in found], [picture for _, picture in found]
@@ -148,7 +154,15 @@ def audit(
     steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         auditor = Auditor(
-            loaded.model, loaded.meta.preprocess, loaded.meta.temperature, loaded.known, point, splits, reader, progress
+            loaded.model,
+            loaded.meta.preprocess,
+            loaded.meta.temperature,
+            loaded.known,
+            point,
+            splits,
+            reader,
+            progress,
+            read_choices(loaded.folder).photographs,
         )
         whole, _ = auditor.evaluated(tested)
         plain = whole.where([number % step == 0 for number in range(len(tested))])

@@ -175,6 +175,8 @@ def _note_look(loaded: LoadedCheckpoint, name: str, pictures: Sequence[Picture])
 
 def _hashed(pictures: Sequence[Picture]) -> list[Picture]:
     """`pictures` with their content's hash."""
+    if not pictures:
+        return []
 
     def read(picture: Picture) -> Picture:
         try:

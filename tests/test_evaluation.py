@@ -99,10 +99,10 @@ def sensitivities(predictions: Predictions, pictures: list[Picture], **arguments
 
 
 def test_sensitive_is_kept_on_the_mean_over_clinics_and_not_in_each_at_any_price() -> None:
-    predictions, pictures = clinics({"easy": 4.0, "hard": 3.0})
+    predictions, pictures = clinics({"easy": 4.0, "hard": 3.4})
     found = sensitivities(predictions, pictures)
     assert np.mean(list(found.values())) == pytest.approx(0.95, abs=0.0051)
-    assert found["hard"] < 0.94
+    assert found["hard"] < 0.945
     # Ten times as many pictures of the easy clinic are still one clinic.
     often = [index for index, picture in enumerate(pictures) for _ in range(10 if picture.source == "easy" else 1)]
     many = Predictions(predictions.logits[often], predictions.labels[often])

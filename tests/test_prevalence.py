@@ -95,6 +95,15 @@ def test_frequencies_are_whole_and_sum_up(patients: int) -> None:
                     assert abs(count - ours.total * getattr(theirs, name) / theirs.total) < 1
 
 
+def test_a_group_of_half_a_patient_does_not_vanish() -> None:
+    shares = Outcomes(
+        OutcomeCounts(1, 1, 0, 0), OutcomeCounts(benign=11, malignant=377, uncertain=34, not_assessable=0)
+    )
+    found = frequencies(shares, 0.02, 1000).malignant  # 0.52, 17.87 and 1.61 of 20
+    assert found == OutcomeCounts(benign=1, malignant=18, uncertain=1, not_assessable=0)
+    assert enough_patients(shares, 0.02) == 1000
+
+
 def test_as_many_patients_as_it_takes_for_no_group_to_vanish() -> None:
     assert frequencies(counted(0.9, 0.6), 0.002, 1000).malignant.benign == 0
     assert enough_patients(counted(0.9, 0.6), 0.002) == 10_000

@@ -92,13 +92,17 @@ def frequencies(shares: Outcomes, prevalence: float, patients: int = POPULATIONS
 
 
 def _apportioned(counts: OutcomeCounts, patients: int) -> OutcomeCounts:
-    """`counts` scaled to the sum `patients`, by the largest remainders (Hare and Niemeyer)."""
+    """`counts` scaled to the sum `patients`, by the largest remainders (Hare and Niemeyer).
+
+    A group of half a patient or more goes first: it should not vanish beside larger ones.
+    """
     if counts.total == 0:
         raise LesionDemoError("There are no pictures of one class, so nothing is known of its patients.")
     exact = {name: value * patients / counts.total for name, value in asdict(counts).items()}
     whole = {name: math.floor(value + 1e-9) for name, value in exact.items()}
     short = patients - sum(whole.values())
-    for name in sorted(exact, key=lambda name: whole[name] - exact[name])[:short]:
+    vanishing = {name for name, value in exact.items() if whole[name] == 0 and value >= 0.5}
+    for name in sorted(exact, key=lambda name: (name not in vanishing, whole[name] - exact[name]))[:short]:
         whole[name] += 1
     return OutcomeCounts(**whole)
 

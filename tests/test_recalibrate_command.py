@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 from gradio_client import Client, handle_file
+from scipy.special import logit
 from test_app_shipped import wait_for
 from tiny_clinic import CLASS_SIZE, write_tiny_checkpoint
 
@@ -59,7 +60,9 @@ def test_the_command_writes_what_score_then_uses(
     assert (shipped["calibration"], fitted["calibration"]) == ("", sentence(calibration))
     assert float(shipped["threshold"]) == 0.1
     assert float(fitted["threshold"]) == pytest.approx(local.point("sensitive").threshold, abs=1e-6)
-    assert fitted["probability"] != shipped["probability"]
+    before, here = (logit(float(row["probability"])) for row in (shipped, fitted))
+    assert here == pytest.approx(local.slope * before + local.intercept, abs=1e-3)
+    assert abs(local.intercept) > 0.01
     assert f"{sentence(calibration)}." in capsys.readouterr().out
 
 

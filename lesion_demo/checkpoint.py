@@ -41,8 +41,14 @@ from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 3
-_CAME_WITH = {"referral_margin": 2, "preprocess.round_window": 3, "preprocess.grey_light": 3, "val_pictures": 3}
+SCHEMA_VERSION = 4
+_CAME_WITH = {
+    "referral_margin": 2,
+    "preprocess.round_window": 3,
+    "preprocess.grey_light": 3,
+    "val_pictures": 3,
+    "referral_margins": 4,
+}
 """The schema from which on a file must have these; it must have all others in any case."""
 META_FILE = "checkpoint.json"
 KNOWN_FILE = "familiarity.safetensors"
@@ -238,7 +244,7 @@ def _schema_of(values: Any) -> int:
 def _require_all(values: dict[str, Any], schema: int) -> None:
     """A value that is not there is no default: who wrote the file wrote it down."""
     preprocess = values.get("preprocess")
-    names = [(field.name, values) for field in fields(Checkpoint)]
+    names = [(field.name, values) for field in fields(Checkpoint) if field.name != "local"]  # a clinic's own file
     if isinstance(preprocess, dict):
         names += [(f"preprocess.{field.name}", preprocess) for field in fields(PreprocessSpec)]
     for name, place in names:

@@ -45,7 +45,9 @@ class _Report(TypedDict):
 class _Metrics(TypedDict):
     test: NotRequired[_Report]
     test_without_near_duplicates: NotRequired[_Report]
+    test_by_source: NotRequired[dict[str, _Report]]
     validation_by_source: NotRequired[dict[str, _Report]]
+    external: NotRequired[dict[str, _Report]]
 
 
 @with_config(_LOOSE)

@@ -104,6 +104,7 @@ def full_meta() -> Checkpoint:
         meta(),
         operating_points=(OperatingPoint("sensitive", 0.3), OperatingPoint("balanced", 0.6)),
         referral_margin=0.4,
+        referral_margins={"sensitive": 0.4},
         trained_at="2026-11-28",
         metrics={"test": report, "validation_by_source": {"here": report}},
         data={"here": {"fingerprint": "f" * 64, "counts": {"train/benign": 7}, "dropped": 1}},
@@ -182,6 +183,10 @@ def may_be(path: Path_, value: Any, other: Any) -> bool:
         return any(name in path for name in FREE)
     if is_extensible(path):
         return type(value) is type(other)
+    if path[-1] == "referral_margins":
+        return bool(isinstance(other, dict))
+    if path[0] == "referral_margins":
+        return other in (7.5, 1e9) and not isinstance(other, bool)
     if path[-1] in ("referral_margin", "temperature"):
         return other == 7.5 or (path[-1] == "referral_margin" and other == 1e9)
     return path[-1] in ("crop_field_of_view", "round_window", "grey_light") and isinstance(other, bool)
@@ -333,10 +338,15 @@ def test_what_cannot_be_read_is_a_sentence(copied: Path, monkeypatch: pytest.Mon
 
 def test_figures_of_another_threshold_or_of_one_class_are_not_told(described: Path) -> None:
     found = read_meta(described)
+    metrics = json.loads(json.dumps(found.metrics))
+    for report in (metrics["test"], metrics["validation_by_source"]["here"]):
+        report["points"][0]["confusion"] = {"tn": 9, "fp": 1, "fn": 1, "tp": 9}
+    found = replace(found, metrics=metrics)
     assert clinics.tested(found, OperatingPoint("sensitive", 0.3)) is not None
     assert clinics.tested(found, OperatingPoint("sensitive", 0.4)) is None
     one_class = json.loads(json.dumps(found.metrics))
-    one_class["test"]["points"][0]["sensitivity"] = {"value": None, "low": None, "high": None}
+    for report in (one_class["test"], one_class["validation_by_source"]["here"]):
+        report["points"][0]["sensitivity"] = {"value": None, "low": None, "high": None}
     assert clinics.tested(replace(found, metrics=one_class), OperatingPoint("sensitive", 0.3)) is None
 
 

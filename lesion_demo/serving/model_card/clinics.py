@@ -118,8 +118,15 @@ def _worst_first(rates: Iterable[tuple[Clinic, Estimate | None, int]]) -> list[t
 
 
 def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
-    """How `point` did on the checkpoint's dermoscopic sources; None where it was not tested on both classes."""
-    return tested_on(read_sources(meta), point.name)
+    """How `point` did on the checkpoint's dermoscopic sources; None where it, at this threshold, was not tested on both
+    classes."""
+    return tested_on([found for found in read_sources(meta) if _at(found, point)], point.name)
+
+
+def _at(found: SourceResult, point: OperatingPoint) -> bool:
+    """Are the figures of `point` in `found` of its threshold, too?"""
+    result = found.result.point(point.name)
+    return result is not None and math.isclose(result.threshold, point.threshold, abs_tol=1e-9)
 
 
 def tested_on(sources: Sequence[SourceResult], name: str) -> Tested | None:

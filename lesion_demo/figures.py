@@ -17,6 +17,7 @@ from tqdm import tqdm
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_meta
 from lesion_demo.config import CLASSES, to_dict
 from lesion_demo.errors import CheckpointError, DataError
+from lesion_demo.files import replacing
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.fingerprints import hash_file
 from lesion_demo.learning.folders import Picture, name_sources, scan, scan_outside
@@ -165,10 +166,10 @@ def _note_look(loaded: LoadedCheckpoint, name: str, pictures: Sequence[Picture])
         "; ".join(f"{point.name} {point.threshold:.6f}" for point in loaded.meta.operating_points),
     )
     try:
-        is_new = not path.is_file()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([LOOKS_HEADER, row] if is_new else [row])
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            file.write(before)
+            csv.writer(file, lineterminator="\n").writerows([row] if before else [LOOKS_HEADER, row])
     except OSError as error:
         raise CheckpointError(f"Could not write {path} ({error}); without it no look is taken.") from error
 

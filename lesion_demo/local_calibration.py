@@ -16,7 +16,7 @@ from pathlib import Path
 from reprlib import repr as _short
 from typing import Any
 
-from lesion_demo.config import from_dict, to_dict
+from lesion_demo.config import STRICT, from_dict, to_dict
 from lesion_demo.errors import CalibrationError, LesionDemoError
 from lesion_demo.files import replacing
 
@@ -77,6 +77,8 @@ class LocalCalibration:
         slope, intercept: of the log-odds; see above.
         points: one for every operating point of the checkpoint.
     """
+
+    __pydantic_config__ = STRICT
 
     name: str
     pictures: int

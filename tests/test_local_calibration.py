@@ -89,34 +89,37 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
 DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a key is missing": (lambda values: values.pop("slope"), "slope"),
     "a key is unknown": (change("bias", to=1), "no setting bias"),
-    "slope is text": (change("slope", to="1"), "the slope must be a number from 0.05 to 20, not '1'"),
+    "slope is text": (change("slope", to="1"), "slope is '1': it should be a valid number"),
     "slope is negative": (change("slope", to=-0.5), "the slope must be a number"),
-    "slope is true": (change("slope", to=True), "the slope must be a number"),
-    "slope is not a number": (change("slope", to=float("nan")), "the slope must be a number"),
-    "intercept is infinite": (change("intercept", to=float("inf")), "the intercept must be a number"),
-    "intercept is null": (change("intercept", to=None), "the intercept must be a number"),
-    "temperature is a list": (change("temperature", to=[1.0]), "temperature must be a number"),
+    "slope is true": (change("slope", to=True), "slope is True: it should be a valid number"),
+    "slope is not a number": (change("slope", to=float("nan")), "slope is nan: it should be a finite number"),
+    "intercept is infinite": (change("intercept", to=float("inf")), "intercept is inf: it should be a finite"),
+    "intercept is null": (change("intercept", to=None), "intercept is None: it should be a valid number"),
+    "temperature is a list": (change("temperature", to=[1.0]), "temperature is [1.0]: it should be a valid number"),
     "prevalence is too high": (change("prevalence", to=1.5), "the prevalence must be a number from 0 to 1"),
-    "pictures is a float": (change("pictures", to=240.0), "the number of pictures must be a whole number"),
+    "pictures is a float": (change("pictures", to=240.0), "pictures is 240.0: it should be a valid integer"),
     "pictures is negative": (change("pictures", to=-1), "the number of pictures must be a whole number"),
     "all are malignant": (change("malignant", to=240), "none is benign"),
     "name is empty": (change("name", to=" "), "the name of the clinic must be 1 to 80 printable characters"),
     "name has two lines": (change("name", to="a\nb"), "printable"),
     "name is long": (change("name", to="x" * 5000), "the name of the clinic"),
     "no such day": (change("fitted_on", to="2026-02-30"), "YYYY-MM-DD"),
-    "day is a number": (change("fitted_on", to=20261128), "YYYY-MM-DD"),
+    "day is a number": (change("fitted_on", to=20261128), "fitted_on is 20261128: it should be a valid string"),
     "hash is short": (change("weights_sha256", to="abc"), "64 hexadecimal digits"),
     "newer schema": (change("schema_version", to=2), "its schema is 2; this version reads 1"),
-    "points is a number": (change("points", to=3), "not a list of points"),
+    "points is a number": (change("points", to=3), "points is 3: it should be a valid array"),
     "points is empty": (change("points", to=[]), "no operating points"),
-    "a point is text": (change("points", 0, to="sensitive"), "not a list of points"),
+    "a point is text": (change("points", 0, to="sensitive"), "points.0 is 'sensitive': it should be an object"),
     "two points of a name": (change("points", 1, "name", to="sensitive"), "two of one name"),
     "threshold too high": (change("points", 0, "threshold", to=1.2), "the threshold of 'sensitive' must be"),
-    "threshold is text": (change("points", 0, "threshold", to="low"), "the threshold of 'sensitive' must be"),
+    "threshold is text": (change("points", 0, "threshold", to="low"), "points.0.threshold is 'low': it should be"),
     "point without a threshold": (lambda values: values["points"][0].pop("threshold"), "threshold"),
-    "sensitivity is a number": (change("points", 0, "sensitivity", to=0.9), "not a share with its interval"),
+    "sensitivity is a number": (
+        change("points", 0, "sensitivity", to=0.9),
+        "sensitivity is 0.9: it should be an object",
+    ),
     "interval the wrong way": (change("points", 0, "sensitivity", "low", to=0.95), "does not hold its value"),
-    "share is text": (change("points", 0, "specificity", "high", to="1"), "high must be a number from 0 to 1"),
+    "share is text": (change("points", 0, "specificity", "high", to="1"), "high is '1': it should be a valid number"),
 }
 
 
@@ -258,7 +261,8 @@ def test_report_as_pdf_and_json_say_so(analyzer: FakeAnalyzer) -> None:
     assert report["calibration"]["local"]["slope"] == 0.5
     assert report["operating_point"]["threshold"] == 0.35
     assert {one["part"] for one in report["operating_point"]["test"]["sources"]} == {"local"}
-    plain = report_json(found, picture, SHIPPED, "a-run", load_texts())
+    shipped = SHIPPED.operating_point("sensitive")
+    plain = report_json(found.at(shipped, SHIPPED.margin_at(shipped)), picture, SHIPPED, "a-run", load_texts())
     assert plain["calibration"] == {"sentence": "", "local": None}
     assert "local" not in {one["part"] for one in plain["operating_point"]["test"]["sources"]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,6 +66,7 @@ class Auditor:
     splits: Splits
     reader: PictureReader
     progress: tqdm
+    keep: Callable[[ChangeResult], None]
     photographs: Collection[str] = ()
 
     def step(self) -> None:
@@ -82,17 +83,17 @@ class Auditor:
         """What should not move a verdict, and how much it does."""
         found = []
         for name in CHANGES:
-            found.append(
-                audit_change(
-                    self.model,
-                    self.spec,
-                    plain,
-                    name,
-                    temperature=self.temperature,
-                    point=self.point,
-                    reader=self.reader,
-                )
+            result = audit_change(
+                self.model,
+                self.spec,
+                plain,
+                name,
+                temperature=self.temperature,
+                point=self.point,
+                reader=self.reader,
             )
+            self.keep(result)
+            found.append(result)
             self.step()
         return found
 
@@ -129,7 +130,12 @@ class Auditor:
 
 
 def audit(
-    loaded: LoadedCheckpoint, roots: Sequence[Path], *, operating_point: str, limit: int | None = PICTURES
+    loaded: LoadedCheckpoint,
+    roots: Sequence[Path],
+    *,
+    operating_point: str,
+    limit: int | None = PICTURES,
+    keep: Callable[[ChangeResult], None] = lambda result: None,
 ) -> Audit:
     """What moves the verdicts of `loaded` on its test split (validation where there is none), and should not; and
     what is held back.
@@ -137,6 +143,7 @@ def audit(
     Args:
         limit: about so many pictures of it, evenly, to draw changes on and to look at from several views; None for
             all. What one look at each picture tells is told of all of them.
+        keep: told of every change as soon as it is measured, should the audit be stopped.
 
     Raises:
         DataError: the data sets are not those of the checkpoint's `split.csv`. CheckpointError: no such point.
@@ -162,6 +169,7 @@ def audit(
             splits,
             reader,
             progress,
+            keep,
             read_choices(loaded.folder).photographs,
         )
         whole, _ = auditor.evaluated(tested)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from lesion_demo import auditing
 from lesion_demo.__main__ import main
 from lesion_demo.auditing import audit
 from lesion_demo.checkpoint import load_checkpoint
@@ -17,12 +20,14 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
 from lesion_demo.imaging.degradations import DEGRADATIONS
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.learning import audit_trust
+from lesion_demo.learning.audit import ChangeResult, audit_change
 from lesion_demo.learning.audit_trust import coverages, degraded, new_clinics, refused, untouched
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.familiarity import KnownPictures, learn
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.model import build_model
+from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.pipeline import train
 
 POINT = OperatingPoint("balanced", 0.5)
@@ -136,3 +141,28 @@ def test_the_command_saves_and_prints_all_of_it(
     assert set(saved) >= {"changes", "strata", "untouched", "degradations", "strangers", "referrals", "coverage"}
     names = {path.stem for path in (tmp_path / "plots").glob("*.png")}
     assert names >= {"audit", "degradations", "strangers", "coverage"}
+
+
+def test_a_stopped_audit_keeps_what_it_has_measured(
+    tiny_config: TrainConfig,
+    phantom_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(tiny_config, [phantom_data], tmp_path)
+    (tmp_path / "audit.json").write_text("the audit before")
+    calls = count(1)
+
+    def measure_or_stop(*arguments: Any, **options: Any) -> ChangeResult:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return audit_change(*arguments, **options)
+
+    monkeypatch.setattr(auditing, "audit_change", measure_or_stop)
+    arguments = ["--checkpoint", str(tmp_path), "--data", str(phantom_data), "--pictures", "4"]
+    assert main(["audit", *arguments]) == 130
+    assert "the 2 changes measured so far are in" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "audit-stopped.json").read_text(encoding="utf-8"))
+    assert [change["name"] for change in kept["changes"]] == list(CHANGES)[:2]
+    assert (tmp_path / "audit.json").read_text() == "the audit before"

@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
+from lesion_demo.cli.stopping import exit_code
 from lesion_demo.files import check_file, check_folder
 
 HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
 AUDIT_FILE = "audit.json"
+STOPPED_FILE = "audit-stopped.json"
+"""What had been measured when an audit was stopped; nothing reads it but people."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from lesion_demo.auditing import audit
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.config import to_dict
+    from lesion_demo.learning.audit import ChangeResult
     from lesion_demo.learning.audit_plot import plot_all
     from lesion_demo.learning.plots import write_plots
     from lesion_demo.learning.run_state import write_json
@@ -43,7 +47,18 @@ def run(args: argparse.Namespace) -> int:
     check_file(folder / AUDIT_FILE, "--out", new_folder=True)
     check_folder(folder / "plots", "--out")
     loaded = load_checkpoint(chosen)
-    found = audit(loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None)
+    changes: list[ChangeResult] = []
+    try:
+        found = audit(
+            loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None, keep=changes.append
+        )
+    except KeyboardInterrupt as stop:
+        kept = f"the {len(changes)} changes measured so far are in {folder / STOPPED_FILE}"
+        if changes:
+            measured = [to_dict(change) for change in changes]
+            write_json(folder / STOPPED_FILE, {"operating_point": args.operating_point, "changes": measured})
+        print(f"\nStopped: {kept if changes else 'nothing was measured yet'}; {folder / AUDIT_FILE} is as it was.")
+        return exit_code(stop)
     write_json(folder / AUDIT_FILE, to_dict(found))
     write_plots(folder / "plots", plot_all(found))
     print(audit_text(read_facts(folder, loaded.meta)))

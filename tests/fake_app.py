@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +48,14 @@ def served(folder: Path, *options: str, seconds: float = 0.0) -> Iterator[Served
     environment = {**os.environ, "TMPDIR": str(temporary), "FAKE_SECONDS": str(seconds)}
     command = [sys.executable, __file__, "--port", str(port), *options]
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_heed_a_closed_terminal,
+        )
     try:
         app = Served(f"http://127.0.0.1:{port}", process, environment, temporary, log)
         await_answer(app)
@@ -56,6 +64,11 @@ def served(folder: Path, *options: str, seconds: float = 0.0) -> Iterator[Served
         if process.poll() is None:
             process.kill()
         process.wait(60)
+
+
+def _heed_a_closed_terminal() -> None:
+    """Whoever runs the tests may ignore it, under `nohup` say, and the app would rightly go on ignoring it."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def await_answer(app: Served, seconds: int = 120) -> None:

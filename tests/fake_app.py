@@ -6,8 +6,8 @@ FAKE_SECONDS in the environment is how long each picture takes.
 from __future__ import annotations
 
 import os
-import socket
 import signal
+import socket
 import subprocess
 import sys
 import time

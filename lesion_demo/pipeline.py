@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,9 @@ def train(
             )
         with _logging_to(folder):
             log.info("%s", splits.summary())
-            reader = PictureReader()
-            result = fit(config, train, val, folder, resume=resume, reader=reader, accelerator=accelerator)
-            return finish(config, splits, result, folder, reader) if accelerator.is_main_process else None
+            with closing(PictureReader()) as reader:
+                result = fit(config, train, val, folder, resume=resume, reader=reader, accelerator=accelerator)
+                return finish(config, splits, result, folder, reader) if accelerator.is_main_process else None
 
 
 def _pairs(class_map: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:

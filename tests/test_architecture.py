@@ -49,6 +49,7 @@ ROOMS = (
     "learning.splits",
     "learning.split_file",
     "learning.split_record",
+    "learning.reader",
     "learning.dataset",
     "learning.inference",
     "learning.familiarity",

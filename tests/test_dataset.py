@@ -11,9 +11,9 @@ import pytest
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning import dataset
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, check_emphasis, train_loader
+from lesion_demo.learning.dataset import LesionDataset, balanced_weights, check_emphasis, train_loader
 from lesion_demo.learning.folders import Picture, scan_folder
+from lesion_demo.learning.reader import PictureReader
 
 
 def pictures(**counts: tuple[int, int]) -> list[Picture]:
@@ -89,14 +89,3 @@ def test_draws_follow_the_weights_and_the_seed(phantom_data: Path) -> None:
     assert np.mean(first) == pytest.approx(0.75, abs=0.08)
     assert labels(0) == first
     assert labels(1) != first
-
-
-def test_processes_on_one_machine_share_the_memory_for_decoded_pictures(
-    phantom_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = scan_folder(phantom_data)
-    needed = sum(PictureReader()(picture).nbytes for picture in chosen)
-    monkeypatch.setattr(dataset, "free_memory", lambda: 1.5 * needed / dataset.CACHE_SHARE)
-    assert PictureReader().cache(chosen)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert not PictureReader().cache(chosen)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
-from tqdm import tqdm
 
 from lesion_demo.errors import TrainingError
-from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.transforms import Transform
 from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.reader import PictureReader
 
 log = logging.getLogger(__name__)
 
@@ -27,51 +24,6 @@ Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """A change made to a picture (uint8 [H, W, 3]) before its transform, given its index."""
 Sample = tuple[Tensor, int, int]
 """Input float32 [3, S, S], label, index into the pictures."""
-
-CACHE_SHARE = 0.4
-"""The decoded-in-memory cache is used where it takes at most this share of the memory that is free."""
-
-
-class PictureReader:
-    """Reads pictures as uint8 [H, W, 3], from memory where they were cached."""
-
-    def __init__(self) -> None:
-        self._decoded: dict[str, NDArray[np.uint8]] = {}
-
-    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
-        found = self._decoded.get(str(picture.path))
-        return load_image(picture.path) if found is None else found
-
-    def cache(self, pictures: Sequence[Picture], *, workers: int = 2) -> bool:
-        """Decode `pictures` into memory if they fit (see CACHE_SHARE); says whether they did."""
-        if not pictures or _estimated_bytes(pictures) > CACHE_SHARE * free_memory() / local_processes():
-            return False
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            arrays = pool.map(lambda picture: load_image(picture.path), pictures)
-            for picture, array in tqdm(zip(pictures, arrays, strict=True), "decode", len(pictures), unit="picture"):
-                self._decoded[str(picture.path)] = array
-        return True
-
-
-def _estimated_bytes(pictures: Sequence[Picture]) -> float:
-    """Decoded size of all, extrapolated from a dozen spread over them."""
-    some = pictures[:: max(1, len(pictures) // 12)]
-    return float(np.mean([load_image(picture.path).nbytes for picture in some])) * len(pictures)
-
-
-def free_memory() -> float:
-    """Bytes of memory that can be had without swapping; Linux says, elsewhere 4 GB are assumed."""
-    try:
-        with open("/proc/meminfo") as lines:  # noqa: PTH123
-            fields = dict(line.split(":", 1) for line in lines)
-        return float(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return 4e9
-
-
-def local_processes() -> int:
-    """How many processes train on this machine, each with a cache of its own; torchrun and accelerate say."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 class LesionDataset(Dataset[Sample]):

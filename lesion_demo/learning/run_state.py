@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,8 @@ STATE_FILE = Path("resume") / "state.pt"
 BEST_FILE = Path("resume") / "best.safetensors"
 START_FILE = Path("resume") / "start.json"
 LOCK_FILE = Path("resume") / "lock"
+DECODED_FILE = Path("resume") / f"decoded-{platform.node()}"
+"""The pictures of the run, decoded, for the processes of one machine; gone when they end."""
 AFTER = Path("resume") / "after"
 """Holds a folder for each finished stage, with its weights."""
 

@@ -23,7 +23,6 @@ from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import train_transform
 from lesion_demo.learning.dataset import (
     LesionDataset,
-    PictureReader,
     Sample,
     balanced_weights,
     check_emphasis,
@@ -34,10 +33,12 @@ from lesion_demo.learning.estimate import in_words, stage_seconds
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import set_train_mode, set_trainable
+from lesion_demo.learning.reader import PictureReader
 from lesion_demo.learning.run_state import (
     AFTER,
     BEST_FILE,
     CONFIG_FILE,
+    DECODED_FILE,
     Progress,
     check_run,
     save_state,
@@ -94,7 +95,12 @@ def fit(
     accelerator.wait_for_everyone()
     reader = reader or PictureReader()
     if config.cache:
-        reader.cache([*train, *val], workers=config.workers)
+        decoded = folder / DECODED_FILE
+        with accelerator.local_main_process_first():
+            if accelerator.is_local_main_process:
+                reader.cache([*train, *val], decoded, workers=config.workers)
+            else:
+                reader.share(decoded)
     trainer, state = start(config, train, val, folder, accelerator, reader, resume=resume)
     if accelerator.is_main_process:
         write_json(folder / CONFIG_FILE, to_dict(config))  # now, not before: a run that could not start claims nothing

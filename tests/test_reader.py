@@ -19,18 +19,18 @@ def test_every_process_reads_the_pixels_that_one_has_decoded(
     chosen = scan_folder(phantom_data)
     plain = [PictureReader()(picture) for picture in chosen]
     first, other = PictureReader(), PictureReader()
-    assert not other.share(tmp_path / "decoded")
-    assert first.cache(chosen, tmp_path / "decoded")
-    assert other.share(tmp_path / "decoded")
+    assert not other.share(tmp_path / "run" / "decoded")
+    assert first.cache(chosen, tmp_path / "run" / "decoded")
+    assert other.share(tmp_path / "run" / "decoded")
     sent = pickle.loads(pickle.dumps(first))
     monkeypatch.setattr(module, "load_image", lambda path: pytest.fail(f"{path} is decoded again"))
     for reader in (first, other, sent):
         for picture, expected in zip(chosen, plain, strict=True):
             np.testing.assert_array_equal(reader(picture), expected)
     sent.close()
-    assert (tmp_path / "decoded").is_file()  # only who wrote it takes it away
+    assert (tmp_path / "run" / "decoded").is_file()  # only who wrote it takes it away
     first.close()
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_reader_of_its_own_leaves_nothing_behind(

@@ -66,6 +66,7 @@ class PictureReader:
         if file is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="lesion-demo-")
             file = Path(self._temporary.name) / "decoded"
+        file.parent.mkdir(parents=True, exist_ok=True)
         if needed > shutil.disk_usage(file.parent).free / 2:
             log.info("No room beside %s to keep decoded pictures: every picture is decoded as it is drawn.", file)
             return False

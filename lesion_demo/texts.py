@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.results import Interval
 
 TRANSLATIONS = Path(__file__).resolve().parent / "translations"
 SOURCE = "en"
@@ -350,10 +351,10 @@ class Texts:
             return self.page.over.format(limit=self._percent(100 - step, digits))
         return self._percent(share * 100, digits)
 
-    def interval(self, value: Mapping[str, float], digits: int = 1) -> str:
-        """A share with its interval, both 0–1, from the keys `value`, `low` and `high`: `90.4 % (87.7–92.9)`."""
-        low, high = (self.number(value[end] * 100, digits) for end in ("low", "high"))
-        return f"{self.percent(value['value'], digits)} ({low}–{high})"
+    def interval(self, found: Interval, digits: int = 1) -> str:
+        """A share with its interval: `90.4 % (87.7–92.9)`."""
+        low, high = (self.number(end * 100, digits) for end in (found.low, found.high))
+        return f"{self.percent(found.value, digits)} ({low}–{high})"
 
     def range_of(self, low: float, high: float) -> str:
         """Two shares (0–1) in whole percent: `92–99 %`, or one where they are the same."""

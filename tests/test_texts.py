@@ -14,6 +14,7 @@ import pytest
 
 from lesion_demo import texts as module
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.results import Interval
 from lesion_demo.texts import TRANSLATIONS, languages, load_texts
 
 PACKAGE = TRANSLATIONS.parent
@@ -133,7 +134,7 @@ def test_percentages_do_not_round_to_certainty(share: float, english: str, germa
 
 
 def test_numbers_and_intervals_are_written_as_in_the_language() -> None:
-    interval = {"value": 0.904, "low": 0.877, "high": 0.929}
+    interval = Interval(0.904, 0.877, 0.929)
     assert load_texts("en").number(12345.6, 1) == "12,345.6"
     assert load_texts("de").number(12345.6, 1) == "12.345,6"
     assert load_texts("de").interval(interval) == "90,4\u00a0% (87,7–92,9)"

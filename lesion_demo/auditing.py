@@ -19,11 +19,8 @@ from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.strangers import plain_skin, strangers
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.audit import Audit, ChangeResult, audit_change, blind_scores
+from lesion_demo.learning.audit import audit_change, blind_scores
 from lesion_demo.learning.audit_trust import (
-    NewClinicResult,
-    StrangerResult,
-    UntouchedResult,
     coverages,
     degraded,
     new_clinics,
@@ -40,6 +37,7 @@ from lesion_demo.learning.split_file import read_split
 from lesion_demo.learning.splits import Splits
 from lesion_demo.learning.strata import strata, traits
 from lesion_demo.pipeline import SPLIT_FILE, read_choices
+from lesion_demo.results import Audit, ChangeResult, NewClinicResult, StrangerResult, UntouchedResult
 
 PICTURES = 200
 """Of the test split, by default, to draw changes on: more take longer than they tell."""

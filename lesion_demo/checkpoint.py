@@ -36,7 +36,7 @@ from lesion_demo.learning.familiarity import (
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 from lesion_demo.local_calibration import LocalCalibration
-from lesion_demo.reported import checked_data, checked_metrics
+from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,8 @@ class Checkpoint:
     referral_margins: dict[str, Annotated[float, Field(ge=0)]] = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
     trained_at: str = ""
-    metrics: Annotated[dict[str, Any], AfterValidator(checked_metrics)] = field(default_factory=dict)
-    data: Annotated[dict[str, Any], AfterValidator(checked_data)] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+    data: dict[str, DataSet] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     val_pictures: Sha256OrNone = ""
     weights_sha256: Sha256 = ""
@@ -181,7 +181,8 @@ def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
 
 def _to_file(meta: Checkpoint) -> dict[str, Any]:
     """What `checkpoint.json` holds; a clinic's own fit is a file of its own."""
-    return {name: value for name, value in to_dict(meta).items() if name != "local"}
+    plain = to_dict(meta) | {"metrics": to_json(meta.metrics)}
+    return {name: value for name, value in plain.items() if name != "local"}
 
 
 def _unwritten(path: Path, error: OSError) -> str:

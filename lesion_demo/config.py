@@ -50,7 +50,7 @@ def from_dict(cls: type[T], values: Any) -> T:
         LesionDemoError: a key is unknown, a required one is missing, or a value is not what it should be.
     """
     try:
-        made: T = _adapter(cls).validate_json(json.dumps(values))  # type: ignore[arg-type]
+        made: T = adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return made
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -68,7 +68,8 @@ def from_dict(cls: type[T], values: Any) -> T:
 
 
 @functools.cache
-def _adapter(cls: Any) -> TypeAdapter[Any]:
+def adapter(cls: Any) -> TypeAdapter[Any]:
+    """What reads and writes `cls`; made once, as that takes a while."""
     return TypeAdapter(cls)
 
 

@@ -10,28 +10,25 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_meta
-from lesion_demo.config import CLASSES, to_dict
+from lesion_demo.config import CLASSES
 from lesion_demo.errors import CheckpointError, DataError
-from lesion_demo.files import replacing
+from lesion_demo.files import replacing, write_json
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.fingerprints import hash_file
 from lesion_demo.learning.folders import Picture, name_sources, scan, scan_outside
 from lesion_demo.learning.grouping import group_pictures
-from lesion_demo.learning.reporting import Scorer, SourceReport
-from lesion_demo.learning.run_state import write_json
+from lesion_demo.learning.reporting import Scorer
 from lesion_demo.learning.split_file import SPLIT_HEADER, read_split, write_split
 from lesion_demo.learning.splits import Splits
 from lesion_demo.pipeline import FURTHER_FILE, METRICS_FILE, SPLIT_FILE, describe, judge_of, read_choices, settle
+from lesion_demo.results import Report, to_json
 
 log = logging.getLogger(__name__)
 
-EXTERNAL = "external"
-"""Where the figures of folders from outside stand in `metrics.json`."""
 LOOKS_FILE = "external.csv"
 LOOKS_HEADER = ("time", "folder", "pictures", "fingerprint", "weights_sha256", "operating_points")
 
@@ -40,7 +37,7 @@ def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> Checkpoint:
     """Choose temperature, operating points and margins of `loaded` again, report, and save; the weights stay.
 
     Choices are made on the checkpoint's own validation pictures and on all of the data sets among `roots` that its run
-    did not have, their test splits apart. What the run was trained on in another crop is marked, see `SourceReport`.
+    did not have, their test splits apart. What the run was trained on in another crop is marked, see `Report`.
 
     Raises:
         DataError: the data sets are not those of the checkpoint's `split.csv`, or a further one is no data set.
@@ -88,7 +85,7 @@ def _further(splits: Splits, roots: Sequence[Path]) -> list[Picture]:
     return _grouped(kept)
 
 
-def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = False) -> SourceReport:
+def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = False) -> Report:
     """The report on a labelled folder that had no part in training or in any choice, written beside the others.
 
     Every look is written down in `external.csv` before it is taken: a second one, after something was changed in the
@@ -100,7 +97,7 @@ def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = Fa
 
     Raises:
         DataError: the folder is no data set, or has a picture of the checkpoint's own.
-        CheckpointError: the log or the report could not be written.
+        CheckpointError: the log could not be written. LesionDemoError: the report could not.
     """
     pictures = _grouped(_hashed(scan_outside(root)))
     name = pictures[0].source
@@ -110,11 +107,8 @@ def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = Fa
     scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader())
     judge = replace(judge_of(loaded), photographs=(name,) if photographs else ())
     report = judge.report(scorer.score(pictures, meta.temperature, name))
-    metrics: dict[str, Any] = {**meta.metrics, EXTERNAL: {**meta.metrics.get(EXTERNAL, {}), name: to_dict(report)}}
-    try:
-        write_json(loaded.folder / METRICS_FILE, metrics)
-    except OSError as error:
-        raise CheckpointError(f"Could not write {loaded.folder / METRICS_FILE} ({error}): free some space.") from error
+    metrics = replace(meta.metrics, external={**meta.metrics.external, name: report})
+    write_json(loaded.folder / METRICS_FILE, to_json(metrics))
     save_meta(loaded.folder, replace(meta, metrics=metrics))
     return report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lesion_demo.errors import LesionDemoError
 
@@ -69,6 +71,23 @@ def _mode(path: Path) -> int | None:
         return path.stat().st_mode
     except FileNotFoundError:
         return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value`, of JSON's types, into `path`, whole or not at all; its folder is made where it is missing.
+
+    Raises:
+        LesionDemoError: the disk refused.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        why = error.strerror or error
+        raise LesionDemoError(
+            f"Could not write {path} ({why}): free some disk space, or choose another place."
+        ) from error
 
 
 def check_file(path: Path, what: str, *, new_folder: bool = False) -> None:

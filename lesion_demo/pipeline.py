@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from torch import nn
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.errors import CheckpointError
+from lesion_demo.files import write_json
 from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.imaging.transforms import Transform, eval_transform
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
@@ -46,7 +46,7 @@ from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
 from lesion_demo.learning.reporting import Judge, Scorer, summarise
-from lesion_demo.learning.run_state import CONFIG_FILE, Start, check_run, claiming, write_json, write_start
+from lesion_demo.learning.run_state import CONFIG_FILE, Start, check_run, claiming, write_start
 from lesion_demo.learning.settings import check_amount, check_settings, shares_of
 from lesion_demo.learning.split_file import read_sides, read_split, write_split
 from lesion_demo.learning.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
@@ -54,6 +54,7 @@ from lesion_demo.learning.splits import Splits, prepare_splits
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.warm_start import NO_FOLDERS, check_first_weights
 from lesion_demo.learning.weights import WEIGHTS_FILE, round_to_half, write_weights
+from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.shown import SPLIT_FILE as SPLIT_FILE
 from lesion_demo.shown import fingerprint
 
@@ -197,7 +198,7 @@ def settle(
     choices: Choices,
     *,
     kept_epoch: int | None = None,
-) -> tuple[Calibration, dict[str, Any]]:
+) -> tuple[Calibration, Metrics]:
     """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`."""
     predictions = scorer.predict(val, "validation")
     sources = {picture.source for picture in test}
@@ -210,7 +211,7 @@ def settle(
         log.warning("There is no test split: the report stands on validation alone, which flatters.")
     judge = Judge(calibration.operating_points, calibration.referral_margins, choices.photographs)
     metrics = summarise(tested, evaluated, judge)
-    write_json(folder / METRICS_FILE, metrics)
+    write_json(folder / METRICS_FILE, to_json(metrics))
     write_evaluation_plots(
         folder,
         tested or evaluated,
@@ -266,9 +267,7 @@ def _crops(model: nn.Module, transform: Transform, pictures: Sequence[Picture], 
     return Crops(*(describe_pictures(model, transform, part, "familiarity, crops") for part in (skins, middles)))
 
 
-def evaluate(
-    loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1
-) -> tuple[dict[str, Any], EvaluatedSplit]:
+def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1) -> tuple[Metrics, EvaluatedSplit]:
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
 
     Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
@@ -345,18 +344,18 @@ def read_choices(folder: Path) -> Choices:
         raise CheckpointError(f"{path} is no run's configuration ({error}): copy the checkpoint again.") from error
 
 
-def describe(splits: Splits) -> dict[str, Any]:
+def describe(splits: Splits) -> dict[str, DataSet]:
     """Per source: a fingerprint of its pictures and splits, and how many of each class stand in each split."""
-    described: dict[str, Any] = {}
+    described = {}
     for source in sorted({picture.source for picture in splits.pictures}):
         pictures = [picture for picture in splits.pictures if picture.source == source]
         counts = Counter(f"{picture.split}/{CLASSES[picture.label]}" for picture in pictures)
         lines = sorted(f"{picture.content_hash} {picture.split}" for picture in pictures)
-        described[source] = {
-            "fingerprint": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-            "counts": dict(sorted(counts.items())),
-            "dropped": sum(picture.source == source for picture in splits.dropped),
-        }
+        described[source] = DataSet(
+            fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+            counts=dict(sorted(counts.items())),
+            dropped=sum(picture.source == source for picture in splits.dropped),
+        )
     return described
 
 

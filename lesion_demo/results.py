@@ -1,27 +1,63 @@
-"""What was measured, as frozen dataclasses without NumPy or torch: training writes them, whoever serves reads them."""
+"""Every result that is written down, once, without NumPy or torch: training and audit make them, serving reads them.
+
+Shares are 0–1. What was not measured, for want of a class or by an earlier version, is not a number (`Interval.known`),
+None or empty; JSON has null in its place, or nothing. `to_json` writes, `lesion_demo.config.from_dict` reads; keys that
+are not known here do no harm, as a later version may say more.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, WrapValidator
+
+from lesion_demo.config import OperatingPoint, Share, adapter
+
+LOOSE = ConfigDict(strict=True, allow_inf_nan=False)
+Count = Annotated[int, Field(ge=0)]
+
+
+def _or_nan(value: Any, check: Callable[[Any], float]) -> float:
+    return math.nan if value is None else check(value)
+
+
+ShareOrNan = Annotated[Share, WrapValidator(_or_nan)]
+NumberOrNan = Annotated[float, WrapValidator(_or_nan)]
 
 
 @dataclass(frozen=True)
 class Interval:
     """A statistic on all pictures, and the range it falls in when the pictures are drawn again (95 %)."""
 
-    value: float
-    low: float
-    high: float
+    value: ShareOrNan
+    low: ShareOrNan
+    high: ShareOrNan
+
+    @property
+    def known(self) -> bool:
+        return not math.isnan(self.value)
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
+Figure = Annotated[
+    Interval,
+    BeforeValidator(lambda value: {"value": None, "low": None, "high": None} if value is None else value),
+]
+"""An interval, or null for `UNKNOWN`."""
 
 
 @dataclass(frozen=True)
 class OutcomeCounts:
     """How many pictures of one class got which of the four answers; the names are those of the outcomes."""
 
-    benign: int
-    malignant: int
-    uncertain: int
-    not_assessable: int
+    benign: Count
+    malignant: Count
+    uncertain: Count
+    not_assessable: Count
 
     @property
     def total(self) -> int:
@@ -34,3 +70,296 @@ class Outcomes:
 
     benign: OutcomeCounts
     malignant: OutcomeCounts
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pictures by truth and verdict; malignant is positive."""
+
+    tn: Count
+    fp: Count
+    fn: Count
+    tp: Count
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """True log-odds = `slope` × those that were told + `intercept`.
+
+    A slope below 1 says that probabilities are too extreme, an intercept above 0 that they are too low.
+    """
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """The verdicts at one threshold, with 95 % bootstrap intervals.
+
+    Attributes:
+        outcomes: the four answers by the truth, where it is known which pictures get one.
+    """
+
+    name: str
+    threshold: Share
+    accuracy: Figure = UNKNOWN
+    precision: Figure = UNKNOWN
+    sensitivity: Figure = UNKNOWN
+    specificity: Figure = UNKNOWN
+    f1: Figure = UNKNOWN
+    confusion: Confusion | None = None
+    outcomes: Outcomes | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result on one set of pictures, `n_malignant` of `n` malignant.
+
+    `calibration_error` has no interval: resampling adds noise to every bin, so the bootstrap of it is biased upwards
+    and its interval can miss the value itself.
+
+    Attributes:
+        groups: lesions or patients, which the intervals take as independent; None where they took pictures.
+        balanced_calibration_error: with the classes weighted alike, as where the probabilities were calibrated; the
+            error as it is grows with every step of the prevalence away from there. None, like `calibration_line`,
+            which is at like weights too, where a class is absent.
+        seen_benign, seen_malignant: pictures that training showed too, in another crop or copy: figures of them
+            flatter.
+        photographs: taken without a dermatoscope.
+    """
+
+    n: Count
+    n_malignant: Count
+    groups: Count | None = None
+    roc_auc: Figure = UNKNOWN
+    pr_auc: Figure = UNKNOWN
+    brier: Figure = UNKNOWN
+    calibration_error: ShareOrNan = math.nan
+    balanced_calibration_error: Share | None = None
+    calibration_line: CalibrationLine | None = None
+    points: tuple[PointReport, ...] = ()
+    seen_benign: Count = 0
+    seen_malignant: Count = 0
+    photographs: bool = False
+
+    def point(self, name: str) -> PointReport | None:
+        """The operating point `name`; None where it was not measured."""
+        return next((point for point in self.points if point.name == name), None)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """`metrics.json`: the test split in full, without near-duplicates of training pictures, and by source; validation
+    by source, which is not independent of the choices made on it; folders from outside; a clinic's own pictures.
+    """
+
+    __pydantic_config__ = LOOSE
+
+    test: Report | None = None
+    test_without_near_duplicates: Report | None = None
+    test_by_source: dict[str, Report] = field(default_factory=dict)
+    validation_by_source: dict[str, Report] = field(default_factory=dict)
+    external: dict[str, Report] = field(default_factory=dict)
+    local: dict[str, Report] = field(default_factory=dict)
+
+    @property
+    def tested(self) -> dict[str, Report]:
+        """The sets of test pictures, by the names of their attributes."""
+        both = {"test": self.test, "test_without_near_duplicates": self.test_without_near_duplicates}
+        return {name: report for name, report in both.items() if report is not None}
+
+    @property
+    def by_source(self) -> dict[str, Mapping[str, Report]]:
+        """The results by source, by what their pictures were to the run."""
+        return {
+            "test": self.test_by_source,
+            "validation": self.validation_by_source,
+            "external": self.external,
+            "local": self.local,
+        }
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What of a data set went into a run: a fingerprint of its pictures and splits, pictures by `split/class`, and how
+    many were left out; None where the file does not say."""
+
+    __pydantic_config__ = LOOSE
+
+    fingerprint: str = ""
+    counts: dict[str, Count] = field(default_factory=dict)
+    dropped: Count | None = None
+
+
+@dataclass(frozen=True)
+class ChangeResult:
+    """What one change did to N pictures' verdicts at one operating point.
+
+    Attributes:
+        flips: share of verdicts turned, of all pictures; `flips_benign` and `flips_malignant` of those of a class.
+        shift_benign, shift_malignant: mean change of the probability of malignancy in a class.
+    """
+
+    name: str
+    n: Count
+    flips: Figure
+    flips_benign: Figure
+    flips_malignant: Figure
+    shift_benign: NumberOrNan
+    shift_malignant: NumberOrNan
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Figures among some of the pictures, by one trait of theirs; None where a class that they need is absent."""
+
+    name: str
+    n_benign: Count
+    n_malignant: Count
+    sensitivity: Interval | None
+    specificity: Interval | None
+    roc_auc: Interval | None
+
+
+@dataclass(frozen=True)
+class UntouchedResult:
+    """What is held back of a data set's validation pictures, as they are.
+
+    Attributes:
+        warned: share with a quality warning of any severity; `severe` is the share too poor to be judged.
+        unfamiliar: share refused as unlike the training pictures or as bare skin; None where it cannot be told.
+        photograph: share taken for photographs without a dermatoscope; None likewise.
+    """
+
+    source: str
+    n: Count
+    warned: Interval
+    severe: Interval
+    unfamiliar: Interval | None
+    photograph: Interval | None = None
+
+
+@dataclass(frozen=True)
+class DegradationResult:
+    """What spoiling N test pictures did to the quality checks and to the model.
+
+    Attributes:
+        warned: share with the right warning; `severe` is the share too poor to be judged.
+        roc_auc: on all of them; `roc_auc_unwarned` on those without any warning, None where a class is absent there.
+        accuracy: at the audit's operating point.
+    """
+
+    name: str
+    unit: str
+    level: str
+    strength: int | float
+    n: Count
+    warned: Interval
+    severe: Interval
+    roc_auc: Figure
+    roc_auc_unwarned: Interval | None
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class StrangerResult:
+    """Pictures of one kind that show no lesion.
+
+    Attributes:
+        unfamiliar: share refused as unlike the training pictures, or as bare skin.
+        refused: share without a verdict, for that or for poor quality.
+    """
+
+    kind: str
+    n: Count
+    unfamiliar: Interval
+    refused: Interval
+
+
+@dataclass(frozen=True)
+class NewClinicResult:
+    """Pictures of lesions from elsewhere, where one data set alone is known: the share that is let through."""
+
+    known_source: str
+    source: str
+    n: Count
+    passed: Interval
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One of the three answers, and how often it was wrong.
+
+    Attributes:
+        share: of all pictures.
+        errors: share of the other class among the zone's pictures; None for `uncertain`, which errs with none, and
+            where the zone is empty.
+    """
+
+    name: str
+    n: Count
+    share: Interval
+    errors: Interval | None
+
+
+@dataclass(frozen=True)
+class ReferralResult:
+    """The three zones of test pictures at one operating point."""
+
+    point: OperatingPoint
+    zones: tuple[Zone, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How well a score of confidence sorts right calls from wrong ones.
+
+    Attributes:
+        area: of accuracy over coverage, 0–1.
+        coverage, accuracy: some points of the curve, 0–1.
+    """
+
+    name: str
+    area: Share
+    coverage: tuple[Share, ...]
+    accuracy: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """`audit.json`: everything found about a checkpoint, at one operating point.
+
+    Attributes:
+        pictures: how many were changed, spoilt and looked at from several views; `strata`, `blind_roc_auc` and
+            `referrals` are of the whole split.
+        blind_roc_auc: what classifiers that see no lesion reach, by their names.
+        untouched: what is held back of validation pictures as they are, by source.
+        degradations: what spoiling the pictures does to the checks and to the model.
+        strangers: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
+        new_clinic: validation pictures of other data sets that pass where one alone is known, by source.
+        referrals: the three zones at each operating point.
+        coverage: scores of confidence compared.
+        seconds: that all of it took; 0 where the file does not say.
+    """
+
+    __pydantic_config__ = LOOSE
+
+    operating_point: OperatingPoint
+    pictures: Count
+    changes: tuple[ChangeResult, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    blind_roc_auc: dict[str, ShareOrNan] = field(default_factory=dict)
+    untouched: tuple[UntouchedResult, ...] = ()
+    degradations: tuple[DegradationResult, ...] = ()
+    strangers: tuple[StrangerResult, ...] = ()
+    new_clinic: tuple[NewClinicResult, ...] = ()
+    referrals: tuple[ReferralResult, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    seconds: float = 0.0
+
+
+def to_json(value: Any) -> Any:
+    """A result, or a dictionary of such, as plain JSON types; what was not measured and has a default is left out."""
+    kind: Any = type(value)
+    return json.loads(adapter(kind).dump_json(value, exclude_defaults=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.findings import find_artefacts
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.transforms import Picture, visible_part
+from lesion_demo.results import Confusion, Interval, Metrics, OutcomeCounts, Outcomes, PointReport, Report
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
 from lesion_demo.serving.explanation import METHODS
 from lesion_demo.serving.familiarity import Familiarity
@@ -29,44 +29,43 @@ TESTED = {
 """Sensitivity and specificity by source, the last one of photographs; `accuracy` was not tested."""
 
 
-def scores(name: str, threshold: float, sensitivity: float, specificity: float) -> dict[str, Any]:
+def scores(name: str, threshold: float, sensitivity: float, specificity: float) -> PointReport:
     """Of 500 benign and 500 malignant pictures; one in ten of either is uncertain, one in fifty not assessable."""
 
-    def around(value: float) -> dict[str, float]:
-        return {"value": value, "low": value - 0.03, "high": value + 0.01}
+    def around(value: float) -> Interval:
+        return Interval(value, value - 0.03, value + 0.01)
 
-    def answers(malignant: float) -> dict[str, int]:
+    def answers(malignant: float) -> OutcomeCounts:
         higher, lower = (round(440 * share) for share in (malignant, 1 - malignant))
-        return {"benign": lower, "malignant": higher, "uncertain": 50, "not_assessable": 10}
+        return OutcomeCounts(benign=lower, malignant=higher, uncertain=50, not_assessable=10)
 
     found, cleared = round(500 * sensitivity), round(500 * specificity)
-    return {
-        "name": name,
-        "threshold": threshold,
-        "sensitivity": around(sensitivity),
-        "specificity": around(specificity),
-        "confusion": {"tn": cleared, "fp": 500 - cleared, "fn": 500 - found, "tp": found},
-        "outcomes": {"benign": answers(1 - specificity), "malignant": answers(sensitivity)},
-    }
+    return PointReport(
+        name,
+        threshold,
+        sensitivity=around(sensitivity),
+        specificity=around(specificity),
+        confusion=Confusion(tn=cleared, fp=500 - cleared, fn=500 - found, tp=found),
+        outcomes=Outcomes(benign=answers(1 - specificity), malignant=answers(sensitivity)),
+    )
 
 
-def fake_report(source: str) -> dict[str, Any]:
-    points = [
+def fake_report(source: str) -> Report:
+    points = tuple(
         scores(point.name, point.threshold, *TESTED[source][point.name])
         for point in POINTS
         if point.name in TESTED[source]
-    ]
-    photographs = source == "padufes20"
-    return {"n": 1000, "n_malignant": 500, "groups": 900, "photographs": photographs, "points": points}
+    )
+    return Report(1000, 500, 900, photographs=source == "padufes20", points=points)
 
 
 def fake_meta(margin: float = 0.0) -> Checkpoint:
     """A checkpoint with round figures, calibrated where half of the pictures are malignant."""
-    metrics = {
-        "test": fake_report("melanoma10k"),
-        "test_by_source": {"melanoma10k": fake_report("melanoma10k")},
-        "validation_by_source": {source: fake_report(source) for source in TESTED},
-    }
+    metrics = Metrics(
+        test=fake_report("melanoma10k"),
+        test_by_source={"melanoma10k": fake_report("melanoma10k")},
+        validation_by_source={source: fake_report(source) for source in TESTED},
+    )
     return Checkpoint(
         backbone="fake",
         preprocess=PreprocessSpec(image_size=SIDE),

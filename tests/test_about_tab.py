@@ -20,6 +20,7 @@ from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from lesion_demo.checkpoint import find_best_checkpoint, read_meta
+from lesion_demo.results import DataSet
 from lesion_demo.serving.model_card import clinics, read_facts
 from lesion_demo.serving.model_card.description import describe
 from lesion_demo.serving.model_card.parts import Section, Table
@@ -113,7 +114,7 @@ def test_what_comes_from_files_is_escaped(shipped: FakeAnalyzer, tmp_path: Path)
     (folder / "audit.json").write_text(json.dumps(audit))
     (folder / "config.json").write_text(EVIL)
     analyzer = analyzer_of(folder)
-    analyzer.meta = replace(analyzer.meta, backbone=EVIL, packages={EVIL: EVIL}, data={EVIL: {"counts": {}}})
+    analyzer.meta = replace(analyzer.meta, backbone=EVIL, packages={EVIL: EVIL}, data={EVIL: DataSet()})
     html = "".join(str(block.value) for block in components(built(analyzer), gr.HTML))
     assert "<script" not in html
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;&#x27;&quot;&amp;") >= 6

@@ -70,7 +70,6 @@ ROOMS = (
     "learning.audit_trust",
     "learning.audit",
     "learning.audit_plot",
-    "reported",
     "shown",
     "checkpoint",
     "pipeline",

@@ -30,6 +30,7 @@ from lesion_demo.errors import CheckpointError
 from lesion_demo.learning.familiarity import KnownPictures, described_size, write_known
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import round_to_half, sha256_of
+from lesion_demo.results import UNKNOWN, Confusion, DataSet, Interval, Metrics, PointReport, Report
 from lesion_demo.serving.model_card import clinics
 
 BACKBONE = "mobilenet_v3_small"
@@ -37,7 +38,7 @@ BACKBONE = "mobilenet_v3_small"
 
 def meta(auc: float = 0.9) -> Checkpoint:
     points = (OperatingPoint("sensitive", 0.3),)
-    return Checkpoint(BACKBONE, PreprocessSpec(image_size=64), 1.3, points, auc, metrics={"test": {"n": 2}})
+    return Checkpoint(BACKBONE, PreprocessSpec(image_size=64), 1.3, points, auc, metrics=Metrics(Report(2, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +98,17 @@ def test_what_is_wrong_with_the_description(copied: Path, changes: dict[str, obj
 
 def full_meta() -> Checkpoint:
     """With something in every field."""
-    estimate = {"value": 0.9, "low": 0.8, "high": 0.95}
-    point = {"name": "sensitive", "threshold": 0.3, "sensitivity": estimate, "specificity": estimate}
-    report = {"n": 20, "n_malignant": 10, "roc_auc": estimate, "calibration_error": 0.02, "points": [point]}
+    found = Interval(0.9, 0.8, 0.95)
+    point = PointReport("sensitive", 0.3, sensitivity=found, specificity=found, confusion=Confusion(9, 1, 1, 9))
+    report = Report(20, 10, 15, roc_auc=found, calibration_error=0.02, points=(point,), seen_benign=3, photographs=True)
     return replace(
         meta(),
         operating_points=(OperatingPoint("sensitive", 0.3), OperatingPoint("balanced", 0.6)),
         referral_margin=0.4,
         referral_margins={"sensitive": 0.4},
         trained_at="2026-11-28",
-        metrics={"test": report, "validation_by_source": {"here": report}},
-        data={"here": {"fingerprint": "f" * 64, "counts": {"train/benign": 7}, "dropped": 1}},
+        metrics=Metrics(report, validation_by_source={"here": report}),
+        data={"here": DataSet("f" * 64, {"train/benign": 7}, 1)},
         val_pictures="a" * 64,
     )
 
@@ -165,6 +166,10 @@ OTHERS: dict[str, Any] = {
 }  # fmt: skip
 FREE = ("backbone", "trained_at", "packages", "name", "fingerprint")
 """Any text will do, as far as this file goes."""
+OPTIONAL = (
+    *("value", "low", "high", "calibration_error", "roc_auc", "sensitivity", "specificity"),
+    *("groups", "confusion", "dropped", "test"),
+)
 
 
 def is_extensible(path: Path_) -> bool:
@@ -177,8 +182,8 @@ def may_be(path: Path_, value: Any, other: Any) -> bool:
     """Is `other` as good a value at `path` as `value`, though it says something else?"""
     if isinstance(other, float) and not math.isfinite(other):
         return False
-    if path[-1] in ("value", "low", "high", "calibration_error") and other is None:
-        return True  # a class was absent
+    if path[-1] in OPTIONAL and other is None:
+        return True  # a class was absent, or an earlier version did not measure it
     if isinstance(value, str) and isinstance(other, str):
         return any(name in path for name in FREE)
     if is_extensible(path):
@@ -189,7 +194,7 @@ def may_be(path: Path_, value: Any, other: Any) -> bool:
         return other in (7.5, 1e9) and not isinstance(other, bool)
     if path[-1] in ("referral_margin", "temperature"):
         return other == 7.5 or (path[-1] == "referral_margin" and other == 1e9)
-    return path[-1] in ("crop_field_of_view", "round_window", "grey_light") and isinstance(other, bool)
+    return path[-1] in ("crop_field_of_view", "round_window", "grey_light", "photographs") and isinstance(other, bool)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -336,18 +341,18 @@ def test_what_cannot_be_read_is_a_sentence(copied: Path, monkeypatch: pytest.Mon
         read_meta(copied)
 
 
+def dermoscopic(sensitivity: Interval) -> Metrics:
+    point = PointReport("sensitive", 0.3, sensitivity=sensitivity, specificity=Interval(0.9, 0.8, 0.95))
+    report = Report(20, 10, points=(replace(point, confusion=Confusion(9, 1, 1, 9)),))
+    return Metrics(report, validation_by_source={"here": report})
+
+
 def test_figures_of_another_threshold_or_of_one_class_are_not_told(described: Path) -> None:
-    found = read_meta(described)
-    metrics = json.loads(json.dumps(found.metrics))
-    for report in (metrics["test"], metrics["validation_by_source"]["here"]):
-        report["points"][0]["confusion"] = {"tn": 9, "fp": 1, "fn": 1, "tp": 9}
-    found = replace(found, metrics=metrics)
+    found = replace(read_meta(described), metrics=dermoscopic(Interval(0.9, 0.8, 0.95)))
     assert clinics.tested(found, OperatingPoint("sensitive", 0.3)) is not None
     assert clinics.tested(found, OperatingPoint("sensitive", 0.4)) is None
-    one_class = json.loads(json.dumps(found.metrics))
-    for report in (one_class["test"], one_class["validation_by_source"]["here"]):
-        report["points"][0]["sensitivity"] = {"value": None, "low": None, "high": None}
-    assert clinics.tested(replace(found, metrics=one_class), OperatingPoint("sensitive", 0.3)) is None
+    one_class = replace(found, metrics=dermoscopic(UNKNOWN))
+    assert clinics.tested(one_class, OperatingPoint("sensitive", 0.3)) is None
 
 
 def test_missing_and_truncated_files(copied: Path) -> None:

@@ -21,6 +21,7 @@ from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import malignant_probability
 from lesion_demo.learning.referral import distance_to_threshold
 from lesion_demo.learning.reporting import Judge, summarise
+from lesion_demo.results import OutcomeCounts, Outcomes
 
 
 def overconfident(count: int, factor: float) -> tuple[Predictions, list[Picture]]:
@@ -150,9 +151,11 @@ def test_the_report_is_given_without_near_duplicates_too() -> None:
     pictures[0] = replace(pictures[0], near_duplicate_of_train=True)
     split = EvaluatedSplit(tuple(pictures), np.array([0.2, 0.9, 0.1, 0.8]))
     metrics = summarise(split, split, Judge([], {}))
-    assert (metrics["test"]["n"], metrics["test_without_near_duplicates"]["n"]) == (4, 3)
-    assert metrics["validation_by_source"]["one"]["n_malignant"] == 2
-    assert (metrics["test"]["seen_benign"], metrics["test"]["seen_malignant"]) == (1, 0)
+    assert metrics.test is not None
+    assert metrics.test_without_near_duplicates is not None
+    assert (metrics.test.n, metrics.test_without_near_duplicates.n) == (4, 3)
+    assert metrics.validation_by_source["one"].n_malignant == 2
+    assert (metrics.test.seen_benign, metrics.test.seen_malignant) == (1, 0)
 
 
 def test_every_operating_point_is_reported_by_source_with_the_four_answers() -> None:
@@ -167,18 +170,15 @@ def test_every_operating_point_is_reported_by_source_with_the_four_answers() -> 
     split = EvaluatedSplit(pictures, probabilities, fit)
     judge = Judge([OperatingPoint("balanced", 0.5)], {"balanced": 0.5}, photographs=("phone",))
     found = summarise(split, split, judge)
-    for part in ("test_by_source", "validation_by_source"):
-        clinic, phone = found[part]["clinic"], found[part]["phone"]
-        assert (clinic["n"], clinic["groups"], clinic["photographs"], phone["photographs"]) == (60, 30, False, True)
-        (point,) = clinic["points"]
-        assert point["sensitivity"]["value"] == pytest.approx(28 / 30)
-        assert point["sensitivity"]["low"] < 28 / 30 < point["sensitivity"]["high"]
-        assert point["outcomes"] == {
-            "benign": {"benign": 28, "malignant": 1, "uncertain": 1, "not_assessable": 0},
-            "malignant": {"benign": 0, "malignant": 28, "uncertain": 1, "not_assessable": 1},
-        }
-        assert phone["points"][0]["sensitivity"]["value"] == 1
-        assert phone["points"][0]["sensitivity"]["low"] < 0.9, "20 of 20 found is no certainty"
+    for by_source in (found.test_by_source, found.validation_by_source):
+        clinic, phone = by_source["clinic"], by_source["phone"]
+        assert (clinic.n, clinic.groups, clinic.photographs, phone.photographs) == (60, 30, False, True)
+        (point,) = clinic.points
+        assert point.sensitivity.value == pytest.approx(28 / 30)
+        assert point.sensitivity.low < 28 / 30 < point.sensitivity.high
+        assert point.outcomes == Outcomes(OutcomeCounts(28, 1, 1, 0), OutcomeCounts(0, 28, 1, 1))
+        assert phone.points[0].sensitivity.value == 1
+        assert phone.points[0].sensitivity.low < 0.9, "20 of 20 found is no certainty"
 
 
 def test_calibration_is_checked_in_every_source_at_like_weights() -> None:
@@ -191,13 +191,13 @@ def test_calibration_is_checked_in_every_source_at_like_weights() -> None:
         for i, label in enumerate(labels)
     )
     split = EvaluatedSplit(pictures, malignant_probability(np.stack([np.zeros(8000), told], axis=1)))
-    by_source = summarise(None, split, Judge([], {}))["validation_by_source"]
-    assert by_source["true"]["balanced_calibration_error"] < 0.03
-    assert by_source["off"]["balanced_calibration_error"] > 0.06
-    line = by_source["true"]["calibration_line"]
-    assert (line["slope"], line["intercept"]) == pytest.approx((1, 0), abs=0.1)
-    line = by_source["off"]["calibration_line"]
-    assert (line["slope"], line["intercept"]) == pytest.approx((0.5, 0.5), abs=0.1)
+    by_source = summarise(None, split, Judge([], {})).validation_by_source
+    for source, least, most, line in (("true", 0.0, 0.03, (1, 0)), ("off", 0.06, 1.0, (0.5, 0.5))):
+        found = by_source[source]
+        assert found.balanced_calibration_error is not None
+        assert found.calibration_line is not None
+        assert least <= found.balanced_calibration_error < most
+        assert (found.calibration_line.slope, found.calibration_line.intercept) == pytest.approx(line, abs=0.1)
 
 
 def wrong(root: Path, count: int) -> EvaluatedSplit:

@@ -12,7 +12,7 @@ import torch
 
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.config import OperatingPoint, PreprocessSpec, from_dict
 from lesion_demo.errors import DataError
 from lesion_demo.figures import choose_again, look_outside
 from lesion_demo.imaging.phantom import write_phantom_dataset
@@ -21,6 +21,7 @@ from lesion_demo.learning.model import build_model
 from lesion_demo.learning.split_file import write_split
 from lesion_demo.learning.splits import prepare_splits
 from lesion_demo.pipeline import evaluate
+from lesion_demo.results import Metrics, Report
 
 BACKBONE = "mobilenet_v3_small"
 
@@ -33,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, phantom_data: Path) -> Path:
     (folder / "config.json").write_text(json.dumps({"photographs": ["phones"], "source_balance": 0.5, "retired": 1}))
     torch.manual_seed(0)
     points = (OperatingPoint("sensitive", 0.2), OperatingPoint("balanced", 0.5))
-    meta = Checkpoint(BACKBONE, PreprocessSpec(image_size=64), 1.0, points, 0.5, metrics={"test": {"n": 1}})
+    meta = Checkpoint(BACKBONE, PreprocessSpec(image_size=64), 1.0, points, 0.5, metrics=Metrics(Report(2, 1)))
     save_checkpoint(folder, build_model(BACKBONE), meta)
     return folder
 
@@ -50,9 +51,8 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def load(path: Path) -> dict[str, dict[str, dict[str, int]]]:
-    found: dict[str, dict[str, dict[str, int]]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def load(path: Path) -> Metrics:
+    return from_dict(Metrics, json.loads(path.read_text(encoding="utf-8")))
 
 
 def looks(run: Path) -> list[dict[str, str]]:
@@ -68,13 +68,13 @@ def test_choices_are_made_again_without_training(run: Path, phantom_data: Path, 
     assert (after.weights_sha256, after.trained_at) == (before.meta.weights_sha256, before.meta.trained_at)
     assert {point.name for point in after.operating_points} == {"accuracy", "f1", "balanced", "sensitive"}
     assert set(after.referral_margins) == {"accuracy", "f1", "balanced", "sensitive"}
-    by_source = after.metrics["validation_by_source"]
-    assert by_source["clinic"]["n"] == 12, "the further data set's test split decides nothing"
-    assert by_source["phantoms"]["n"] == 12
-    assert after.data["clinic"]["counts"] == {"val/benign": 6, "val/malignant": 6}
+    by_source = after.metrics.validation_by_source
+    assert by_source["clinic"].n == 12, "the further data set's test split decides nothing"
+    assert by_source["phantoms"].n == 12
+    assert after.data["clinic"].counts == {"val/benign": 6, "val/malignant": 6}
     assert load(run / "metrics.json") == after.metrics
     assert evaluate(loaded, [phantom_data, outside])[0] == after.metrics
-    assert set(evaluate(loaded, [phantom_data])[0]["validation_by_source"]) == {"phantoms"}
+    assert set(evaluate(loaded, [phantom_data])[0].validation_by_source) == {"phantoms"}
 
 
 def test_what_training_showed_in_another_crop_is_told_and_what_the_run_holds_out_is_left_out(
@@ -92,9 +92,9 @@ def test_what_training_showed_in_another_crop_is_told_and_what_the_run_holds_out
         writer = csv.writer(file)
         writer.writerow(["file", "split", "label", "same_as"])
         writer.writerows([path.relative_to(clinic).as_posix(), "train", label, twin] for path, label, twin in rows)
-    found = choose_again(load_checkpoint(run), [phantom_data, clinic]).metrics["validation_by_source"]["clinic"]
-    assert (found["n"], found["n_malignant"]) == (6, 3)
-    assert (found["seen_benign"], found["seen_malignant"]) == (0, 3)
+    found = choose_again(load_checkpoint(run), [phantom_data, clinic]).metrics.validation_by_source["clinic"]
+    assert (found.n, found.n_malignant) == (6, 3)
+    assert (found.seen_benign, found.seen_malignant) == (0, 3)
 
 
 def test_a_look_from_outside_is_reported_and_written_down(run: Path, outside: Path) -> None:
@@ -102,14 +102,16 @@ def test_a_look_from_outside_is_reported_and_written_down(run: Path, outside: Pa
     report = look_outside(loaded, outside)
     assert (report.n, report.n_malignant, report.photographs) == (16, 8, False)
     again = load_checkpoint(run).meta
-    assert again.metrics["external"]["clinic"]["n"] == 16
-    assert again.metrics["test"] == {"n": 1}, "the other figures stay"
-    assert load(run / "metrics.json")["external"] == again.metrics["external"]
-    points = again.metrics["external"]["clinic"]["points"]
-    assert [point["name"] for point in points] == ["sensitive", "balanced"]
+    assert again.metrics.external["clinic"].n == 16
+    assert again.metrics.test is not None
+    assert again.metrics.test.n == 2, "the other figures stay"
+    assert load(run / "metrics.json").external == again.metrics.external
+    points = again.metrics.external["clinic"].points
+    assert [point.name for point in points] == ["sensitive", "balanced"]
     for point in points:
-        assert point["sensitivity"]["low"] <= point["sensitivity"]["value"] <= point["sensitivity"]["high"]
-        assert sum(point["outcomes"]["benign"].values()) == 8
+        assert point.sensitivity.low <= point.sensitivity.value <= point.sensitivity.high
+        assert point.outcomes is not None
+        assert point.outcomes.benign.total == 8
     assert look_outside(load_checkpoint(run), outside, photographs=True).photographs
     first, second = looks(run)
     assert first["folder"] == "clinic"

@@ -21,7 +21,8 @@ from lesion_demo.ui.access import LOCAL, Access
 from lesion_demo.ui.guard import JOBS, JSON_BYTES, OPEN_REQUESTS, Gate
 from lesion_demo.ui.page import EXAMPLES
 
-WORDS = load_texts("en").server
+TEXTS = load_texts("en")
+WORDS = TEXTS.server
 JOIN, RUN = "/gradio_api/queue/join", "/gradio_api/run/judge"
 CLOSED = {
     "api/*", "call/*", "call/*/*", "call/v2/*", "call/v2/*/*", "component_server", "custom_component/*/*/*/*",
@@ -99,7 +100,7 @@ class Behind:
     """What the gate lets through, which stays there until `done`."""
 
     def __init__(self, access: Access) -> None:
-        self.gate = Gate(self, access, [], WORDS)
+        self.gate = Gate(self, access, [], TEXTS)
         self.seen: list[dict[str, Any]] = []
         self.bytes = 0
         self.done = asyncio.Event()

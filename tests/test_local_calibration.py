@@ -24,6 +24,7 @@ from lesion_demo.errors import CalibrationError
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.metrics import malignant_probability
 from lesion_demo.local_calibration import LocalCalibration, LocalPoint, Share, read_local, write_local
+from lesion_demo.results import Interval
 from lesion_demo.serving.batch import BatchItem, analyze_batch
 from lesion_demo.serving.local import localised, with_calibration
 from lesion_demo.serving.report import render_pdf, report_json
@@ -228,9 +229,9 @@ def test_the_page_says_so_in_words(language: str, analyzer: FakeAnalyzer) -> Non
     assert texts.percent(0.35) in verdict  # the clinic's threshold
     assert said in model_line(meta, "a-run", texts)
     note = point_html(meta, analyzer.point("sensitive"), texts)
-    assert texts.interval({"value": 0.9, "low": 0.8, "high": 0.95}) in note
+    assert texts.interval(Interval(0.9, 0.8, 0.95)) in note
     assert texts.about.parts["local"].format(source=said_name) in note
-    assert texts.interval({"value": 0.9, "low": 0.87, "high": 0.93}) not in note  # of the shipped threshold
+    assert texts.interval(Interval(0.9, 0.87, 0.93)) not in note  # of the shipped threshold
     assert "<li class='malignant'>" in meaning_html(found, meta, texts, prevalence=0.02)
     shipped = verdict_html(found, SHIPPED, texts, dermoscopic=True) + model_line(SHIPPED, "a-run", texts)
     assert NAME not in shipped

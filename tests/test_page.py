@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from copy import deepcopy
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -18,10 +17,10 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
+from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.model_card import clinics, read_facts
-from lesion_demo.serving.model_card.facts import AuditResult, ModelFacts, StratumResult
+from lesion_demo.serving.model_card import ModelFacts, clinics, read_facts
 from lesion_demo.serving.prevalence import at_prevalence, predictive_values
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
@@ -168,25 +167,26 @@ def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnaly
 
 def test_what_was_not_counted_or_seen_in_training_is_told(analyzer: FakeAnalyzer) -> None:
     """An earlier checkpoint counts no answers; one that trained on a clinic's cancers flatters itself there."""
-    metrics = deepcopy(analyzer.meta.metrics)
-    for point in metrics["validation_by_source"]["ham10000"]["points"]:
-        point.pop("outcomes")
-    metrics["validation_by_source"]["ham10000"]["seen_malignant"] = 400
-    metrics["test"] = metrics.pop("test_by_source")["melanoma10k"]
-    meta = replace(analyzer.meta, metrics=metrics, data={"melanoma10k": {"counts": {"test/benign": 1}}})
+    metrics = analyzer.meta.metrics
+    clinic = metrics.validation_by_source["ham10000"]
+    seen = replace(clinic, seen_malignant=400, points=tuple(replace(point, outcomes=None) for point in clinic.points))
+    metrics = replace(
+        metrics, test_by_source={}, validation_by_source={**metrics.validation_by_source, "ham10000": seen}
+    )
+    meta = replace(analyzer.meta, metrics=metrics, data={"melanoma10k": DataSet(counts={"test/benign": 1})})
     text = plain(meaning_html(analyzer.analyze(GOOD), meta, TEXTS, prevalence=0.02))
     assert "▲ 215 higher concern, of them 19 malignant" in text
     assert "uncertain, of them" not in text
     note = plain(point_html(meta, analyzer.point("sensitive"), TEXTS))
     assert "90.0 % (87.0–91.0), on melanoma10k (test)" in note
     assert "On HAM10000 (validation) its sensitivity flatters: training showed" in note
-    assert clinics.tested(replace(meta, metrics={"test": {"n": 3}}), analyzer.point("sensitive")) is None
+    assert clinics.tested(replace(meta, metrics=Metrics(Report(3, 1))), analyzer.point("sensitive")) is None
 
 
 def test_a_rate_on_a_few_pictures_is_not_the_worst(analyzer: FakeAnalyzer) -> None:
-    metrics = deepcopy(analyzer.meta.metrics)
-    few = metrics["validation_by_source"].pop("padufes20")
-    metrics["validation_by_source"]["few"] = {**few, "photographs": False, "n": 560, "n_malignant": 60}
+    by_source = {**analyzer.meta.metrics.validation_by_source}
+    by_source["few"] = replace(by_source.pop("padufes20"), photographs=False, n=560, n_malignant=60)
+    metrics = replace(analyzer.meta.metrics, validation_by_source=by_source)
     scores = clinics.tested(replace(analyzer.meta, metrics=metrics), analyzer.point("sensitive"))
     assert scores is not None
     assert scores.sensitivities[0][0].source == "melanoma10k", "60 cancers do not make a sensitivity of 50 %"
@@ -222,8 +222,8 @@ def facts(analyzer: FakeAnalyzer) -> ModelFacts:
 
 
 def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> None:
-    strata = (StratumResult("skin tone light", 20, 9), StratumResult("skin tone tan", 20, 10))
-    audit = AuditResult(analyzer.meta.operating_points[0], 59, strata=strata)
+    strata = tuple(Stratum(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
+    audit = Audit(analyzer.meta.operating_points[0], 59, strata=strata)
     known, analysis = replace(facts(analyzer), audit=audit), analyzer.analyze(GOOD)
     assert "tested on 29 pictures" in quality_html(analysis, known, TEXTS)
     assert "tested on" not in quality_html(replace(analysis, skin_tone="tan"), known, TEXTS)

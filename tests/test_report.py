@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import unicodedata
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +115,7 @@ def test_names_in_other_scripts_stand_as_codes_and_stop_no_report() -> None:
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_word_of_the_report_can_be_printed(language: str) -> None:
     texts = load_texts(language)
-    words = json.dumps([asdict(part) for part in (texts.report, texts.verdict, texts.quality)], ensure_ascii=False)
+    words = json.dumps([texts.report, texts.verdict, texts.quality], ensure_ascii=False)
     assert set(_Page().cannot_print(words + "".join(SYMBOLS.values()))) <= {"\n"}
 
 

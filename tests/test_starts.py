@@ -20,6 +20,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
+from lesion_demo.files import write_json
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.folders import Picture
@@ -31,7 +32,6 @@ from lesion_demo.learning.run_state import (
     claiming,
     read_config,
     warn_of_other_preprocess,
-    write_json,
     write_start,
 )
 from lesion_demo.learning.settings import FEW, check_amount, check_settings, differences

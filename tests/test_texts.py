@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from lesion_demo import texts as module
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.results import Interval
 from lesion_demo.texts import TRANSLATIONS, languages, load_texts
 
 PACKAGE = TRANSLATIONS.parent
@@ -69,9 +70,9 @@ def test_missing_key_is_named(copies: Path) -> None:
 
 
 def test_unknown_key_is_named(copies: Path) -> None:
-    change(copies / "en.json", "verdict", "horoscope", "Pisces")
-    with pytest.raises(LesionDemoError, match=r"en\.json: verdict should not have horoscope"):
-        load_texts("en")
+    change(copies / "de.json", "verdict", "horoscope", "Pisces")
+    with pytest.raises(LesionDemoError, match=r"de\.json: verdict should not have horoscope"):
+        load_texts("de")
 
 
 def test_missing_word_is_named(copies: Path) -> None:
@@ -102,19 +103,63 @@ def test_no_sentence_is_left_in_english(language: str) -> None:
     assert [path for path, text in english.items() if len(text.split()) > 3 and other[path] == text] == []
 
 
-def test_every_text_is_used() -> None:
-    code = "\n".join(
-        path.read_text(encoding="utf-8")
-        for pattern in ("*.py", "*.js")
-        for path in PACKAGE.rglob(pattern)
-        if path.name != "texts.py"
-    )
-    source = code + (PACKAGE / "texts.py").read_text(encoding="utf-8").partition("class Texts:")[2]
-    texts = load_texts()
-    areas = [getattr(texts, field.name) for field in fields(texts) if is_dataclass(getattr(texts, field.name))]
-    names = [field.name for area in areas for field in fields(area)]
-    assert len(names) > 50
-    assert [name for name in names if not re.search(rf"\b{name}\b", source)] == []
+AREAS = tuple(json.loads((TRANSLATIONS / "en.json").read_text(encoding="utf-8")))
+
+
+def texts_asked_for() -> set[tuple[str, str]]:
+    """(area, key) for every `….area.key` in the package, also where `words = ….area` comes before, and in templates."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+            names = dict(pair for node in ast.walk(function) for pair in areas_named(node))
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and (area := area_of(node.value, names)):
+                    found.add((area, node.attr))
+    found |= set(re.findall(r"\bself\.(page)\.(\w+)", (PACKAGE / "texts.py").read_text(encoding="utf-8")))
+    for path in [*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.md")]:
+        found |= set(re.findall(r"\btexts\.(\w+)\.(\w+)", path.read_text(encoding="utf-8")))
+    return {(area, key) for area, key in found if key not in dir(dict)}
+
+
+def areas_named(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """(name, area) of `words = texts.page` and of `words, outcome = texts.verdict, analysis.verdict`."""
+    if not isinstance(node, ast.Assign):
+        return
+    for target in node.targets:
+        pairs: list[tuple[ast.expr, ast.expr]] = [(target, node.value)]
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(target.elts, node.value.elts, strict=False))
+        for left, right in pairs:
+            if isinstance(left, ast.Name) and (area := area_of(right, {})):
+                yield left.id, area
+
+
+def area_of(node: ast.AST, names: dict[str, str]) -> str | None:
+    """The area that `node` stands for; `names` are those of variables."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute) and node.attr in AREAS and ast.unparse(node.value).endswith("texts"):
+        return node.attr
+    return None
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_text_that_is_asked_for_is_there_and_every_other_is_of_use(language: str) -> None:
+    asked = texts_asked_for()
+    assert len(asked) > 150
+    areas = json.loads((TRANSLATIONS / f"{language}.json").read_text(encoding="utf-8"))
+    there = {(area, key) for area, texts in areas.items() for key in texts}
+    assert asked - there == set()
+    assert {pair for pair in there - asked if pair[0] != "capture"} == set()
+    script = (PACKAGE / "ui" / "capture.js").read_text(encoding="utf-8")
+    assert [key for key in areas["capture"] if not re.search(rf"\b{key}\b", script)] == []
+    assert {key for texts in areas.values() for key in texts} & set(dir(dict)) == set()
+
+
+def test_a_text_that_is_not_there_is_named() -> None:
+    with pytest.raises(LesionDemoError, match="no text 'horoscope' here; add it to every file"):
+        _ = load_texts().page.horoscope
 
 
 @pytest.mark.parametrize(
@@ -133,7 +178,7 @@ def test_percentages_do_not_round_to_certainty(share: float, english: str, germa
 
 
 def test_numbers_and_intervals_are_written_as_in_the_language() -> None:
-    interval = {"value": 0.904, "low": 0.877, "high": 0.929}
+    interval = Interval(0.904, 0.877, 0.929)
     assert load_texts("en").number(12345.6, 1) == "12,345.6"
     assert load_texts("de").number(12345.6, 1) == "12.345,6"
     assert load_texts("de").interval(interval) == "90,4\u00a0% (87,7–92,9)"

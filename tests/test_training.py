@@ -21,6 +21,7 @@ from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
 from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import CheckpointError, TrainingError
+from lesion_demo.files import write_json
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.imaging.transforms import train_transform
 from lesion_demo.learning import training
@@ -29,7 +30,7 @@ from lesion_demo.learning.estimate import in_words
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.model import build_model, head_name
-from lesion_demo.learning.run_state import AFTER, load_state, save_state, warn_of_same_draws, write_json
+from lesion_demo.learning.run_state import AFTER, load_state, save_state, warn_of_same_draws
 from lesion_demo.learning.schedule import rate_factor
 from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
 from lesion_demo.presets import PRESETS

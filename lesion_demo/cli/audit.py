@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
 from lesion_demo.cli.stopping import exit_code
-from lesion_demo.files import check_file, check_folder
+from lesion_demo.files import check_file, check_folder, write_json
 
 HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
 AUDIT_FILE = "audit.json"
@@ -35,11 +35,9 @@ def run(args: argparse.Namespace) -> int:
     """Audit, write JSON and plots, print every table, and return the exit code."""
     from lesion_demo.auditing import audit
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.config import to_dict
-    from lesion_demo.learning.audit import ChangeResult
     from lesion_demo.learning.audit_plot import plot_all
     from lesion_demo.learning.plots import write_plots
-    from lesion_demo.learning.run_state import write_json
+    from lesion_demo.results import ChangeResult, to_json
     from lesion_demo.serving.model_card import audit_text, read_facts
 
     chosen = find_best_checkpoint(chosen=args.checkpoint)
@@ -55,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         kept = f"the {len(changes)} changes measured so far are in {folder / STOPPED_FILE}"
         if changes:
-            measured = [to_dict(change) for change in changes]
+            measured = [to_json(change) for change in changes]
             write_json(folder / STOPPED_FILE, {"operating_point": args.operating_point, "changes": measured})
         print(f"\nStopped: {kept if changes else 'nothing was measured yet'}; {folder / AUDIT_FILE} is as it was.")
         return exit_code(stop)
-    write_json(folder / AUDIT_FILE, to_dict(found))
+    write_json(folder / AUDIT_FILE, to_json(found))
     write_plots(folder / "plots", plot_all(found))
     print(audit_text(read_facts(folder, loaded.meta)))
     print(f"{loaded.folder} at '{found.operating_point.name}', {found.pictures} pictures, {found.seconds:.0f} s.")

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lesion_demo.cli.arguments import add_checkpoint, add_data
 from lesion_demo.cli.stopping import exit_code
-from lesion_demo.config import to_dict
 from lesion_demo.errors import DataError
-from lesion_demo.files import check_file
+from lesion_demo.files import check_file, write_json
+from lesion_demo.results import Interval, Metrics, Report, to_json
 
 if TYPE_CHECKING:
     from lesion_demo.checkpoint import LoadedCheckpoint
 
 HELP = "report a checkpoint's figures on its test split, or on a folder from outside"
 
-WHOLE = ("test", "test_without_near_duplicates")
-"""Keys of the metrics that hold one report each."""
+RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,20 +79,19 @@ def run(args: argparse.Namespace) -> int:
         from lesion_demo.figures import look_outside
 
         report = look_outside(loaded, args.external, photographs=args.photographs)
-        print_report(f"external, {args.external.resolve().name}", to_dict(report))
+        print_report(f"external, {args.external.resolve().name}", report)
     return 0
 
 
 def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     """Report on the run's own pictures; gives the exit code."""
     from lesion_demo.gallery import write_gallery
-    from lesion_demo.learning.run_state import write_json
     from lesion_demo.pipeline import evaluate
 
     metrics, split = evaluate(loaded, args.data, views=args.views)
     print_reports(metrics)
     if args.json is not None:
-        write_json(args.json, metrics)
+        write_json(args.json, to_json(metrics))
     if args.gallery is not None:
         try:
             count = write_gallery(args.gallery, loaded, split, worst=args.worst)
@@ -105,36 +102,27 @@ def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     return 0
 
 
-def print_reports(metrics: Mapping[str, Any]) -> None:
-    for title, report in flatten(metrics):
-        print_report(title, report)
-
-
-def flatten(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The reports in `metrics`, with a title each."""
-    reports = [(name.replace("_", " "), metrics[name]) for name in WHOLE if name in metrics]
+def print_reports(metrics: Metrics) -> None:
+    for name, report in metrics.tested.items():
+        print_report(name.replace("_", " "), report)
     for part in ("test", "validation"):
-        by_source = metrics.get(f"{part}_by_source", {})
-        reports += [(f"{part}, {source}", by_source[source]) for source in by_source]
-    return reports
+        for source, report in metrics.by_source[part].items():
+            print_report(f"{part}, {source}", report)
 
 
-def print_report(title: str, report: Mapping[str, Any]) -> None:
+def print_report(title: str, report: Report) -> None:
     """One report as text, intervals in brackets."""
-    print(f"\n{title}: {report['n']} pictures, {report['n_malignant']} malignant")
+    print(f"\n{title}: {report.n} pictures, {report.n_malignant} malignant")
     print(
-        f"  ROC-AUC {interval(report['roc_auc'])}  PR-AUC {interval(report['pr_auc'])}  "
-        f"Brier {interval(report['brier'])}  calibration error {report['calibration_error']:.3f}"
+        f"  ROC-AUC {interval(report.roc_auc)}  PR-AUC {interval(report.pr_auc)}  "
+        f"Brier {interval(report.brier)}  calibration error {report.calibration_error:.3f}"
     )
-    names = ("accuracy", "sensitivity", "specificity", "precision", "f1")
-    for point in report["points"]:
-        scores = "  ".join(f"{name} {interval(point[name])}" for name in names)
-        cells = json.dumps(point["confusion"]).replace('"', "")
-        print(f"  {point['name']:>9} at {point['threshold']:.3f}: {scores}  {cells}")
+    for point in report.points:
+        scores = "  ".join(f"{name} {interval(getattr(point, name))}" for name in RATES)
+        cells = json.dumps(point.confusion and asdict(point.confusion)).replace('"', "")
+        print(f"  {point.name:>9} at {point.threshold:.3f}: {scores}  {cells}")
 
 
-def interval(value: Mapping[str, float | None]) -> str:
+def interval(found: Interval) -> str:
     """`0.913 [0.895, 0.931]`, or a dash where a class is absent."""
-    if value["value"] is None:
-        return "—"
-    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if found.known else "—"

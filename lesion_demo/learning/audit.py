@@ -4,7 +4,6 @@ results by stratum, and how far one gets without looking at the lesion at all.""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,71 +14,13 @@ from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.transforms import Picture as Pixels
-from lesion_demo.learning.audit_trust import (
-    Coverage,
-    DegradationResult,
-    NewClinicResult,
-    ReferralResult,
-    StrangerResult,
-    UntouchedResult,
-)
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.intervals import share_of
 from lesion_demo.learning.metrics import score
 from lesion_demo.learning.shortcuts import CHANGES, Change
-from lesion_demo.learning.strata import Stratum
-from lesion_demo.results import Interval
-
-
-@dataclass(frozen=True)
-class ChangeResult:
-    """What one change did to N pictures' verdicts at one operating point.
-
-    Attributes:
-        flips: share of verdicts turned, of all pictures; `flips_benign` and `flips_malignant` of those of a class.
-        shift_benign, shift_malignant: mean change of the probability of malignancy in a class.
-    """
-
-    name: str
-    n: int
-    flips: Interval
-    flips_benign: Interval
-    flips_malignant: Interval
-    shift_benign: float
-    shift_malignant: float
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Everything found about a checkpoint, at one operating point; `config.to_dict` makes it JSON.
-
-    Attributes:
-        pictures: how many were changed, spoilt and looked at from several views; `strata`, `blind_roc_auc` and
-            `referrals` are of the whole split.
-        blind_roc_auc: what classifiers that see no lesion reach.
-        untouched: what is held back of validation pictures as they are, by source.
-        degradations: what spoiling the pictures does to the checks and to the model.
-        strangers: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
-        new_clinic: validation pictures of other data sets that pass where melanoma10k alone is known, by source.
-        referrals: the three zones at each operating point.
-        coverage: scores of confidence compared.
-        seconds: that all of it took.
-    """
-
-    operating_point: OperatingPoint
-    pictures: int
-    changes: tuple[ChangeResult, ...]
-    strata: tuple[Stratum, ...]
-    blind_roc_auc: dict[str, float]
-    untouched: tuple[UntouchedResult, ...]
-    degradations: tuple[DegradationResult, ...]
-    strangers: tuple[StrangerResult, ...]
-    new_clinic: tuple[NewClinicResult, ...]
-    referrals: tuple[ReferralResult, ...]
-    coverage: tuple[Coverage, ...]
-    seconds: float
+from lesion_demo.results import ChangeResult
 
 
 def audit_change(

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lesion_demo.learning.audit import Audit, ChangeResult
-from lesion_demo.learning.audit_trust import Coverage, DegradationResult, StrangerResult
 from lesion_demo.learning.plot_style import BLUE, INK, VERMILION, dress, new_figure, set_title
+from lesion_demo.results import Audit, ChangeResult, Coverage, DegradationResult, StrangerResult
 
 DASHES = ("-", "--", ":")
 

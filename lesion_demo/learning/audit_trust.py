@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,101 +17,20 @@ from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.familiarity import Floats, KnownPictures, learn
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
-from lesion_demo.learning.referral import Zone, coverage_curve, distance_to_threshold, zones
-from lesion_demo.results import Interval
+from lesion_demo.learning.referral import coverage_curve, distance_to_threshold, zones
+from lesion_demo.results import (
+    Coverage,
+    DegradationResult,
+    NewClinicResult,
+    ReferralResult,
+    StrangerResult,
+    UntouchedResult,
+)
 
 MIN_KNOWN = 300
 """Pictures below which a covariance in so many features means little."""
 Tick = Callable[[], object]
 """Called after each step of a long work."""
-
-
-@dataclass(frozen=True)
-class UntouchedResult:
-    """What is held back of a data set's validation pictures, as they are.
-
-    Attributes:
-        warned: share with a quality warning of any severity; `severe` is the share too poor to be judged.
-        unfamiliar: share refused as unlike the training pictures or as bare skin; None where it cannot be told.
-        photograph: share taken for photographs without a dermatoscope; None likewise.
-    """
-
-    source: str
-    n: int
-    warned: Interval
-    severe: Interval
-    unfamiliar: Interval | None
-    photograph: Interval | None = None
-
-
-@dataclass(frozen=True)
-class DegradationResult:
-    """What spoiling N test pictures did to the quality checks and to the model.
-
-    Attributes:
-        warned: share with the right warning; `severe` is the share too poor to be judged.
-        roc_auc: on all of them; `roc_auc_unwarned` on those without any warning, None where a class is absent there.
-        accuracy: at the audit's operating point.
-    """
-
-    name: str
-    unit: str
-    level: str
-    strength: float
-    n: int
-    warned: Interval
-    severe: Interval
-    roc_auc: Interval
-    roc_auc_unwarned: Interval | None
-    accuracy: Interval
-
-
-@dataclass(frozen=True)
-class StrangerResult:
-    """Pictures of one kind that show no lesion.
-
-    Attributes:
-        unfamiliar: share refused as unlike the training pictures, or as bare skin.
-        refused: share without a verdict, for that or for poor quality.
-    """
-
-    kind: str
-    n: int
-    unfamiliar: Interval
-    refused: Interval
-
-
-@dataclass(frozen=True)
-class NewClinicResult:
-    """Pictures of lesions from elsewhere, where one data set alone is known: the share that is let through."""
-
-    known_source: str
-    source: str
-    n: int
-    passed: Interval
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How well a score of confidence sorts right calls from wrong ones.
-
-    Attributes:
-        area: of accuracy over coverage, 0–1.
-        coverage, accuracy: some points of the curve, 0–1.
-    """
-
-    name: str
-    area: float
-    coverage: tuple[float, ...]
-    accuracy: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class ReferralResult:
-    """The three zones of test pictures at one operating point."""
-
-    point: OperatingPoint
-    zones: tuple[Zone, ...]
 
 
 def untouched(

@@ -13,6 +13,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.learning.arrays import Floats, Ints, checked, margins, need_both, need_pictures
+from lesion_demo.results import CalibrationLine
 
 RULES = ("f1", "balanced", "sensitive")
 """What `choose_threshold` can aim at."""
@@ -27,17 +28,6 @@ class ReliabilityCurve:
     predicted: Floats
     observed: Floats
     count: Ints
-
-
-@dataclass(frozen=True)
-class CalibrationLine:
-    """True log-odds = `slope` × those that were told + `intercept`.
-
-    A slope below 1 says that probabilities are too extreme, an intercept above 0 that they are too low.
-    """
-
-    slope: float
-    intercept: float
 
 
 def malignant_probability(logits: ArrayLike, temperature: float = 1.0, intercept: float = 0.0) -> Floats:

@@ -18,7 +18,6 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.learning import intervals
 from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
 from lesion_demo.learning.calibration import (
-    CalibrationLine,
     ReliabilityCurve,
     calibration_error,
     calibration_line,
@@ -29,7 +28,7 @@ from lesion_demo.learning.calibration import (
     reliability_curve,
 )
 from lesion_demo.learning.intervals import bootstrap, paired_bootstrap, share_of
-from lesion_demo.results import Interval, Outcomes
+from lesion_demo.results import CalibrationLine, Confusion, Interval, PointReport, Report
 
 __all__ = [
     "CalibrationLine",
@@ -77,16 +76,6 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Pictures by truth and verdict; malignant is positive."""
-
-    tn: int
-    fp: int
-    fn: int
-    tp: int
-
-
-@dataclass(frozen=True)
 class PointScores:
     """Scores of the verdicts at one threshold; the confusion matrix counts pictures, without weights."""
 
@@ -96,51 +85,6 @@ class PointScores:
     specificity: float
     f1: float
     confusion: Confusion
-
-
-@dataclass(frozen=True)
-class PointReport:
-    """One operating point on a test set, with 95 % bootstrap intervals.
-
-    Attributes:
-        outcomes: the four answers by the truth, where it is known which pictures get one.
-    """
-
-    name: str
-    threshold: float
-    accuracy: Interval
-    precision: Interval
-    sensitivity: Interval
-    specificity: Interval
-    f1: Interval
-    confusion: Confusion
-    outcomes: Outcomes | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """A test set's result; `lesion_demo.config.to_dict` makes it JSON.
-
-    `calibration_error` has no interval: resampling adds noise to every bin, so the bootstrap of it is biased upwards
-    and its interval can miss the value itself.
-
-    Attributes:
-        groups: lesions or patients, which the intervals take as independent.
-        balanced_calibration_error: with the classes weighted alike, as where the probabilities were calibrated; the
-            error as it is grows with every step of the prevalence away from there. None, like `calibration_line`,
-            which is at like weights too, where a class is absent.
-    """
-
-    n: int
-    n_malignant: int
-    groups: int
-    roc_auc: Interval
-    pr_auc: Interval
-    brier: Interval
-    calibration_error: float
-    balanced_calibration_error: float | None
-    calibration_line: CalibrationLine | None
-    points: tuple[PointReport, ...]
 
 
 def score(
@@ -222,12 +166,15 @@ def report(
     names = [str(number) for number in range(len(y))] if groups is None else list(groups)
     draw = Draw(names, repeats, seed)
     overall = {"roc_auc": intervals.roc_auc, "pr_auc": intervals.pr_auc, "brier": intervals.brier}
+    found = draw.intervals(overall, y, p)
     balanced = np.where(y == 1, 1 / max(1, y.sum()), 1 / max(1, (y == 0).sum())) if has_both(y) else None
     return Report(
         n=len(y),
         n_malignant=int(y.sum()),
         groups=len(set(names)),
-        **draw.intervals(overall, y, p),
+        roc_auc=found["roc_auc"],
+        pr_auc=found["pr_auc"],
+        brier=found["brier"],
         calibration_error=calibration_error(y, p),
         balanced_calibration_error=None if balanced is None else calibration_error(y, p, weights=balanced),
         calibration_line=None if balanced is None else calibration_line(y, p, weights=balanced),

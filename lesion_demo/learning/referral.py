@@ -12,26 +12,10 @@ from numpy.typing import ArrayLike
 
 from lesion_demo.learning.arrays import Floats, checked, need_both
 from lesion_demo.learning.intervals import share_of
-from lesion_demo.results import Interval
+from lesion_demo.results import Zone
 
 CONFIDENT_RATES = (0.92, 0.92)
 """Sensitivity and specificity that the confident verdicts are to have on validation."""
-
-
-@dataclass(frozen=True)
-class Zone:
-    """One of the three answers, and how often it was wrong.
-
-    Attributes:
-        share: of all pictures.
-        errors: share of the other class among the zone's pictures; None for `uncertain`, which errs with none, and
-            where the zone is empty.
-    """
-
-    name: str
-    n: int
-    share: Interval
-    errors: Interval | None
 
 
 @dataclass(frozen=True)

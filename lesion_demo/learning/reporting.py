@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from torch import nn
 
-from lesion_demo.config import OperatingPoint, PreprocessSpec, to_dict
+from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.arrays import Bools
@@ -18,24 +17,9 @@ from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
 from lesion_demo.learning.familiarity import KnownPictures, describe_all
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
-from lesion_demo.learning.metrics import Report, report
+from lesion_demo.learning.metrics import report
 from lesion_demo.learning.referral import distance_to_threshold
-from lesion_demo.results import OutcomeCounts, Outcomes
-
-
-@dataclass(frozen=True)
-class SourceReport(Report):
-    """The result on pictures of one source.
-
-    Attributes:
-        seen_benign, seen_malignant: pictures that training showed too, in another crop or copy: figures of them
-            flatter.
-        photographs: taken without a dermatoscope.
-    """
-
-    seen_benign: int = 0
-    seen_malignant: int = 0
-    photographs: bool = False
+from lesion_demo.results import Metrics, OutcomeCounts, Outcomes, Report
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Judge:
     margins: Mapping[str, float]
     photographs: Collection[str] = ()
 
-    def report(self, split: EvaluatedSplit) -> SourceReport:
+    def report(self, split: EvaluatedSplit) -> Report:
         """Everything about `split`, with intervals by group."""
         made = report(split.labels, split.probabilities, self.points, groups=split.groups)
         seen = np.array([picture.near_duplicate_of_train for picture in split.pictures])
@@ -59,29 +43,32 @@ class Judge:
             replace(found, outcomes=outcomes(split, point, self.margins[point.name]))
             for found, point in zip(made.points, self.points, strict=True)
         )
-        return SourceReport(
-            **{**vars(made), "points": points},
+        return replace(
+            made,
+            points=points,
             seen_benign=int((seen & (split.labels == 0)).sum()),
             seen_malignant=int((seen & (split.labels == 1)).sum()),
             photographs=bool(split.pictures) and all(picture.source in self.photographs for picture in split.pictures),
         )
 
 
-def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, judge: Judge) -> dict[str, Any]:
-    """The report, ready for `metrics.json`: test in full, without near-duplicates of training pictures, and by source;
-    then validation by source, which is not independent of the choices made on it."""
-    metrics: dict[str, Any] = {}
-    if test is not None:
-        distinct = test.where([not picture.near_duplicate_of_train for picture in test.pictures])
-        metrics["test"] = to_dict(judge.report(test))
-        metrics["test_without_near_duplicates"] = to_dict(judge.report(distinct))
-        metrics["test_by_source"] = _by_source(test, judge)
-    metrics["validation_by_source"] = _by_source(val, judge)
-    return metrics
+def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, judge: Judge) -> Metrics:
+    """The report on the test split, where there is one, and on validation."""
+    metrics = Metrics(validation_by_source=_by_source(val, judge))
+    if test is None:
+        return metrics
+    return replace(
+        metrics,
+        test=judge.report(test),
+        test_without_near_duplicates=judge.report(
+            test.where([not picture.near_duplicate_of_train for picture in test.pictures])
+        ),
+        test_by_source=_by_source(test, judge),
+    )
 
 
-def _by_source(split: EvaluatedSplit, judge: Judge) -> dict[str, Any]:
-    return {source: to_dict(judge.report(own)) for source, own in split.by_source().items()}
+def _by_source(split: EvaluatedSplit, judge: Judge) -> dict[str, Report]:
+    return {source: judge.report(own) for source, own in split.by_source().items()}
 
 
 def outcomes(split: EvaluatedSplit, point: OperatingPoint, margin: float) -> Outcomes | None:

@@ -110,7 +110,16 @@ def _writing(path: Path) -> Iterator[TextIO]:
         ) from error
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_config(folder: Path, config: TrainConfig) -> None:
+    """Say what the run in `folder` is made of.
+
+    Raises:
+        TrainingError: the disk refused.
+    """
+    _write_json(folder / CONFIG_FILE, to_dict(config))
+
+
+def _write_json(path: Path, value: Any) -> None:
     with _writing(path) as file:
         json.dump(value, file, indent=2)
         file.write("\n")
@@ -243,7 +252,7 @@ class Start:
 
 
 def write_start(folder: Path, start: Start) -> None:
-    write_json(folder / START_FILE, to_dict(start))
+    _write_json(folder / START_FILE, to_dict(start))
 
 
 def read_start(folder: Path) -> Start | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +13,10 @@ from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
-from lesion_demo.results import Interval
+from lesion_demo.results import Interval, Stratum
 
 Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Figures among some of the pictures, by one trait of theirs; None where a class that they need is absent."""
-
-    name: str
-    n_benign: int
-    n_malignant: int
-    sensitivity: Interval | None
-    specificity: Interval | None
-    roc_auc: Interval | None
 
 
 def traits(split: EvaluatedSplit, reader: PictureReader) -> dict[str, Mask]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lesion_demo.config import StageConfig, TrainConfig, to_dict
+from lesion_demo.config import StageConfig, TrainConfig
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import train_transform
 from lesion_demo.learning.dataset import (
@@ -37,14 +37,13 @@ from lesion_demo.learning.reader import PictureReader
 from lesion_demo.learning.run_state import (
     AFTER,
     BEST_FILE,
-    CONFIG_FILE,
     DECODED_FILE,
     Progress,
     check_run,
     save_state,
     warn_of_other_preprocess,
     warn_of_same_draws,
-    write_json,
+    write_config,
 )
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.settings import check_settings
@@ -103,7 +102,7 @@ def fit(
                 reader.share(decoded)
     trainer, state = start(config, train, val, folder, accelerator, reader, resume=resume)
     if accelerator.is_main_process:
-        write_json(folder / CONFIG_FILE, to_dict(config))  # now, not before: a run that could not start claims nothing
+        write_config(folder, config)  # now, not before: a run that could not start claims nothing
     if not trainer.progress.history:
         _log_expected_duration(trainer)
         validate(trainer, config.stages[0], seconds=0.0, rates=(0.0, 0.0))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.errors import CalibrationError
 from lesion_demo.local_calibration import LocalCalibration, read_local
+from lesion_demo.results import Confusion, Interval, Metrics, PointReport, Report
 
 
 def with_calibration(loaded: LoadedCheckpoint, path: Path | None) -> LoadedCheckpoint:
@@ -52,17 +52,24 @@ def localised(meta: Checkpoint, local: LocalCalibration) -> Checkpoint:
         operating_points=points,
         referral_margin=meta.referral_margin * local.slope,
         referral_margins={name: margin * local.slope for name, margin in meta.referral_margins.items()},
-        metrics={"local": {local.name: _figures(local)}},
+        metrics=Metrics(local={local.name: _figures(local)}),
         local=local,
     )
 
 
-def _figures(local: LocalCalibration) -> dict[str, Any]:
-    """What was measured on the clinic's own pictures, in the form of `metrics.json`."""
+def _figures(local: LocalCalibration) -> Report:
+    """What was measured on the clinic's own pictures."""
     benign, malignant = local.pictures - local.malignant, local.malignant
     points = []
     for point in local.points:
         found, cleared = round(point.sensitivity.value * malignant), round(point.specificity.value * benign)
-        cells = {"tn": cleared, "fp": benign - cleared, "fn": malignant - found, "tp": found}
-        points.append(asdict(point) | {"confusion": cells})
-    return {"n": local.pictures, "n_malignant": malignant, "points": points}
+        points.append(
+            PointReport(
+                point.name,
+                point.threshold,
+                sensitivity=Interval(**vars(point.sensitivity)),
+                specificity=Interval(**vars(point.specificity)),
+                confusion=Confusion(tn=cleared, fp=benign - cleared, fn=malignant - found, tp=found),
+            )
+        )
+    return Report(local.pictures, malignant, points=tuple(points))

@@ -17,11 +17,11 @@ from PIL import Image
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.errors import ReportError
 from lesion_demo.imaging.transforms import Picture
+from lesion_demo.results import Interval
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.explanation import DEFAULT_METHOD, overlay
 from lesion_demo.serving.model_card.clinics import Clinic, Tested, tested
-from lesion_demo.serving.model_card.facts import Estimate
 from lesion_demo.serving.prevalence import at_prevalence
 from lesion_demo.serving.wording import (
     SYMBOLS,
@@ -111,7 +111,7 @@ def report_json(
 def _tested(scores: Tested) -> dict[str, Any]:
     """The worst rates over the clinics, each with its clinic, and every clinic's own."""
 
-    def rate(pairs: list[tuple[Clinic, Estimate]]) -> dict[str, Any]:
+    def rate(pairs: list[tuple[Clinic, Interval]]) -> dict[str, Any]:
         clinic, estimate = pairs[0]
         return {**asdict(estimate), "source": clinic.source, "part": clinic.part}
 
@@ -124,8 +124,8 @@ def _tested(scores: Tested) -> dict[str, Any]:
                 "part": one.part,
                 "benign": one.n_benign,
                 "malignant": one.n_malignant,
-                "sensitivity": None if one.point.sensitivity is None else asdict(one.point.sensitivity),
-                "specificity": None if one.point.specificity is None else asdict(one.point.specificity),
+                "sensitivity": asdict(one.point.sensitivity) if one.point.sensitivity.known else None,
+                "specificity": asdict(one.point.specificity) if one.point.specificity.known else None,
             }
             for one in scores.clinics
         ],

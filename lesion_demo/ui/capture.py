@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from lesion_demo.imaging import field_of_view, lesion, quality
@@ -47,7 +46,7 @@ def _settings(texts: Texts) -> dict[str, object]:
     return {
         "every": EVERY,
         "hold": HOLD,
-        "words": asdict(texts.capture),
+        "words": texts.capture,
         "limits": {
             "side": quality.WORKING_SIDE,
             "brightness": quality.BRIGHTNESS.warning,

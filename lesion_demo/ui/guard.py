@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lesion_demo.texts import ServerTexts
+from lesion_demo.texts import Texts
 from lesion_demo.ui.access import Access
 from lesion_demo.ui.payloads import is_ours
 
@@ -43,8 +43,8 @@ class Gate:
         folders: with files that may be fetched beside the uploads.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, folders: list[Path], words: ServerTexts) -> None:
-        self._app, self._access, self._folders, self._words = app, access, folders, words
+    def __init__(self, app: ASGIApp, access: Access, folders: list[Path], texts: Texts) -> None:
+        self._app, self._access, self._folders, self._texts = app, access, folders, texts
         self._open: Counter[str] = Counter()
         self._starting: Counter[str] = Counter()
 
@@ -82,14 +82,14 @@ class Gate:
     def _refusal(self, scope: Scope, client: str) -> Response | None:
         headers, starts = HTTPConnection(scope).headers, STARTING.fullmatch(scope["path"])
         if not self._access.answers_to(headers.get("host", "")):
-            return _answer(scope, 421, self._words.other_name)
+            return _answer(scope, 421, self._texts.server.other_name)
         if not self._is_open(scope["method"], scope["path"]):
             return _answer(scope, 404, "Not Found")
         if self._open[client] >= OPEN_REQUESTS or (starts and self._jobs(scope, client) >= JOBS):
-            return _answer(scope, 429, self._words.busy)
+            return _answer(scope, 429, self._texts.server.busy)
         length = headers.get("content-length", "0")
         if not _is_upload(scope) and length.isdecimal() and int(length) > JSON_BYTES:
-            return _answer(scope, 413, self._words.too_large)
+            return _answer(scope, 413, self._texts.server.too_large)
         return None
 
     def _is_open(self, method: str, path: str) -> bool:

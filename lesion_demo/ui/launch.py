@@ -101,7 +101,7 @@ def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
         "css_paths": STYLE_SHEET,
         "js": script(texts),
         "allowed_paths": [str(EXAMPLES)],
-        "app_kwargs": {"middleware": [Middleware(Gate, access, [EXAMPLES], texts.server)]},
+        "app_kwargs": {"middleware": [Middleware(Gate, access, [EXAMPLES], texts)]},
         "show_error": False,
         "run_history": False,
         "enable_monitoring": False,

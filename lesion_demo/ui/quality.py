@@ -7,7 +7,7 @@ from html import escape
 from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.familiarity import Familiarity
-from lesion_demo.serving.model_card.facts import ModelFacts
+from lesion_demo.serving.model_card import ModelFacts
 from lesion_demo.serving.wording import measured_line, retake
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import fine

@@ -9,7 +9,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
-from lesion_demo.serving.model_card.facts import ModelFacts
+from lesion_demo.serving.model_card import ModelFacts
 from lesion_demo.texts import Texts
 from lesion_demo.ui.fragments import error_card, said_of
 from lesion_demo.ui.heat import heat_html, heat_pair

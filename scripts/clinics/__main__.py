@@ -15,8 +15,8 @@ import numpy as np
 
 import scripts.clinics as package
 from lesion_demo.config import from_dict
+from lesion_demo.files import write_json
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.run_state import write_json
 from lesion_demo.learning.weights import write_weights
 from lesion_demo.pipeline import open_splits
 from lesion_demo.presets import PRESETS

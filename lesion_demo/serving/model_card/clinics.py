@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
-from lesion_demo.results import OutcomeCounts, Outcomes
-from lesion_demo.serving.model_card.facts import Estimate, PointResult, SourceResult
-from lesion_demo.serving.model_card.reading import read_sources
+from lesion_demo.results import Interval, OutcomeCounts, Outcomes, PointReport
+from lesion_demo.serving.model_card.folder import SourceResult, sources_of
 from lesion_demo.serving.prevalence import predictive_values
 
 ENOUGH = 100
@@ -24,7 +23,7 @@ class Clinic:
     """One operating point on the pictures of one source."""
 
     found: SourceResult
-    point: PointResult
+    point: PointReport
 
     @property
     def source(self) -> str:
@@ -76,12 +75,12 @@ class Tested:
     clinics: tuple[Clinic, ...]
 
     @property
-    def sensitivities(self) -> list[tuple[Clinic, Estimate]]:
+    def sensitivities(self) -> list[tuple[Clinic, Interval]]:
         """By clinic, the worst first."""
         return _worst_first((one, one.point.sensitivity, one.n_malignant) for one in self.clinics)
 
     @property
-    def specificities(self) -> list[tuple[Clinic, Estimate]]:
+    def specificities(self) -> list[tuple[Clinic, Interval]]:
         """By clinic, the worst first."""
         return _worst_first((one, one.point.specificity, one.n_benign) for one in self.clinics)
 
@@ -111,8 +110,8 @@ class Tested:
         return min(enough or both, key=of)
 
 
-def _worst_first(rates: Iterable[tuple[Clinic, Estimate | None, int]]) -> list[tuple[Clinic, Estimate]]:
-    known = [(clinic, estimate, count) for clinic, estimate, count in rates if estimate is not None]
+def _worst_first(rates: Iterable[tuple[Clinic, Interval, int]]) -> list[tuple[Clinic, Interval]]:
+    known = [(clinic, estimate, count) for clinic, estimate, count in rates if estimate.known]
     enough = [entry for entry in known if entry[2] >= ENOUGH]
     return sorted(((clinic, estimate) for clinic, estimate, _ in enough or known), key=lambda pair: pair[1].value)
 
@@ -120,7 +119,7 @@ def _worst_first(rates: Iterable[tuple[Clinic, Estimate | None, int]]) -> list[t
 def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
     """How `point` did on the checkpoint's dermoscopic sources; None where it, at this threshold, was not tested on both
     classes."""
-    return tested_on([found for found in read_sources(meta) if _at(found, point)], point.name)
+    return tested_on([found for found in sources_of(meta.metrics, meta) if _at(found, point)], point.name)
 
 
 def _at(found: SourceResult, point: OperatingPoint) -> bool:
@@ -141,7 +140,7 @@ def tested_on(sources: Sequence[SourceResult], name: str) -> Tested | None:
         if result is None or found.result.photographs or (found.part == "validation" and found.source in held_out):
             continue
         clinics.append(Clinic(found, result))
-    whole = [one for one in clinics if one.point.sensitivity and one.point.specificity]
+    whole = [one for one in clinics if one.point.sensitivity.known and one.point.specificity.known]
     if not any(one.answers.benign.total and one.answers.malignant.total for one in whole):
         return None
     return Tested(tuple(clinics))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lesion_demo.serving.model_card.facts import Gap, ModelFacts
 from lesion_demo.serving.model_card.figures import (
     CELLS,
     audit_sections,
@@ -13,6 +12,7 @@ from lesion_demo.serving.model_card.figures import (
     sources_section,
     test_section,
 )
+from lesion_demo.serving.model_card.folder import Gap, ModelFacts
 from lesion_demo.serving.model_card.limits import known_limits
 from lesion_demo.serving.model_card.parts import Description, Plot, Section
 from lesion_demo.serving.model_card.training import data_section, procedure_section, version_section

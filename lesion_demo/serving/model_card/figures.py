@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.learning.shortcuts import is_ring
-from lesion_demo.results import Outcomes
+from lesion_demo.results import Audit, ChangeResult, Outcomes, PointReport, Report
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
 from lesion_demo.serving.model_card.clinics import tested_on
-from lesion_demo.serving.model_card.facts import AuditResult, ChangeResult, ModelFacts, PointResult, Result
+from lesion_demo.serving.model_card.folder import ModelFacts
 from lesion_demo.serving.model_card.parts import Headline, Section, Table, table
 from lesion_demo.serving.model_card.wording import (
     capital,
@@ -52,11 +53,11 @@ def _test_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
     if test is None:
         return
     point = test.point(ACCURACY_POINT)
-    if point is not None and point.accuracy is not None:
+    if point is not None and point.accuracy.known:
         yield Headline(words["accuracy"].format(point=point_name(ACCURACY_POINT, texts)), share(point.accuracy, texts))
-    if test.roc_auc is not None:
+    if test.roc_auc.known:
         yield Headline(words["roc_auc"], ratio(test.roc_auc, texts))
-    if test.calibration_error is not None:
+    if not math.isnan(test.calibration_error):
         yield Headline(words["calibration_error"], decimal(test.calibration_error, texts))
 
 
@@ -71,8 +72,8 @@ def _change_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
         yield Headline(label, share(change.flips, texts))
 
 
-def _worst_first(audit: AuditResult) -> list[ChangeResult]:
-    return sorted(audit.changes, key=lambda change: -(change.flips.value if change.flips else 0.0))
+def _worst_first(audit: Audit) -> list[ChangeResult]:
+    return sorted(audit.changes, key=lambda change: -change.flips.value)
 
 
 def test_section(facts: ModelFacts, texts: Texts) -> Section:
@@ -89,19 +90,19 @@ def test_section(facts: ModelFacts, texts: Texts) -> Section:
             ratio(result.brier, texts),
             decimal(result.calibration_error, texts),
         )
-        for key, result in facts.results.items()
+        for key, result in facts.metrics.tested.items()
     ]
     tables = [table(words.sets_caption, columns, rows, texts)] if rows else []
     tables += [
         _points_table(words.points_caption.format(name=result_name(key, texts)), result.points, texts)
-        for key, result in facts.results.items()
+        for key, result in facts.metrics.tested.items()
         if result.points
     ]
     note = words.results_note if rows else words.unknown
     return Section("test", words.results_title, paragraphs=(note,), tables=tuple(tables))
 
 
-def _points_table(caption: str, points: tuple[PointResult, ...], texts: Texts) -> Table:
+def _points_table(caption: str, points: tuple[PointReport, ...], texts: Texts) -> Table:
     rows = []
     for point in points:
         rates = [share(getattr(point, name), texts) for name in RATES]
@@ -144,8 +145,8 @@ def calibration_section(facts: ModelFacts, texts: Texts) -> Section:
         items=tuple(
             f"{result_name(key, texts)}: {words.columns['calibration_error']} "
             f"{decimal(result.calibration_error, texts)}, {words.columns['brier']} {ratio(result.brier, texts)}"
-            for key, result in facts.results.items()
-            if result.calibration_error is not None
+            for key, result in facts.metrics.tested.items()
+            if not math.isnan(result.calibration_error)
         ),
         tables=(table(words.calibration_title, columns, rows, texts),) if rows else (),
     )
@@ -174,7 +175,7 @@ def sources_section(facts: ModelFacts, texts: Texts) -> Section:
     return Section("sources", words.sources_title, (words.sources_note,), tables=tuple(tables))
 
 
-def _seen(result: Result, texts: Texts) -> str:
+def _seen(result: Report, texts: Texts) -> str:
     """How many pictures training showed, too: benign + malignant."""
     if not result.seen_benign and not result.seen_malignant:
         return texts.about.dash
@@ -218,7 +219,7 @@ Part = tuple[str, tuple[Table, ...]]
 """A sentence, and the tables it goes with."""
 
 
-def _strata(audit: AuditResult, title: str, texts: Texts) -> Part | None:
+def _strata(audit: Audit, title: str, texts: Texts) -> Part | None:
     columns = ("stratum", "n_benign", "n_malignant", "sensitivity", "specificity", "roc_auc")
     rows = [
         (
@@ -236,7 +237,7 @@ def _strata(audit: AuditResult, title: str, texts: Texts) -> Part | None:
     return (note, (table(title, columns, rows, texts),)) if rows else None
 
 
-def _changes(audit: AuditResult, title: str, texts: Texts) -> Part | None:
+def _changes(audit: Audit, title: str, texts: Texts) -> Part | None:
     columns = ("change", "flips", "flips_benign", "flips_malignant", "shift_benign", "shift_malignant")
     rows = [
         (
@@ -254,9 +255,9 @@ def _changes(audit: AuditResult, title: str, texts: Texts) -> Part | None:
     return (note, (table(title, columns, rows, texts),)) if rows else None
 
 
-def _blind(audit: AuditResult, title: str, texts: Texts) -> Part | None:
+def _blind(audit: Audit, title: str, texts: Texts) -> Part | None:
     probes = texts.about.probes
-    rows = [(probes.get(name, name), ratio(value, texts)) for name, value in audit.blind_roc_auc.items()]
+    rows = [(probes.get(name, name), decimal(value, texts)) for name, value in audit.blind_roc_auc.items()]
     return (texts.about.blind_note, (table(title, ("probe", "roc_auc"), rows, texts),)) if rows else None
 
 

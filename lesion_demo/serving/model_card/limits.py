@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lesion_demo.results import Interval, Report, Stratum
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
 from lesion_demo.serving.model_card.clinics import tested_on
-from lesion_demo.serving.model_card.facts import (
-    TEST,
-    WITHOUT_NEAR_DUPLICATES,
-    Estimate,
-    ModelFacts,
-    Result,
-    StratumResult,
-)
+from lesion_demo.serving.model_card.folder import ModelFacts
 from lesion_demo.serving.model_card.wording import (
     capital,
     clinic_name,
     complement,
     count,
     decimal,
+    percent,
     point_name,
     ratio,
     result_name,
@@ -66,11 +61,9 @@ def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
     return tuple(sentence for rule in rules for sentence in rule(facts, texts))
 
 
-def clearly_below(estimate: Estimate | None, reference: Estimate | None) -> bool:
-    """Does the whole interval of `estimate` lie below the value of `reference`? No where either is unknown."""
-    return (
-        estimate is not None and reference is not None and estimate.high is not None and estimate.high < reference.value
-    )
+def clearly_below(found: Interval | None, reference: Interval | None) -> bool:
+    """Does the whole interval of `found` lie below the value of `reference`? No where either is unknown."""
+    return found is not None and reference is not None and found.high < reference.value
 
 
 def _prevalence(facts: ModelFacts, texts: Texts) -> Iterator[str]:
@@ -103,24 +96,22 @@ def _test(facts: ModelFacts, texts: Texts) -> Iterator[str]:
 
 def _calibration(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     """Of the full test only: validation by source has another prevalence, which alone moves the error."""
-    error = facts.test.calibration_error if facts.test else None
-    if error is not None and error > CALIBRATION_LIMIT:
-        name = result_name(TEST, texts)
-        yield texts.about.limits["calibration"].format(name=name, error=decimal(error, texts))
+    if facts.test and facts.test.calibration_error > CALIBRATION_LIMIT:
+        name = result_name("test", texts)
+        yield texts.about.limits["calibration"].format(name=name, error=decimal(facts.test.calibration_error, texts))
 
 
 def _near_duplicates(facts: ModelFacts, texts: Texts) -> Iterator[str]:
-    distinct = facts.results.get(WITHOUT_NEAR_DUPLICATES)
-    without, overall = (result.roc_auc if result else None for result in (distinct, facts.test))
-    if without is not None and overall is not None and overall.value - without.value > NEAR_DUPLICATE_LIMIT:
-        value, reference = ratio(without, texts), decimal(overall.value, texts)
+    distinct, overall = facts.metrics.test_without_near_duplicates, facts.test
+    if distinct and overall and overall.roc_auc.value - distinct.roc_auc.value > NEAR_DUPLICATE_LIMIT:
+        value, reference = ratio(distinct.roc_auc, texts), decimal(overall.roc_auc.value, texts)
         yield texts.about.limits["near_duplicates"].format(value=value, overall=reference)
 
 
 def _sources(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     words = texts.about.limits
     overall = facts.test.roc_auc if facts.test else None
-    for source, result in facts.validation.items():
+    for source, result in facts.metrics.validation_by_source.items():
         if overall is not None and clearly_below(result.roc_auc, overall):
             yield words["source"].format(
                 source=source_name(source, texts),
@@ -129,7 +120,7 @@ def _sources(facts: ModelFacts, texts: Texts) -> Iterator[str]:
                 overall=decimal(overall.value, texts),
             )
     for source, data in facts.meta.data.items():
-        pictures = sum(data.get("counts", {}).values())
+        pictures = sum(data.counts.values())
         if pictures < FEW_OF_SOURCE:
             yield words["few_of_source"].format(source=source_name(source, texts), pictures=count(pictures, texts))
 
@@ -153,23 +144,23 @@ def _strata(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             if not clearly_below(found, reference) or (figure, found, pictures) in told:
                 continue
             told.add((figure, found, pictures))
-            write = ratio if figure == "roc_auc" else share
+            write, whole = (ratio, decimal) if figure == "roc_auc" else (share, percent)
             yield texts.about.limits["stratum_roc_auc" if figure == "roc_auc" else figure].format(
                 stratum=capital(stratum_name(stratum.name, texts)),
                 value=write(found, texts),
-                overall=write(Estimate(reference.value), texts),
+                overall=whole(reference.value, texts),
                 point=point_name(name, texts),
                 pictures=count(pictures, texts),
             )
 
 
-def _as_stratum(test: Result | None, point: str) -> StratumResult | None:
+def _as_stratum(test: Report | None, point: str) -> Stratum | None:
     """The test split as the audit's strata are: what they are compared with where the audit has no stratum of all."""
     at_point = test.point(point) if test else None
     if test is None or at_point is None:
         return None
     benign = test.n - test.n_malignant
-    return StratumResult("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
+    return Stratum("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
 
 
 def _few(facts: ModelFacts, texts: Texts) -> Iterator[str]:
@@ -183,7 +174,7 @@ def _few(facts: ModelFacts, texts: Texts) -> Iterator[str]:
         yield texts.about.limits["few"].format(few=count(FEW_IN_CLASS, texts), strata="; ".join(few))
 
 
-def _smallest_class(stratum: StratumResult) -> int:
+def _smallest_class(stratum: Stratum) -> int:
     """Pictures of the rarer class; a diagnosis has one class only."""
     counts = (stratum.n_benign, stratum.n_malignant)
     return max(counts) if stratum.name.startswith("diagnosis ") else min(counts)
@@ -194,9 +185,9 @@ def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     words, found = texts.about.limits, []
     for change in facts.audit.changes if facts.audit else ():
         by_class = (("change_benign", change.flips_benign), ("change_malignant", change.flips_malignant))
-        known = [(flips.value, key, flips) for key, flips in by_class if flips is not None]
-        worst, key, flips = max(known, key=lambda item: item[0], default=(0.0, "", None))
-        if worst > FLIP_LIMIT:
+        beyond = [(flips.value, key, flips) for key, flips in by_class if flips.value > FLIP_LIMIT]
+        if beyond:
+            worst, key, flips = max(beyond, key=lambda item: item[0])
             name = texts.about.changes.get(change.name, change.name)
             found.append((worst, words[key].format(change=name, flips=share(flips, texts))))
     if found:
@@ -208,10 +199,10 @@ def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     """The best of the classifiers that see no lesion."""
     probes = facts.audit.blind_roc_auc if facts.audit else {}
     if probes:
-        name, best = max(probes.items(), key=lambda item: item[1].value)
-        if best.value >= BLIND_LIMIT:
+        name, best = max(probes.items(), key=lambda item: item[1])
+        if best >= BLIND_LIMIT:
             probe = texts.about.probes.get(name, name)
-            yield texts.about.limits["blind"].format(probe=probe, value=ratio(best, texts))
+            yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
 
 
 def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:
@@ -219,7 +210,7 @@ def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     poor = [
         words.limits["stranger"].format(kind=words.strangers.get(one.kind, one.kind), refused=share(one.refused, texts))
         for one in (facts.audit.strangers if facts.audit else ())
-        if one.refused is not None and one.refused.value < HELD_BACK
+        if one.refused.value < HELD_BACK
     ]
     if poor:
         yield words.limits["strangers"].format(kinds=", ".join(poor))
@@ -232,7 +223,7 @@ def _spoilt(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             degradation=words.degradations.get(one.name, one.name), warned=share(one.warned, texts)
         )
         for one in (facts.audit.degradations if facts.audit else ())
-        if one.level == STRONG and one.warned is not None and one.warned.value < HELD_BACK
+        if one.level == STRONG and one.warned.value < HELD_BACK
     ]
     if poor:
         yield words.limits["spoilt"].format(degradations=", ".join(poor))

@@ -8,8 +8,8 @@ from html import escape
 from urllib.parse import quote
 
 from lesion_demo.serving.model_card.description import describe
-from lesion_demo.serving.model_card.facts import ModelFacts
 from lesion_demo.serving.model_card.figures import audit_sections
+from lesion_demo.serving.model_card.folder import ModelFacts
 from lesion_demo.serving.model_card.parts import Plot, Section, Table
 from lesion_demo.serving.model_card.trust import trust_sections
 from lesion_demo.texts import load_texts

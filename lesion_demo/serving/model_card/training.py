@@ -6,7 +6,7 @@ from collections import defaultdict
 from string import Formatter
 from typing import Any
 
-from lesion_demo.serving.model_card.facts import ModelFacts, Procedure, Stage
+from lesion_demo.serving.model_card.folder import ModelFacts, Procedure, Stage
 from lesion_demo.serving.model_card.parts import Section, Table, table
 from lesion_demo.serving.model_card.wording import count, decimal, init_name, plain, source_name
 from lesion_demo.texts import Texts
@@ -22,8 +22,8 @@ def data_section(facts: ModelFacts, texts: Texts) -> Section:
     rows = [
         (
             source_name(source, texts),
-            *(_both_classes(data.get("counts", {}), split, facts.meta.classes, texts) for split in SPLITS),
-            count(data.get("dropped"), texts),
+            *(_both_classes(data.counts, split, facts.meta.classes, texts) for split in SPLITS),
+            count(data.dropped, texts),
         )
         for source, data in facts.meta.data.items()
     ]
@@ -46,13 +46,13 @@ def procedure_section(facts: ModelFacts, texts: Texts) -> Section:
     if procedure is None:
         return Section("procedure", words.procedure_title, paragraphs=(*duration, words.unknown))
     steps = _augmentation(procedure, texts)
-    init = words.init_label.format(init=init_name(procedure.init, texts))
+    init = words.init_label.format(init=init_name(procedure["init"], texts))
     return Section(
         "procedure",
         words.procedure_title,
         paragraphs=(init, *duration, words.augment_label if steps else words.augment_none),
         items=steps,
-        tables=(_stages_table(facts, procedure.stages, texts), _settings_table(procedure, texts)),
+        tables=(_stages_table(facts, procedure["stages"], texts), _settings_table(procedure, texts)),
     )
 
 
@@ -68,22 +68,22 @@ def _duration(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
     )
 
 
-def _stages_table(facts: ModelFacts, stages: tuple[Stage, ...], texts: Texts) -> Table:
+def _stages_table(facts: ModelFacts, stages: list[Stage], texts: Texts) -> Table:
     columns = (
         "stage", "image_size", "epochs", "epoch_pictures", "batch_size", "layers", "backbone_rate", "head_rate",
         "schedule",
     )  # fmt: skip
     rows = [
         (
-            stage.name,
-            count(stage.image_size, texts),
+            stage["name"],
+            count(stage.get("image_size"), texts),
             _epochs(facts, stage, texts),
-            count(stage.epoch_pictures, texts),
-            count(stage.batch_size, texts),
+            count(stage.get("epoch_pictures"), texts),
+            count(stage.get("batch_size"), texts),
             _layers(stage, texts),
-            plain(stage.backbone_rate, texts),
-            plain(stage.head_rate, texts),
-            texts.about.schedules.get(stage.schedule or "", plain(stage.schedule, texts)),
+            plain(stage.get("backbone_rate"), texts),
+            plain(stage.get("head_rate"), texts),
+            texts.about.schedules.get(stage.get("schedule") or "", plain(stage.get("schedule"), texts)),
         )
         for stage in stages
     ]
@@ -92,25 +92,27 @@ def _stages_table(facts: ModelFacts, stages: tuple[Stage, ...], texts: Texts) ->
 
 def _epochs(facts: ModelFacts, stage: Stage, texts: Texts) -> str:
     """How many were run, where the history says so, and how many were planned."""
-    if facts.history is None or stage.epochs is None:
-        return count(stage.epochs, texts)
-    run = facts.history.epochs.get(stage.name, 0)
-    return texts.about.epochs_of.format(run=count(run, texts), planned=count(stage.epochs, texts))
+    planned = stage.get("epochs")
+    if facts.history is None or planned is None:
+        return count(planned, texts)
+    run = facts.history.epochs.get(stage["name"], 0)
+    return texts.about.epochs_of.format(run=count(run, texts), planned=count(planned, texts))
 
 
 def _layers(stage: Stage, texts: Texts) -> str:
-    if stage.train_backbone is None:
+    trained, frozen = stage.get("train_backbone"), stage.get("frozen_blocks")
+    if trained is None:
         return texts.about.dash
-    if not stage.train_backbone:
+    if not trained:
         return texts.about.layers_head
-    if stage.frozen_blocks:
-        return texts.about.layers_frozen.format(blocks=count(stage.frozen_blocks, texts))
+    if frozen:
+        return texts.about.layers_frozen.format(blocks=count(frozen, texts))
     return texts.about.layers_all
 
 
 def _augmentation(procedure: Procedure, texts: Texts) -> tuple[str, ...]:
     """A line for each step that happens at all, with its probability; ranges of a step stand in its own line."""
-    words, augment = texts.about, procedure.augment
+    words, augment = texts.about, procedure.get("augment", {})
     ranges = defaultdict(lambda: words.dash, {key: _range(value, texts) for key, value in augment.items()})
     told_within = {name for text in words.augment.values() for _, name, _, _ in Formatter().parse(text) if name}
     lines = []
@@ -131,13 +133,13 @@ def _range(value: Any, texts: Texts) -> str:
 def _settings_table(procedure: Procedure, texts: Texts) -> Table:
     words = texts.about
     rows = [
-        (title, plain(procedure.settings[key], texts))
+        (title, plain(procedure["settings"][key], texts))
         for key, title in words.settings.items()
-        if key in procedure.settings
+        if key in procedure["settings"]
     ]
     rows += [
         (words.emphasis.format(source=source_name(source, texts)), plain(factor, texts))
-        for source, factor in procedure.emphasis.items()
+        for source, factor in procedure.get("emphasis", ())
     ]
     return table(words.settings_caption, ("setting", "value"), rows, texts)
 

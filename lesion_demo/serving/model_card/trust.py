@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lesion_demo.serving.model_card.facts import AuditResult, ModelFacts
+from lesion_demo.results import Audit
+from lesion_demo.serving.model_card.folder import ModelFacts
 from lesion_demo.serving.model_card.parts import Section, Table, table
 from lesion_demo.serving.model_card.wording import capital, count, decimal, point_name, ratio, share, source_name
 from lesion_demo.texts import Texts
@@ -24,7 +25,7 @@ def trust_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
         yield Section(name, title, paragraphs=(note if tables else words.unknown,), tables=tables)
 
 
-def _quality(audit: AuditResult, texts: Texts) -> Iterator[Table]:
+def _quality(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
     untouched = [
         (_source(one.source, texts), count(one.n, texts), share(one.warned, texts), share(one.severe, texts))
@@ -48,7 +49,7 @@ def _quality(audit: AuditResult, texts: Texts) -> Iterator[Table]:
     yield table(words.degradations_caption.format(pictures=pictures), columns, spoilt, texts)
 
 
-def _familiarity(audit: AuditResult, texts: Texts) -> Iterator[Table]:
+def _familiarity(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
     strangers = [
         (
@@ -83,7 +84,7 @@ def _familiarity(audit: AuditResult, texts: Texts) -> Iterator[Table]:
     yield table(words.clinics_caption, ("known", "source", "n", "passed"), clinics, texts)
 
 
-def _uncertainty(audit: AuditResult, texts: Texts) -> Iterator[Table]:
+def _uncertainty(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
     rows = [
         (

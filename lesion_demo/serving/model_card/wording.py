@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from lesion_demo.serving.model_card.facts import Estimate, SourceResult
+from lesion_demo.results import Interval
+from lesion_demo.serving.model_card.folder import SourceResult
 from lesion_demo.texts import Texts
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def share(estimate: Estimate | None, texts: Texts) -> str:
+def share(found: Interval | None, texts: Texts) -> str:
     """`90.4 % (87.7–92.9)`."""
-    if estimate is None:
-        return texts.about.dash
-    if estimate.low is None or estimate.high is None:
-        return texts.percent(estimate.value)
-    return texts.interval({"value": estimate.value, "low": estimate.low, "high": estimate.high})
+    return texts.interval(found) if found is not None and found.known else texts.about.dash
 
 
-def ratio(estimate: Estimate | None, texts: Texts) -> str:
+def ratio(found: Interval | None, texts: Texts) -> str:
     """`0.963 (0.952–0.973)`."""
-    if estimate is None:
+    if found is None or not found.known:
         return texts.about.dash
-    value = decimal(estimate.value, texts)
-    if estimate.low is None or estimate.high is None:
-        return value
-    low, high = decimal(estimate.low, texts), decimal(estimate.high, texts)
-    return texts.about.with_interval.format(value=value, low=low, high=high)
+    ends = {name: decimal(value, texts) for name, value in vars(found).items()}
+    return texts.about.with_interval.format(**ends)
 
 
-def complement(estimate: Estimate) -> Estimate:
+def complement(found: Interval) -> Interval:
     """Of a share, the rest: from sensitivity to misses."""
-    low, high = (None if end is None else 1 - end for end in (estimate.high, estimate.low))
-    return Estimate(1 - estimate.value, low, high)
+    return Interval(1 - found.value, 1 - found.high, 1 - found.low)
 
 
 def decimal(value: float | None, texts: Texts) -> str:
     """`0.066`."""
-    return texts.about.dash if value is None else texts.number(value, 3)
+    return texts.about.dash if value is None or math.isnan(value) else texts.number(value, 3)
 
 
 def signed(value: float | None, texts: Texts) -> str:
     """`+0.066`, with a sign in any case."""
-    if value is None:
+    if value is None or math.isnan(value):
         return texts.about.dash
     return f"{MINUS if value < 0 else '+'}{texts.number(abs(value), 3)}"
 
@@ -51,6 +45,11 @@ def signed(value: float | None, texts: Texts) -> str:
 def count(value: int | None, texts: Texts) -> str:
     """`1,000`."""
     return texts.about.dash if value is None else texts.number(value)
+
+
+def percent(value: float, texts: Texts) -> str:
+    """`90.4 %`."""
+    return texts.percent(value)
 
 
 def plain(value: float | str | None, texts: Texts) -> str:

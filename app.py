@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device
 from lesion_demo.errors import LesionDemoError
 
 ON_SPACES = "SPACE_ID" in os.environ
@@ -19,13 +19,9 @@ LANGUAGE = os.environ.get("LESION_LANGUAGE", "en")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load the checkpoint, serve the page until stopped, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: see checkpoints/shown.json")
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FILE",
-        help="what recalibrate wrote for your clinic (default: as shipped)",
-    )
+    add_checkpoint(parser)
+    add_calibration(parser)
+    add_device(parser)
     parser.add_argument("--host", default="0.0.0.0" if ON_SPACES else "127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     parser.add_argument("--language", default=LANGUAGE, help="of the page, one of translations/; default: %(default)s")
@@ -57,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
         if loaded.meta.local is not None:
             print(f"{loaded.meta.local}.")
+        analyzer = Analyzer(loaded, shipped.meta, device=args.device)
         print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
-        serve(Analyzer(loaded, shipped.meta), texts, args.host, args.port, access)
+        serve(analyzer, texts, args.host, args.port, access)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

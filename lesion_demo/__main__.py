@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        if getattr(args, "device", None):
+            from lesion_demo.learning.forward import pick_device
+
+            pick_device(args.device)  # before anything is read
         with stoppable():
             code: int = args.handler(args)
     except LesionDemoError as error:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 from tqdm import tqdm
 
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.degradations import DEGRADATIONS, STRENGTHS
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.strangers import plain_skin, strangers
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.audit import audit_change, blind_scores
+from lesion_demo.learning.arrays import Floats
+from lesion_demo.learning.audit import audit_changes, blind_scores
 from lesion_demo.learning.audit_trust import (
     coverages,
     degraded,
@@ -28,16 +28,17 @@ from lesion_demo.learning.audit_trust import (
     refused,
     untouched,
 )
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, eval_loader
-from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
-from lesion_demo.learning.familiarity import Floats, KnownPictures, describe_all, describe_pictures
+from lesion_demo.learning.dataset import WORKERS, PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.inference import early_features
+from lesion_demo.learning.reporting import Scorer
 from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.learning.split_file import read_split
 from lesion_demo.learning.splits import Splits
 from lesion_demo.learning.strata import strata, traits
 from lesion_demo.pipeline import SPLIT_FILE, read_choices
-from lesion_demo.results import Audit, ChangeResult, NewClinicResult, StrangerResult, UntouchedResult
+from lesion_demo.results import Audit, ChangeResult, DegradationResult, NewClinicResult, StrangerResult, UntouchedResult
 
 PICTURES = 200
 """Of the test split, by default, to draw changes on: more take longer than they tell."""
@@ -56,15 +57,11 @@ class Auditor:
         photographs: data sets that were taken without a dermatoscope.
     """
 
-    model: nn.Module
-    spec: PreprocessSpec
+    scorer: Scorer
     temperature: float
-    known: KnownPictures | None
     point: OperatingPoint
     splits: Splits
-    reader: PictureReader
     progress: tqdm
-    keep: Callable[[ChangeResult], None]
     photographs: Collection[str] = ()
 
     def step(self) -> None:
@@ -72,43 +69,47 @@ class Auditor:
 
     def evaluated(self, pictures: Sequence[Picture], views: int = 1) -> tuple[EvaluatedSplit, Floats]:
         """`pictures` with their probabilities, and the spread of their log-odds over the views [N]."""
-        found = run_model(self.model, self.spec, pictures, title="test", reader=self.reader, views=views)
+        found = replace(self.scorer, views=views).predict(pictures, "test", None)
         self.step()
         spread = found.spread if found.spread is not None else np.zeros(len(pictures))
         return EvaluatedSplit(tuple(pictures), found.probabilities(self.temperature)), spread
 
-    def changes(self, plain: EvaluatedSplit) -> list[ChangeResult]:
+    def changes(self, plain: EvaluatedSplit, keep: Callable[[ChangeResult], None]) -> Iterator[ChangeResult]:
         """What should not move a verdict, and how much it does."""
-        found = []
-        for name in CHANGES:
-            result = audit_change(
-                self.model,
-                self.spec,
-                plain,
-                name,
-                temperature=self.temperature,
-                point=self.point,
-                reader=self.reader,
-            )
-            self.keep(result)
-            found.append(result)
+        for result in audit_changes(self.scorer, plain, list(CHANGES), temperature=self.temperature, point=self.point):
+            keep(result)
             self.step()
-        return found
+            yield result
+
+    def degradations(self, plain: EvaluatedSplit) -> Iterator[DegradationResult]:
+        """What spoiling the pictures does to the checks and to the model."""
+        for result in degraded(self.scorer, plain.pictures, temperature=self.temperature, point=self.point):
+            self.step()
+            yield result
 
     def familiarity(self) -> tuple[list[UntouchedResult], list[StrangerResult], list[NewClinicResult]]:
         """What is held back of validation pictures, of strangers, and of pictures from elsewhere."""
-        val = self.splits.of("val")
-        if self.known is None:
-            return untouched(val, None, None, self.reader), [], []
-        features = self._described(val)
+        val, known = self.splits.of("val"), self.scorer.known
+        seen = self.scorer.predict(val, "validation")
+        as_they_are = untouched(val, seen.measured, known, seen.early)
+        if known is None or seen.early is None:
+            return as_they_are, [], []
         kinds, pictures = self._strangers(val)
-        strange = describe_pictures(self.model, eval_transform(self.spec), pictures, "strangers")
-        found = refused(kinds, [check_quality(picture) for picture in pictures], strange, self.known)
+        strange = early_features(self.scorer.model, eval_transform(self.scorer.spec), pictures, "strangers")
+        held_back = refused(kinds, [check_quality(picture) for picture in pictures], strange, known)
         sources = sorted({picture.source for picture in val})
-        train = {source: self._described(self._sample(source)) for source in sources}
-        by_source = {source: features[[picture.source == source for picture in val]] for source in sources}
+        by_source = {source: seen.early[[picture.source == source for picture in val]] for source in sources}
         self.step()
-        return untouched(val, self.known, features, self.reader), found, new_clinics(train, by_source)
+        return as_they_are, held_back, new_clinics(self._train_features(sources), by_source)
+
+    def _train_features(self, sources: Sequence[str]) -> dict[str, Floats]:
+        """Early features [K, D] of some training pictures of each of `sources`."""
+        samples = {source: self._sample(source) for source in sources}
+        chosen = [picture for sample in samples.values() for picture in sample]
+        early = self.scorer.predict(chosen, "training", None).early if chosen else np.empty((0, 0))
+        assert early is not None
+        ends = np.cumsum([len(sample) for sample in samples.values()])[:-1]
+        return dict(zip(sources, np.split(early, ends), strict=True))
 
     def _sample(self, source: str) -> list[Picture]:
         own = [picture for picture in self.splits.of("train") if picture.source == source]
@@ -117,14 +118,10 @@ class Auditor:
     def _strangers(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
         dermoscopic = [picture for picture in val if picture.source not in self.photographs]
         mixed = sorted(dermoscopic, key=lambda picture: picture.content_hash)  # of every source, in no order of theirs
-        corners = (plain_skin(self.reader(picture)) for picture in mixed[1::2])
+        corners = (plain_skin(self.scorer.reader(picture)) for picture in mixed[1::2])
         skins = list(islice((corner for corner in corners if corner is not None), SKINS))
         found = [*strangers(), *(("plain skin", corner) for corner in skins)]
         return [kind for kind, _ in found], [picture for _, picture in found]
-
-    def _described(self, pictures: Sequence[Picture]) -> Floats:
-        dataset = LesionDataset(pictures, eval_transform(self.spec), self.reader)
-        return describe_all(self.model, eval_loader(dataset), "features")
 
 
 def audit(
@@ -134,6 +131,8 @@ def audit(
     operating_point: str,
     limit: int | None = PICTURES,
     keep: Callable[[ChangeResult], None] = lambda result: None,
+    workers: int = WORKERS,
+    device: str | None = None,
 ) -> Audit:
     """What moves the verdicts of `loaded` on its test split (validation where there is none), and should not; and
     what is held back.
@@ -142,6 +141,8 @@ def audit(
         limit: about so many pictures of it, evenly, to draw changes on and to look at from several views; None for
             all. What one look at each picture tells is told of all of them.
         keep: told of every change as soon as it is measured, should the audit be stopped.
+        workers: processes that read, change and prepare pictures.
+        device: see `pick_device`.
 
     Raises:
         DataError: the data sets are not those of the checkpoint's `split.csv`. CheckpointError: no such point.
@@ -155,47 +156,30 @@ def audit(
     tested = splits.of("test") or splits.of("val")
     step = max(1, len(tested) // limit) if limit else 1
     reader = PictureReader()
-    reader.cache(tested)
+    reader.cache(tested, workers=workers)
+    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, reader, workers=workers, device=device)
     steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
     with tqdm(total=steps, desc="audit", unit="step") as progress:
-        auditor = Auditor(
-            loaded.model,
-            loaded.meta.preprocess,
-            loaded.meta.temperature,
-            loaded.known,
-            point,
-            splits,
-            reader,
-            progress,
-            keep,
-            read_choices(loaded.folder).photographs,
-        )
+        photographs = read_choices(loaded.folder).photographs
+        auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
         whole, _ = auditor.evaluated(tested)
         plain = whole.where([number % step == 0 for number in range(len(tested))])
         averaged, spread = auditor.evaluated(plain.pictures, VIEWS)
-        changes = auditor.changes(plain)
-        spoilt = degraded(
-            loaded.model,
-            loaded.meta.preprocess,
-            plain.pictures,
-            temperature=loaded.meta.temperature,
-            point=point,
-            reader=reader,
-            tick=auditor.step,
-        )
-        untouched_, strange, clinics = auditor.familiarity()
+        changes = tuple(auditor.changes(plain, keep))
+        spoilt = tuple(auditor.degradations(plain))
+        as_they_are, strange, clinics = auditor.familiarity()
         sources = {picture.source for picture in tested}
         train = [picture for picture in splits.of("train") if picture.source in sources]
-        blind = blind_scores(train, tested, reader)
+        blind = blind_scores(train, tested, reader, workers=workers)
         auditor.step()
     return Audit(
         operating_point=point,
         pictures=len(plain.pictures),
-        changes=tuple(changes),
-        strata=tuple(strata(whole, traits(whole, reader), point)),
+        changes=changes,
+        strata=tuple(strata(whole, traits(whole, reader, workers=workers), point)),
         blind_roc_auc=blind,
-        untouched=tuple(untouched_),
-        degradations=tuple(spoilt),
+        untouched=tuple(as_they_are),
+        degradations=spoilt,
         strangers=tuple(strange),
         new_clinic=tuple(clinics),
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),

@@ -26,13 +26,8 @@ from lesion_demo.config import (
 )
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
-from lesion_demo.learning.familiarity import (
-    KnownPictures,
-    can_describe,
-    described_size,
-    read_known,
-    write_known,
-)
+from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.learning.forward import early_size
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 from lesion_demo.local_calibration import LocalCalibration
@@ -281,7 +276,7 @@ def _load_known(path: Path, meta: Checkpoint, model: nn.Module) -> KnownPictures
         return None
     _check_hash(path, meta.known_sha256)
     known = read_known(path)
-    if not can_describe(model) or len(known.mean) != described_size(model):
+    if len(known.mean) != early_size(model):
         raise CheckpointError(f"{path} was made for another network than {meta.backbone}: copy the checkpoint again.")
     return known
 

@@ -31,6 +31,10 @@ class CalibrationError(LesionDemoError):
     """A local calibration is missing, damaged, or made for another checkpoint."""
 
 
+class DeviceError(LesionDemoError):
+    """What was asked to compute on is not there."""
+
+
 class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""
 

@@ -17,7 +17,7 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_meta
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import CheckpointError, DataError
 from lesion_demo.files import replacing, write_json
-from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.learning.dataset import WORKERS, PictureReader
 from lesion_demo.learning.fingerprints import hash_file
 from lesion_demo.learning.folders import Picture, name_sources, scan, scan_outside
 from lesion_demo.learning.grouping import group_pictures
@@ -33,7 +33,9 @@ LOOKS_FILE = "external.csv"
 LOOKS_HEADER = ("time", "folder", "pictures", "fingerprint", "weights_sha256", "operating_points")
 
 
-def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> Checkpoint:
+def choose_again(
+    loaded: LoadedCheckpoint, roots: Sequence[Path], *, workers: int = WORKERS, device: str | None = None
+) -> Checkpoint:
     """Choose temperature, operating points and margins of `loaded` again, report, and save; the weights stay.
 
     Choices are made on the checkpoint's own validation pictures and on all of the data sets among `roots` that its run
@@ -46,7 +48,7 @@ def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> Checkpoint:
     folder, meta = loaded.folder, loaded.meta
     splits = read_split(folder / SPLIT_FILE, roots)
     further = _further(splits, roots)
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader())
+    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers, device=device)
     val = [*splits.of("val"), *further]
     calibration, metrics = settle(folder, scorer, val, splits.of("test"), read_choices(folder))
     if further:
@@ -85,7 +87,14 @@ def _further(splits: Splits, roots: Sequence[Path]) -> list[Picture]:
     return _grouped(kept)
 
 
-def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = False) -> Report:
+def look_outside(
+    loaded: LoadedCheckpoint,
+    root: Path,
+    *,
+    photographs: bool = False,
+    workers: int = WORKERS,
+    device: str | None = None,
+) -> Report:
     """The report on a labelled folder that had no part in training or in any choice, written beside the others.
 
     Every look is written down in `external.csv` before it is taken: a second one, after something was changed in the
@@ -104,7 +113,7 @@ def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = Fa
     _check_outside(loaded.folder, root, pictures)
     _note_look(loaded, name, pictures)
     meta = loaded.meta
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader())
+    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers, device=device)
     judge = replace(judge_of(loaded), photographs=(name,) if photographs else ())
     report = judge.report(scorer.score(pictures, meta.temperature, name))
     metrics = replace(meta.metrics, external={**meta.metrics.external, name: report})

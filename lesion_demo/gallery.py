@@ -34,7 +34,9 @@ def check_gallery(folder: Path) -> None:
     check_folder(folder, "--gallery")
 
 
-def write_gallery(folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit, *, worst: int) -> int:
+def write_gallery(
+    folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit, *, worst: int, device: str | None = None
+) -> int:
     """Write up to `worst` false positives and as many false negatives, worst first; returns how many.
 
     A mistake is judged at the `balanced` operating point, and is the worse the farther its probability lies from it.
@@ -49,7 +51,7 @@ def write_gallery(folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit,
     margin = split.probabilities - threshold
     false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and split.labels[i] == 0][:worst]
     false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and split.labels[i] == 1][:worst]
-    analyzer = Analyzer(loaded)
+    analyzer = Analyzer(loaded, device=device)
     entries: list[str] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

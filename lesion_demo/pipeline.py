@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +22,22 @@ from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import write_json
 from lesion_demo.imaging.strangers import close_up, plain_skin
-from lesion_demo.imaging.transforms import Transform, eval_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
+from lesion_demo.imaging.transforms import Picture as Pixels
+from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.learning.arrays import Floats
+from lesion_demo.learning.dataset import WORKERS, PictureReader, balanced_weights, measure_all
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (
     PREVALENCE,
     Calibration,
     EvaluatedSplit,
     calibrate,
-    run_model,
     write_evaluation_plots,
 )
-from lesion_demo.learning.familiarity import (
-    Crops,
-    KnownPictures,
-    can_describe,
-    describe_all,
-    describe_pictures,
-    learn,
-)
+from lesion_demo.learning.familiarity import KnownPictures
+from lesion_demo.learning.fit_familiarity import Crops, learn
 from lesion_demo.learning.folders import Picture, name_sources, scan
-from lesion_demo.learning.inference import Predictions
+from lesion_demo.learning.inference import Predictions, early_features
 from lesion_demo.learning.metrics import fit_bias
 from lesion_demo.learning.model import head_layer
 from lesion_demo.learning.reporting import Judge, Scorer, summarise
@@ -158,18 +153,28 @@ def open_splits(
 
 
 def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path, reader: PictureReader) -> Checkpoint:
-    """Calibrate, report and save what training made. All figures are those of the weights as saved."""
+    """Calibrate, report and save what training made. All figures are those of the weights as saved.
+
+    The network sees the validation pictures once, with its weights rounded as they are saved: the bias that is
+    corrected afterwards shifts what it said of each by the same.
+    """
     round_to_half(result.model)
     val = tuple(splits.of("val"))
-    before = run_model(result.model, config.preprocess, val, title="validation, bias", reader=reader)
-    correct_bias(result.model, before, balanced_weights(val, config.source_balance))
+    scorer = Scorer(result.model, config.preprocess, None, reader, workers=config.workers)
+    before = scorer.predict(val, "validation")
+    predictions = before.shifted(correct_bias(result.model, before, balanced_weights(val, config.source_balance)))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
     log.info("The weights are saved. Should what follows fail, --resume goes on from here.")
-    known = learn_known(result.model, config, splits, reader)
-    scorer = Scorer(result.model, config.preprocess, known, reader)
+    known = learn_known(scorer, config, splits, predictions.early)
     choices = Choices(config.photographs, config.source_balance)
     calibration, metrics = settle(
-        folder, scorer, val, splits.of("test"), choices, kept_epoch=result.progress.best_epoch
+        folder,
+        replace(scorer, known=known),
+        val,
+        splits.of("test"),
+        choices,
+        predictions=predictions,
+        kept_epoch=result.progress.best_epoch,
     )
     meta = Checkpoint(
         backbone=config.backbone,
@@ -197,13 +202,18 @@ def settle(
     test: Sequence[Picture],
     choices: Choices,
     *,
+    predictions: Predictions | None = None,
     kept_epoch: int | None = None,
 ) -> tuple[Calibration, Metrics]:
-    """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`."""
-    predictions = scorer.predict(val, "validation")
+    """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`.
+
+    Args:
+        predictions: what the network says of `val`, where that is known already.
+    """
+    predictions = predictions or scorer.predict(val, "validation")
     sources = {picture.source for picture in test}
     calibration = calibrate(predictions, val, choices.source_balance, sources, choices.photographs)
-    evaluated = scorer.evaluated(val, predictions, calibration.temperature, "validation")
+    evaluated = scorer.evaluated(val, predictions, calibration.temperature)
     tested = None
     if test:
         tested = scorer.score(test, calibration.temperature, "test")
@@ -222,52 +232,71 @@ def settle(
     return calibration, metrics
 
 
-def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> None:
+def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> float:
     """Shift the malignant output of `model` to suit its validation `predictions`, weighted by `weights` [N].
 
-    The bias is of the head itself, so nothing that uses the checkpoint need know of it.
+    The bias is of the head itself, so nothing that uses the checkpoint need know of it. Returns by how much it was
+    shifted, rounded as it is saved.
     """
     bias = head_layer(model).bias.detach()  # the same memory
+    before = float(bias[1])
     bias[1] += fit_bias(predictions.logits, predictions.labels, weights=weights)
     round_to_half(model)
+    return float(bias[1]) - before
 
 
-def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: PictureReader) -> KnownPictures | None:
-    """What `model` has learnt from, by KNOWN_PER_SOURCE pictures of each data set; None if its layout forbids it."""
-    if not can_describe(model):
+def learn_known(
+    scorer: Scorer, config: TrainConfig, splits: Splits, val_features: Floats | None
+) -> KnownPictures | None:
+    """What the network of `scorer` has learnt from, by KNOWN_PER_SOURCE pictures of each data set.
+
+    None if its layout forbids it: then it has no early features, nor of validation pictures `val_features` [N, D].
+    """
+    if val_features is None:
         log.warning("%s has too few feature blocks to tell a familiar picture from a strange one.", config.backbone)
         return None
-    train = splits.of("train")
+    train, val = splits.of("train"), splits.of("val")
     chosen: list[Picture] = []
     for source in sorted({picture.source for picture in train}):
         own = [picture for picture in train if picture.source == source]
         chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
-    transform = eval_transform(config.preprocess)
-    parts = (("training", chosen), ("validation", splits.of("val")))
-    train_features, val_features = (
-        describe_all(model, eval_loader(LesionDataset(pictures, transform, reader)), f"familiarity, {name}")
-        for name, pictures in parts
-    )
+    train_features = scorer.predict(chosen, "familiarity, training", None).early
+    assert train_features is not None
     train_photographs, val_photographs = (
-        np.array([picture.source in config.photographs for picture in pictures]) for _, pictures in parts
+        np.array([picture.source in config.photographs for picture in pictures]) for pictures in (chosen, val)
     )
-    train_crops, val_crops = (_crops(model, transform, pictures[::CROPPED], reader) for _, pictures in parts)
+    train_crops, val_crops = (_crops(scorer, pictures[::CROPPED]) for pictures in (chosen, val))
     crops = None if train_crops is None or val_crops is None else (train_crops, val_crops)
     return learn(train_features, val_features, photographs=(train_photographs, val_photographs), crops=crops)
 
 
-def _crops(model: nn.Module, transform: Transform, pictures: Sequence[Picture], reader: PictureReader) -> Crops | None:
+def _crops(scorer: Scorer, pictures: Sequence[Picture]) -> Crops | None:
     """Bare skin in the corners of `pictures`, and close-ups of their lesions; None where no corner is surely bare."""
-    images = map(reader, pictures)
-    # Copies, because a part that is only a view would keep its whole picture in memory.
-    pairs = [(skin.copy(), close_up(image).copy()) for image in images if (skin := plain_skin(image)) is not None]
+    found = measure_all(pictures, skin_and_middle, scorer.reader, "corners", workers=scorer.workers)
+    pairs = [pair for pair in found if pair is not None]
     if not pairs:
         return None
+    transform = eval_transform(scorer.spec)
     skins, middles = ([pair[place] for pair in pairs] for place in (0, 1))
-    return Crops(*(describe_pictures(model, transform, part, "familiarity, crops") for part in (skins, middles)))
+    features = (early_features(scorer.model, transform, part, "familiarity, crops") for part in (skins, middles))
+    return Crops(*features)
 
 
-def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1) -> tuple[Metrics, EvaluatedSplit]:
+def skin_and_middle(image: Pixels) -> tuple[Pixels, Pixels] | None:
+    """A corner of bare skin of `image` (uint8 [H, W, 3]) and a close-up of its lesion; None where no corner is bare."""
+    skin = plain_skin(image)
+    # Copies, because a part that is only a view would keep its whole picture in memory.
+    return None if skin is None else (skin.copy(), close_up(image).copy())
+
+
+def evaluate(
+    loaded: LoadedCheckpoint,
+    roots: Sequence[Path],
+    *,
+    views: int = 1,
+    workers: int = WORKERS,
+    device: str | None = None,
+) -> tuple[Metrics, EvaluatedSplit]:
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
 
     Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
@@ -278,7 +307,7 @@ def evaluate(loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1)
         DataError: the data sets are not those of the checkpoint's `split.csv`.
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views)
+    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views, workers, device)
     further = read_further(loaded.folder, roots)
     val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None

@@ -55,6 +55,7 @@ def recalibrate(
     name: str = "",
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
+    device: str | None = None,
 ) -> tuple[LocalCalibration, tuple[str, ...]]:
     """The checkpoint fitted to the pictures at `root`, and warnings, a sentence each.
 
@@ -70,7 +71,7 @@ def recalibrate(
     sample = read_sample(root, loaded.folder / SPLIT_FILE, class_map=class_map, skip_corrupt=skip_corrupt)
     check_size(root, sample)
     meta, labels = loaded.meta, sample.labels
-    log_odds = log_odds_of(loaded, sample.pictures)
+    log_odds = log_odds_of(loaded, sample.pictures, device)
     auc = score(labels, malignant_probability(np.stack([np.zeros_like(log_odds), log_odds], axis=1))).roc_auc
     if auc <= 0.5:
         raise DataError(
@@ -159,8 +160,10 @@ def check_size(root: Path, sample: Sample) -> None:
         )
 
 
-def log_odds_of(loaded: LoadedCheckpoint, pictures: Sequence[Picture]) -> NDArray[np.float64]:
+def log_odds_of(
+    loaded: LoadedCheckpoint, pictures: Sequence[Picture], device: str | None = None
+) -> NDArray[np.float64]:
     """Log-odds of malignancy [N] of `pictures`, as `loaded` gives them."""
-    predictions = run_model(loaded.model, loaded.meta.preprocess, pictures, title="log-odds")
+    predictions = run_model(loaded.model, loaded.meta.preprocess, pictures, title="log-odds", device=device)
     odds = (predictions.logits[:, 1] - predictions.logits[:, 0]) / loaded.meta.temperature + loaded.meta.intercept
     return np.asarray(odds)

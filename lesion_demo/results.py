@@ -199,15 +199,17 @@ class ChangeResult:
     Attributes:
         flips: share of verdicts turned, of all pictures; `flips_benign` and `flips_malignant` of those of a class.
         shift_benign, shift_malignant: mean change of the probability of malignancy in a class.
+
+    What is of a class is None where the pictures hold none of it.
     """
 
     name: str
     n: Count
     flips: Figure
-    flips_benign: Figure
-    flips_malignant: Figure
-    shift_benign: NumberOrNan
-    shift_malignant: NumberOrNan
+    flips_benign: Interval | None
+    flips_malignant: Interval | None
+    shift_benign: float | None
+    shift_malignant: float | None
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class DegradationResult:
 
     Attributes:
         warned: share with the right warning; `severe` is the share too poor to be judged.
-        roc_auc: on all of them; `roc_auc_unwarned` on those without any warning, None where a class is absent there.
+        roc_auc: on all of them; `roc_auc_unwarned` on those without any warning; None where a class is absent.
         accuracy: at the audit's operating point.
     """
 
@@ -257,7 +259,7 @@ class DegradationResult:
     n: Count
     warned: Interval
     severe: Interval
-    roc_auc: Figure
+    roc_auc: Interval | None
     roc_auc_unwarned: Interval | None
     accuracy: Interval
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,16 @@ from torch import Tensor, nn
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.artefacts import Picture as Pixels
 from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.degradations import DEGRADATIONS
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.audit import ChangeResult, audit_change, blind_scores
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
+from lesion_demo.learning import audit_trust
+from lesion_demo.learning.audit import ChangeResult, audit_changes, blind_scores
+from lesion_demo.learning.audit_trust import Spoilt
+from lesion_demo.learning.dataset import Edit, PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.shortcuts import CHANGES
+from lesion_demo.learning.reporting import Scorer
+from lesion_demo.learning.shortcuts import CHANGES, Changed
 from lesion_demo.learning.strata import strata, traits
 
 POINT = OperatingPoint("balanced", 0.5)
@@ -37,22 +44,24 @@ class RingReader(nn.Module):
         return torch.stack([torch.zeros_like(corner), -self.scale * (corner + 1.2)], dim=1)
 
 
-def evaluated(root: Path, spec: PreprocessSpec) -> tuple[nn.Module, EvaluatedSplit, PictureReader]:
-    model, reader = RingReader(), PictureReader()
+def evaluated(root: Path, spec: PreprocessSpec) -> tuple[Scorer, EvaluatedSplit]:
+    scorer = Scorer(RingReader(), spec, None, PictureReader(), workers=0)
     pictures = [picture for picture in scan_folder(root) if picture.split == "test"]
-    predictions = run_model(model, spec, pictures, title="plain", reader=reader)
-    return model, EvaluatedSplit(tuple(pictures), predictions.probabilities()), reader
+    return scorer, EvaluatedSplit(tuple(pictures), scorer.predict(pictures, "plain").probabilities())
 
 
 def ring_result(root: Path, spec: PreprocessSpec) -> ChangeResult:
-    model, plain, reader = evaluated(root, spec)
-    return audit_change(model, spec, plain, "ring, centred, hard", temperature=1.0, point=POINT, reader=reader)
+    scorer, plain = evaluated(root, spec)
+    (result,) = audit_changes(scorer, plain, ["ring, centred, hard"], temperature=1.0, point=POINT)
+    return result
 
 
 def test_a_model_that_reads_the_ring_is_caught_and_the_crop_shuts_it_out(phantom_data: Path) -> None:
     caught = ring_result(phantom_data, PreprocessSpec(image_size=64, crop_field_of_view=False))
     assert caught.n == 12
+    assert caught.flips_benign is not None
     assert caught.flips_benign.value > 0.8
+    assert caught.shift_benign is not None
     assert caught.shift_benign > 0.5
     assert caught.flips.low < caught.flips.value <= caught.flips.high
     shut_out = ring_result(phantom_data, PreprocessSpec(image_size=64))
@@ -71,6 +80,18 @@ def test_every_change_changes_the_picture_and_not_its_original(name: str) -> Non
     again = CHANGES[name](picture, np.random.default_rng(0))
     assert np.array_equal(changed, again)
     CHANGES[name](picture[:, :120], np.random.default_rng(1))  # pictures need not be square
+
+
+def test_edits_can_be_sent_to_another_process_and_do_the_same_there() -> None:
+    picture = render_phantom(3, malignant=True, size=96)
+    edits: list[Edit] = [Changed(name) for name in CHANGES]
+    edits += [Spoilt(degradation, degradation.strengths[1]) for degradation in DEGRADATIONS]
+    for edit in edits:
+        again = pickle.loads(pickle.dumps(edit))
+        assert again == edit
+        np.testing.assert_array_equal(again(picture, 3), edit(picture, 3))
+    chance = Changed("hair")
+    assert not np.array_equal(chance(picture, 3), chance(picture, 4))
 
 
 def light_of(picture: Pixels) -> NDArray[np.float64]:
@@ -103,8 +124,8 @@ def test_a_ring_does_not_count_as_light_and_black_stays_black() -> None:
 
 
 def test_strata_count_what_they_name(phantom_data: Path) -> None:
-    _, plain, reader = evaluated(phantom_data, PreprocessSpec(image_size=64))
-    masks = traits(plain, reader)
+    scorer, plain = evaluated(phantom_data, PreprocessSpec(image_size=64))
+    masks = traits(plain, scorer.reader)
     assert not masks["with a ring"].any()
     assert sum(masks[f"{third} third"].sum() for third in ("darkest", "middle", "lightest")) == 12
     found = {stratum.name: stratum for stratum in strata(plain, masks, POINT)}
@@ -127,6 +148,36 @@ class RingedMalignant(PictureReader):
     def __call__(self, picture: Picture) -> Pixels:
         image = super().__call__(picture)
         return draw_ring(image, radius=0.5) if picture.label == 1 else image
+
+
+class Counting(PictureReader):
+    """Counts how often each picture is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: Counter[Path] = Counter()
+
+    def __call__(self, picture: Picture) -> Pixels:
+        self.read[picture.path] += 1
+        return super().__call__(picture)
+
+
+def test_no_picture_is_read_twice_for_what_is_asked_of_it(phantom_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, reader = scan_folder(phantom_data), Counting()
+    train, test = ([p for p in pictures if p.split == split] for split in ("train", "test"))
+    blind_scores(train, test, reader, workers=0)
+    assert set(reader.read.values()) == {1}
+    spoilt: list[Pixels] = []
+    darker = DEGRADATIONS[0]
+
+    def spoil(image: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
+        spoilt.append(image)
+        return darker.apply(image, rng, strength)
+
+    monkeypatch.setattr(audit_trust, "DEGRADATIONS", [replace(darker, apply=spoil)])
+    scorer = Scorer(RingReader(), PreprocessSpec(image_size=64), None, reader, workers=0)
+    assert len(list(audit_trust.degraded(scorer, test, temperature=1.0, point=POINT))) == 3
+    assert len(spoilt) == 3 * len(test)
 
 
 def test_what_needs_no_lesion_is_found_on_the_border(phantom_data: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import count
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
 from lesion_demo.imaging.degradations import DEGRADATIONS
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.learning import audit_trust
-from lesion_demo.learning.audit import ChangeResult, audit_change
+from lesion_demo.learning.audit import ChangeResult, audit_changes
 from lesion_demo.learning.audit_trust import coverages, degraded, new_clinics, refused, untouched
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit
-from lesion_demo.learning.familiarity import KnownPictures, learn
+from lesion_demo.learning.familiarity import KnownPictures
+from lesion_demo.learning.fit_familiarity import learn
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.model import build_model
+from lesion_demo.learning.reporting import Scorer
 from lesion_demo.learning.shortcuts import CHANGES
 from lesion_demo.pipeline import train
 
@@ -42,11 +45,12 @@ def pictures(phantom_data: Path) -> list[Picture]:
 def test_untouched_counts_by_source(pictures: list[Picture]) -> None:
     features = np.zeros((len(pictures), 2))
     features[:3] = 5.0
-    *_, whole = untouched(pictures, KNOWN, features, PictureReader())
+    reports = [check_quality(PictureReader()(picture)) for picture in pictures]
+    *_, whole = untouched(pictures, reports, KNOWN, features)
     assert (whole.source, whole.n) == ("all", 12)
     assert whole.unfamiliar is not None
     assert whole.unfamiliar.value == pytest.approx(3 / 12)
-    assert untouched(pictures, None, None, PictureReader())[-1].unfamiliar is None
+    assert untouched(pictures, reports, None, None)[-1].unfamiliar is None
 
 
 def model() -> nn.Module:
@@ -55,18 +59,9 @@ def model() -> nn.Module:
 
 
 def degraded_by_name(pictures: list[Picture]) -> dict[tuple[str, str], audit_trust.DegradationResult]:
-    ticks: list[int] = []
-    spec = PreprocessSpec(image_size=32)
-    results = degraded(
-        model(),
-        spec,
-        pictures,
-        temperature=1.0,
-        point=POINT,
-        reader=PictureReader(),
-        tick=lambda: ticks.append(1),
-    )
-    assert len(ticks) == len(results) == 3 * len(DEGRADATIONS)
+    scorer = Scorer(model(), PreprocessSpec(image_size=32), None, PictureReader(), workers=0)
+    results = list(degraded(scorer, pictures, temperature=1.0, point=POINT))
+    assert len(results) == 3 * len(DEGRADATIONS)
     return {(result.name, result.level): result for result in results}
 
 
@@ -128,6 +123,22 @@ def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Pa
     assert found.seconds > 0
 
 
+def test_an_audit_of_one_picture_leaves_out_the_class_it_lacks(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_config, [phantom_data], tmp_path)
+    arguments = ["--checkpoint", str(tmp_path), "--data", str(phantom_data), "--pictures", "1", "--workers", "0"]
+    assert main(["audit", *arguments]) == 0
+    saved = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+    assert saved["pictures"] == 1
+    for change in saved["changes"]:
+        assert change["flips"] is not None
+        assert (change["flips_benign"] is None) != (change["flips_malignant"] is None)
+        assert (change["shift_benign"] is None) == (change["flips_benign"] is None)
+    assert all(result["roc_auc"] is None for result in saved["degradations"])
+    assert " nan" not in capsys.readouterr().out
+
+
 def test_the_command_saves_and_prints_all_of_it(
     tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,14 +163,12 @@ def test_a_stopped_audit_keeps_what_it_has_measured(
 ) -> None:
     train(tiny_config, [phantom_data], tmp_path)
     (tmp_path / "audit.json").write_text("the audit before")
-    calls = count(1)
 
-    def measure_or_stop(*arguments: Any, **options: Any) -> ChangeResult:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-        return audit_change(*arguments, **options)
+    def measure_or_stop(*arguments: Any, **options: Any) -> Iterator[ChangeResult]:
+        yield from islice(audit_changes(*arguments, **options), 2)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(auditing, "audit_change", measure_or_stop)
+    monkeypatch.setattr(auditing, "audit_changes", measure_or_stop)
     arguments = ["--checkpoint", str(tmp_path), "--data", str(phantom_data), "--pictures", "4"]
     assert main(["audit", *arguments]) == 130
     assert "the 2 changes measured so far are in" in capsys.readouterr().out

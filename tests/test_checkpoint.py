@@ -27,7 +27,8 @@ from lesion_demo.checkpoint import (
 )
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.learning.familiarity import KnownPictures, described_size, write_known
+from lesion_demo.learning.familiarity import KnownPictures, write_known
+from lesion_demo.learning.forward import early_size
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.weights import round_to_half, sha256_of
 from lesion_demo.results import UNKNOWN, Confusion, DataSet, Interval, Metrics, PointReport, Report
@@ -118,7 +119,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with everything that one can have, a familiarity file too."""
     folder = tmp_path_factory.mktemp("described") / "run"
     model = build_model(BACKBONE)
-    size = described_size(model)
+    size = early_size(model)
     save_checkpoint(folder, model, full_meta(), KnownPictures(np.zeros(size), np.eye(size), 9.0))
     return folder
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import app
 from lesion_demo.__main__ import main
+from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.cli.train import add_arguments, parse_class_map, resolve_config
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import LesionDemoError
@@ -40,6 +42,38 @@ def train(data: Path, tmp_path: Path, *more: str) -> list[str]:
 
 def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(tmp_path / "nowhere") in failure(train(tmp_path / "nowhere", tmp_path), capsys)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_told_before_any_work(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    nowhere = ["--checkpoint", str(tmp_path / "nowhere"), "--device", device]
+    said = f"error: PyTorch finds no {device} device on this machine: use --device cpu, or leave it out."
+    for command in (
+        ["score", "a.jpg", "--out", str(tmp_path / "o.csv")],
+        ["evaluate", "--data", str(tmp_path)],
+        ["audit", "--data", str(tmp_path)],
+        ["recalibrate", "--data", str(tmp_path), "--out", str(tmp_path / "c.json")],
+    ):
+        assert failure([*command, *nowhere], capsys) == said
+
+
+def test_the_page_takes_a_device_too(
+    shipped: LoadedCheckpoint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert app.main(["--checkpoint", str(shipped.folder), "--port", "0", "--device", "cuda"]) == 1
+    assert capsys.readouterr().err.startswith("error: PyTorch finds no cuda device on this machine")
+
+
+@pytest.mark.parametrize("workers", ["-1", "two", "1.5"])
+def test_workers_are_counted(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["audit", "--data", "d", "--workers", workers])
+    assert f"'{workers}' is no whole number of 0 or more" in capsys.readouterr().err
 
 
 def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

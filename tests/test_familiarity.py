@@ -19,19 +19,9 @@ from lesion_demo.imaging import strangers
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import QualityReport
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.familiarity import (
-    BARE_REFUSED,
-    CLOSE_UPS_REFUSED,
-    FEW,
-    REFUSED,
-    Crops,
-    KnownPictures,
-    can_describe,
-    describe,
-    learn,
-    read_known,
-    write_known,
-)
+from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.learning.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Crops, learn
+from lesion_demo.learning.inference import early_features
 from lesion_demo.learning.model import build_model
 from lesion_demo.serving.analysis import Analyzer
 from lesion_demo.serving.decision import Outcome
@@ -120,15 +110,6 @@ def test_what_is_known_survives_the_file(tmp_path: Path) -> None:
         read_known(tmp_path / "known")
 
 
-def test_features_are_the_same_alone_and_in_a_batch() -> None:
-    model = build_model("mobilenet_v3_small").eval()
-    inputs = torch.randn(3, 3, 64, 64)
-    together = describe(model, inputs)
-    np.testing.assert_allclose(together[1:2], describe(model, inputs[1:2]), atol=1e-5)
-    assert can_describe(model)
-    assert not can_describe(build_model("resnet18"))
-
-
 @pytest.fixture(scope="module")
 def phantom_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights that know phantoms."""
@@ -136,8 +117,8 @@ def phantom_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, model = tmp_path_factory.mktemp("known"), build_model("mobilenet_v3_small").eval()
     spec = PreprocessSpec(image_size=64)
     transform = eval_transform(spec)
-    inputs = torch.stack([transform(render_phantom(seed, malignant=seed % 2 == 0, size=96)) for seed in range(120)])
-    features = describe(model, inputs)
+    pictures = [render_phantom(seed, malignant=seed % 2 == 0, size=96) for seed in range(120)]
+    features = early_features(model, transform, pictures, "phantoms")
     points = (OperatingPoint("sensitive", 0.5),)
     meta = Checkpoint("mobilenet_v3_small", spec, 1.0, points, val_roc_auc=0.5)
     save_checkpoint(folder, model, meta, learn(features[:80], features[80:]))

@@ -1,4 +1,4 @@
-"""The network: its head, what freezing freezes, and the cut that Grad-CAM needs."""
+"""The network: its head, and what freezing freezes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from lesion_demo.errors import TrainingError
 from lesion_demo.learning.model import (
     backbone_parameters,
     build_model,
-    cam_layer,
     feature_blocks,
     head_layer,
     head_parameters,
     set_train_mode,
     set_trainable,
-    split_at_cam,
 )
 
 FAMILIES = ("efficientnet_b0", "resnet18", "mobilenet_v3_small", "convnext_tiny")
@@ -125,36 +123,3 @@ def test_train_mode_keeps_the_heads_dropout() -> None:
     assert model.get_submodule("classifier.0").training
     assert not model.get_submodule("features").training
     assert model.training
-
-
-@pytest.mark.parametrize("backbone", FAMILIES)
-def test_the_two_halves_make_the_whole(backbone: str) -> None:
-    model = build_model(backbone).eval()
-    features, head = split_at_cam(model)
-    seen: list[Tensor] = []
-    handle = cam_layer(model).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    with torch.no_grad():
-        whole = model(images(size=64))
-    handle.remove()
-    with torch.no_grad():
-        maps = features(images(size=64))
-        assert maps.ndim == 4
-        torch.testing.assert_close(maps, seen[0])
-        torch.testing.assert_close(head(maps), whole)
-
-
-def test_head_half_passes_gradients_to_the_maps() -> None:
-    model = build_model("efficientnet_b0").eval()
-    features, head = split_at_cam(model)
-    maps = features(images(size=64)).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(head(maps)[:, 1].sum(), maps)
-    area = maps.shape[2] * maps.shape[3]
-    expected = head_layer(model).weight[1].detach() / area  # average pooling, then a linear layer
-    torch.testing.assert_close(gradient, expected[None, :, None, None].expand_as(gradient))
-
-
-@pytest.mark.parametrize("ask", [cam_layer, split_at_cam])
-def test_layouts_without_convolution_maps_are_refused(ask: object) -> None:
-    assert callable(ask)
-    with pytest.raises(TrainingError, match="VisionTransformer"):
-        ask(build_model("vit_b_32"))

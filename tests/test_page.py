@@ -16,13 +16,13 @@ from PIL import Image
 from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.findings import Artefact, find_artefacts
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
+from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.decision import Outcome
 from lesion_demo.serving.model_card import ModelFacts, clinics, read_facts
 from lesion_demo.serving.prevalence import at_prevalence, predictive_values
-from lesion_demo.serving.wording import SYMBOLS
+from lesion_demo.serving.wording import SYMBOLS, measured_line
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.fragments import error_card
 from lesion_demo.ui.heat import heat_html, heat_pair
@@ -233,10 +233,10 @@ def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> N
 
 def test_quality_table_has_a_line_per_check(analyzer: FakeAnalyzer) -> None:
     checks = (
-        QualityCheck("brightness", 20.0, 89.0, "of 255", SEVERE, "More light."),
-        QualityCheck("glare", 0.2, 0.15, "share", WARNING, "Less glare."),
-        QualityCheck("sharpness", 0.02311, 0.0105, "", OK, "Hold still."),
-        QualityCheck("depth", 3.0, 12.0, "mm", WARNING, "Put it in the <middle>."),
+        QualityCheck("brightness", 20.0, 89.0, "of 255", SEVERE, "More light.", is_lower_bound=True),
+        QualityCheck("glare", 0.2, 0.15, "share", WARNING, "Less glare.", is_lower_bound=False),
+        QualityCheck("sharpness", 0.02311, 0.0105, "", OK, "Hold still.", is_lower_bound=True),
+        QualityCheck("depth", 3.0, 12.0, "mm", WARNING, "Put it in the <middle>.", is_lower_bound=True),
     )
     found = replace(analyzer.analyze(GOOD), quality=QualityReport(checks), artefacts=())
     html = quality_html(found, facts(analyzer), TEXTS)
@@ -253,6 +253,24 @@ def test_quality_table_has_a_line_per_check(analyzer: FakeAnalyzer) -> None:
     ]
     assert "<middle>" not in html
     assert TEXTS.quality.no_artefacts in html
+
+
+@pytest.mark.parametrize(("is_lower_bound", "bound"), [(True, "(≥ 120)"), (False, "(≤ 120)")])
+@pytest.mark.parametrize("severity", [OK, WARNING, SEVERE])
+def test_the_direction_of_a_limit_is_the_checks_own_even_where_the_value_lies_on_it(
+    is_lower_bound: bool, bound: str, severity: str
+) -> None:
+    """Once it was guessed from value and severity: a glare of exactly its limit read as “at least”."""
+    check = QualityCheck("size", 120.0, 120.0, "px", severity, "", is_lower_bound=is_lower_bound)
+    assert measured_line(check, TEXTS) == ("120 px", bound)
+
+
+def test_every_check_says_on_which_side_of_its_limit_it_is_good() -> None:
+    checks = check_quality(render_phantom(3, malignant=True, size=200)).checks
+    lower = {check.name for check in checks if check.is_lower_bound}
+    upper = {check.name for check in checks if not check.is_lower_bound}
+    assert lower == {"brightness", "contrast", "sharpness", "motion", "size", "framing"}
+    assert upper == {"shadows", "overexposure", "glare", "colour", "compression"}
 
 
 def test_quality_table_tells_a_stranger_and_names_what_else_it_sees(analyzer: FakeAnalyzer) -> None:

@@ -21,7 +21,7 @@ from lesion_demo.imaging.field_of_view import find_field_of_view, round_field_of
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import RoundWindow, eval_transform
 from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.serving.predictor import Predictor
+from lesion_demo.serving.predictor import Prediction, Predictor
 
 Pictures = list[NDArray[np.uint8]]
 
@@ -113,7 +113,7 @@ def test_a_generator_is_read_one_batch_at_a_time(pictures: Pictures, monkeypatch
             read.append(number)
             yield picture
 
-    def spy(inputs: torch.Tensor) -> NDArray[np.float64]:
+    def spy(inputs: torch.Tensor) -> Prediction:
         read_at_each_pass.append(len(read))
         return predict(inputs)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.__main__ import main
@@ -24,7 +23,7 @@ from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.loading import LoadedPicture, load_picture
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.model import build_model
-from lesion_demo.serving.predictor import Predictor
+from lesion_demo.serving.predictor import Prediction, Predictor
 
 COLUMNS = [
     *("file", "probability", "verdict", "quality", "familiarity", "error"),
@@ -209,7 +208,7 @@ def test_a_network_that_is_damaged_is_told_once_and_what_was_scored_is_kept(
 ) -> None:
     calls, predict = count(1), Predictor.predict
 
-    def predict_once(self: Predictor, inputs: torch.Tensor) -> NDArray[np.float64]:
+    def predict_once(self: Predictor, inputs: torch.Tensor) -> Prediction:
         if next(calls) > 1:
             raise CheckpointError("The weights are damaged.")
         return predict(self, inputs)
@@ -242,7 +241,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
             raise list(ODD.values())[number - 3]
         return load_picture(file)
 
-    def predict_or_fail(self: Predictor, inputs: torch.Tensor) -> NDArray[np.float64]:
+    def predict_or_fail(self: Predictor, inputs: torch.Tensor) -> Prediction:
         if (number := next(calls)) == 1:  # all of them together
             raise RuntimeError
         if 4 <= number < 7:  # the third to the fifth alone

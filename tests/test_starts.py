@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from lesion_demo import pipeline
 from lesion_demo.__main__ import main
-from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
 from lesion_demo.files import write_json
 from lesion_demo.imaging.phantom import write_phantom_dataset
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.model import build_model
+from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.learning.run_state import (
     Progress,
     Start,
@@ -37,6 +39,7 @@ from lesion_demo.learning.run_state import (
 from lesion_demo.learning.settings import FEW, check_amount, check_settings, differences
 from lesion_demo.learning.splits import Splits
 from lesion_demo.learning.training import FitResult
+from lesion_demo.pipeline import open_splits
 from lesion_demo.presets import PRESETS
 
 
@@ -378,6 +381,41 @@ def test_the_weights_are_saved_before_anything_is_said_of_them(
             tiny_config, splits, FitResult(build_model("mobilenet_v3_small"), Progress()), tmp_path, PictureReader()
         )
     assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_weights_as_saved(
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    splits = open_splits(tiny_config, [phantom_data], tmp_path)
+    model, shown = build_model("mobilenet_v3_small"), []
+    features = model.get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    features[0].register_forward_hook(lambda module, inputs, output: shown.append(len(inputs[0])))
+    saved = pipeline.finish(tiny_config, splits, FitResult(model, Progress()), tmp_path, PictureReader())
+    known, val = splits.of("train"), splits.of("val")
+    some = [picture for part in (known, val) for picture in part[:: pipeline.CROPPED]]
+    corners = [pipeline.skin_and_middle(PictureReader()(picture)) for picture in some]
+    crops = 2 * sum(corner is not None for corner in corners)
+    assert sum(shown) == len(splits.pictures) + crops
+    bias = head_layer(model).bias
+    assert float((bias[1] - bias[0]).abs()) > 1e-3, "nothing was corrected"
+
+    again, _ = pipeline.evaluate(load_checkpoint(tmp_path), [phantom_data], workers=0)
+    before, after = by_path(saved.metrics), by_path(again)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert after[name] == pytest.approx(value, abs=1e-6), name
+
+
+def by_path(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested figures by their paths."""
+    if isinstance(value, dict):
+        return {name: one for key in value for name, one in by_path(value[key], f"{path}.{key}").items()}
+    if isinstance(value, list | tuple):
+        parts = [by_path(one, f"{path}.{number}") for number, one in enumerate(value)]
+        return {name: one for part in parts for name, one in part.items()}
+    return {path: value}
 
 
 def some_real(root: Path) -> list[Picture]:

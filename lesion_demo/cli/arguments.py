@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+DEVICES = ("cpu", "cuda", "mps")
+
 
 def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
@@ -34,6 +36,25 @@ def add_class_map(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=CLASS",
         help="map a class folder to benign or malignant; may be repeated",
     )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", choices=DEVICES, help="what the network computes on (default: cuda where there is one, else cpu)"
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=whole, default=2, metavar="N", help="processes that read pictures; 0: none (default: 2)"
+    )
+
+
+def whole(text: str) -> int:
+    """A number of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+    return int(text)
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:

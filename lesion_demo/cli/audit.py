@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_checkpoint, add_data
+from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.files import check_file, check_folder, write_json
 
@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"
     )
+    add_workers(parser)
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +50,13 @@ def run(args: argparse.Namespace) -> int:
     changes: list[ChangeResult] = []
     try:
         found = audit(
-            loaded, args.data, operating_point=args.operating_point, limit=args.pictures or None, keep=changes.append
+            loaded,
+            args.data,
+            operating_point=args.operating_point,
+            limit=args.pictures or None,
+            keep=changes.append,
+            workers=args.workers,
+            device=args.device,
         )
     except KeyboardInterrupt as stop:
         kept = f"the {len(changes)} changes measured so far are in {folder / STOPPED_FILE}"

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesion_demo.cli.arguments import add_checkpoint, add_data
+from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import DataError
 from lesion_demo.files import check_file, write_json
@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--views", type=int, choices=(1, 2, 4), default=1, help="average over mirrored copies: so many times the time"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
+    add_workers(parser)
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.choose:
         from lesion_demo.figures import choose_again
 
-        loaded = replace(loaded, meta=choose_again(loaded, args.data))
+        loaded = replace(loaded, meta=choose_again(loaded, args.data, workers=args.workers, device=args.device))
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
     if args.choose:
         print_reports(loaded.meta.metrics)
@@ -78,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     if args.external is not None:
         from lesion_demo.figures import look_outside
 
-        report = look_outside(loaded, args.external, photographs=args.photographs)
+        report = look_outside(
+            loaded, args.external, photographs=args.photographs, workers=args.workers, device=args.device
+        )
         print_report(f"external, {args.external.resolve().name}", report)
     return 0
 
@@ -88,13 +92,13 @@ def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     from lesion_demo.gallery import write_gallery
     from lesion_demo.pipeline import evaluate
 
-    metrics, split = evaluate(loaded, args.data, views=args.views)
+    metrics, split = evaluate(loaded, args.data, views=args.views, workers=args.workers, device=args.device)
     print_reports(metrics)
     if args.json is not None:
         write_json(args.json, to_json(metrics))
     if args.gallery is not None:
         try:
-            count = write_gallery(args.gallery, loaded, split, worst=args.worst)
+            count = write_gallery(args.gallery, loaded, split, worst=args.worst, device=args.device)
         except KeyboardInterrupt as stop:
             print(f"\nStopped; the mistakes so far are in {args.gallery}.")
             return exit_code(stop)

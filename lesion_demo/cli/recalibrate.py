@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_checkpoint, add_class_map
+from lesion_demo.cli.arguments import add_checkpoint, add_class_map, add_device
 from lesion_demo.cli.train import parse_class_map
 from lesion_demo.files import check_file
 from lesion_demo.local_calibration import LocalCalibration
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="of the clinic, for the page and reports (default: the folder's)")
     add_class_map(parser)
     parser.add_argument("--skip-corrupt", action="store_true", help="leave out pictures that cannot be read")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     class_map = parse_class_map(args.class_map)
     local, warnings = recalibrate(
-        loaded, args.data, name=args.name, class_map=class_map, skip_corrupt=args.skip_corrupt
+        loaded, args.data, name=args.name, class_map=class_map, skip_corrupt=args.skip_corrupt, device=args.device
     )
     write_local(args.out, local)
     for warning in warnings:

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_calibration, add_checkpoint
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import check_file
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
+    predictor = Predictor(loaded, args.device)
     files = find_files(args.paths)
     rows: list[CsvRow] = []
     try:
-        for row in score_files(files, Predictor(loaded), point, loaded.meta.margin_at(point)):
+        for row in score_files(files, predictor, point, loaded.meta.margin_at(point)):
             rows.append(row)
     except (KeyboardInterrupt, CheckpointError) as stop:
         if rows:

@@ -81,6 +81,7 @@ class QualityCheck:
         severity: `ok` where the value is on the good side of the limit, or on it; `warning`, or `severe` where the
             picture is too poor to be judged.
         advice: what to do if it is not ok; one sentence.
+        is_lower_bound: is it good to lie above the limit? Otherwise below.
     """
 
     name: str
@@ -89,6 +90,7 @@ class QualityCheck:
     unit: str
     severity: str
     advice: str
+    is_lower_bound: bool
 
     @property
     def passed(self) -> bool:
@@ -173,9 +175,9 @@ def _framing(pixels: NDArray[np.uint8]) -> tuple[QualityCheck, ...]:
 
 def _at_least(name: str, value: float, limits: Limits, unit: str, advice: str) -> QualityCheck:
     severity = OK if value >= limits.warning else WARNING if value >= limits.severe else SEVERE
-    return QualityCheck(name, float(value), limits.warning, unit, severity, advice)
+    return QualityCheck(name, float(value), limits.warning, unit, severity, advice, is_lower_bound=True)
 
 
 def _at_most(name: str, value: float, limits: Limits, unit: str, advice: str) -> QualityCheck:
     severity = OK if value <= limits.warning else WARNING if value <= limits.severe else SEVERE
-    return QualityCheck(name, float(value), limits.warning, unit, severity, advice)
+    return QualityCheck(name, float(value), limits.warning, unit, severity, advice, is_lower_bound=False)

@@ -3,72 +3,78 @@ results by stratum, and how far one gets without looking at the lesion at all.""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 
-from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.transforms import Picture as Pixels
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
+from lesion_demo.learning.arrays import Floats
+from lesion_demo.learning.dataset import WORKERS, PictureReader, measure_all
+from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.intervals import share_of
 from lesion_demo.learning.metrics import score
-from lesion_demo.learning.shortcuts import CHANGES, Change
+from lesion_demo.learning.reporting import Scorer
+from lesion_demo.learning.shortcuts import Changed
 from lesion_demo.results import ChangeResult
 
 
-def audit_change(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    plain: EvaluatedSplit,
-    name: str,
-    *,
-    temperature: float,
-    point: OperatingPoint,
-    reader: PictureReader,
-) -> ChangeResult:
-    """Apply the change `name` of `CHANGES` to every picture of `plain` and compare the verdicts at `point`."""
-    change: Change = CHANGES[name]
+def audit_changes(
+    scorer: Scorer, plain: EvaluatedSplit, names: Sequence[str], *, temperature: float, point: OperatingPoint
+) -> Iterator[ChangeResult]:
+    """Make each of the changes `names` of CHANGES to every picture of `plain` and compare the verdicts at `point`."""
+    edits = [Changed(name) for name in names]
+    for name, predictions in zip(names, scorer.edited(plain.pictures, edits, "changes"), strict=True):
+        yield _compared(name, plain, predictions.probabilities(temperature), point)
 
-    def edit(image: Pixels, index: int) -> Pixels:
-        return change(image, np.random.default_rng(index))
 
-    predictions = run_model(model, spec, plain.pictures, title=name, reader=reader, edit=edit)
-    changed = predictions.probabilities(temperature)
+def _compared(name: str, plain: EvaluatedSplit, changed: NDArray[np.float64], point: OperatingPoint) -> ChangeResult:
     turned = (changed >= point.threshold) != (plain.probabilities >= point.threshold)
-    benign, malignant = plain.labels == 0, plain.labels == 1
     shift = changed - plain.probabilities
+    benign, malignant = plain.labels == 0, plain.labels == 1
     return ChangeResult(
         name=name,
         n=len(turned),
         flips=share_of(turned),
-        flips_benign=share_of(turned[benign]),
-        flips_malignant=share_of(turned[malignant]),
-        shift_benign=float(shift[benign].mean()),
-        shift_malignant=float(shift[malignant].mean()),
+        flips_benign=share_of(turned[benign]) if benign.any() else None,
+        flips_malignant=share_of(turned[malignant]) if malignant.any() else None,
+        shift_benign=float(shift[benign].mean()) if benign.any() else None,
+        shift_malignant=float(shift[malignant].mean()) if malignant.any() else None,
     )
 
 
-def blind_scores(train: Sequence[Picture], test: Sequence[Picture], reader: PictureReader) -> dict[str, float]:
+PROBES = ("8 × 8 thumbnail", "border pixels")
+"""What a classifier may see that shall see no lesion."""
+
+
+def blind_scores(
+    train: Sequence[Picture], test: Sequence[Picture], reader: PictureReader, *, workers: int = WORKERS
+) -> dict[str, float]:
     """ROC-AUC on `test` of logistic regressions that cannot see a lesion: 8 × 8 thumbnails, and border pixels alone.
 
-    What they reach, any network can reach without medicine.
+    What they reach, any network can reach without medicine. Every picture is read once, for both.
     """
-    probes = {"8 × 8 thumbnail": _thumbnail, "border pixels": _border}
     train_labels, test_labels = ([picture.label for picture in pictures] for pictures in (train, test))
+    train_seen, test_seen = (
+        measure_all(pictures, see_no_lesion, reader, "blind", workers=workers) for pictures in (train, test)
+    )
     scores = {}
-    for name, describe in probes.items():
+    for place, name in enumerate(PROBES):
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
-        classifier.fit([describe(reader(picture)) for picture in train], train_labels)
-        probabilities = classifier.predict_proba([describe(reader(picture)) for picture in test])[:, 1]
+        classifier.fit([seen[place] for seen in train_seen], train_labels)
+        probabilities = classifier.predict_proba([seen[place] for seen in test_seen])[:, 1]
         scores[name] = score(test_labels, probabilities).roc_auc
     return scores
+
+
+def see_no_lesion(image: Pixels) -> tuple[Floats, Floats]:
+    """What each of PROBES sees of `image` (uint8 [H, W, 3])."""
+    return _thumbnail(image), _border(image)
 
 
 def _block_means(image: Pixels, cells: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lesion_demo.learning.plot_style import BLUE, INK, VERMILION, dress, new_figure, set_title
-from lesion_demo.results import Audit, ChangeResult, Coverage, DegradationResult, StrangerResult
+from lesion_demo.results import Audit, ChangeResult, Coverage, DegradationResult, Interval, StrangerResult
 
 DASHES = ("-", "--", ":")
 
@@ -36,9 +37,10 @@ def plot_audit(changes: Sequence[ChangeResult]) -> Figure:
         (0.14, BLUE, "o", "benign pictures", [change.flips_benign for change in changes]),
         (-0.14, VERMILION, "D", "malignant pictures", [change.flips_malignant for change in changes]),
     ):
-        values = [share.value for share in shares]
-        axes.hlines(rows + offset, [share.low for share in shares], [share.high for share in shares], color=colour)
-        axes.plot(values, rows + offset, marker, color=colour, markersize=5, label=title)
+        there = [(row, share) for row, share in zip(rows + offset, shares, strict=True) if share is not None]
+        heights, bars = [row for row, _ in there], [share for _, share in there]
+        axes.hlines(heights, [bar.low for bar in bars], [bar.high for bar in bars], color=colour)
+        axes.plot([bar.value for bar in bars], heights, marker, color=colour, markersize=5, label=title)
     axes.set_yticks(rows, [change.name for change in changes])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlim(left=0)
@@ -59,7 +61,9 @@ def plot_degradations(results: Sequence[DegradationResult]) -> Figure:
         dress(axes, name, own[0].unit)
         ticks = np.arange(len(own))
         axes.plot(ticks, [result.warned.value for result in own], "o-", color=BLUE, label="rightly warned about")
-        axes.plot(ticks, [result.roc_auc.value for result in own], "D--", color=VERMILION, label="ROC-AUC, all of them")
+        axes.plot(
+            ticks, [_value(result.roc_auc) for result in own], "D--", color=VERMILION, label="ROC-AUC, all of them"
+        )
         axes.set_xticks(ticks, [f"{result.strength:g}" for result in own])
         axes.set_ylim(-0.03, 1.03)
     for axes in list(grid.flat)[len(names) :]:
@@ -68,6 +72,11 @@ def plot_degradations(results: Sequence[DegradationResult]) -> Figure:
     figure.legend(handles, labels, loc="lower right", frameon=False, fontsize=10)
     set_title(figure, "Pictures spoilt on purpose", "What is warned about, and what it costs the model.")
     return figure
+
+
+def _value(found: Interval | None) -> float:
+    """NaN, which is not drawn, where there is nothing."""
+    return math.nan if found is None else found.value
 
 
 def plot_strangers(results: Sequence[StrangerResult]) -> Figure:

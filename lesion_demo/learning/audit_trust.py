@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.degradations import DEGRADATIONS, STRENGTHS, Degradation
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.transforms import Picture as Pixels
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
-from lesion_demo.learning.familiarity import Floats, KnownPictures, learn
+from lesion_demo.learning.arrays import Floats, has_both
+from lesion_demo.learning.evaluation import EvaluatedSplit
+from lesion_demo.learning.familiarity import KnownPictures
+from lesion_demo.learning.fit_familiarity import learn
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.learning.referral import coverage_curve, distance_to_threshold, zones
+from lesion_demo.learning.reporting import Scorer
 from lesion_demo.results import (
     Coverage,
     DegradationResult,
@@ -29,15 +31,12 @@ from lesion_demo.results import (
 
 MIN_KNOWN = 300
 """Pictures below which a covariance in so many features means little."""
-Tick = Callable[[], object]
-"""Called after each step of a long work."""
 
 
 def untouched(
-    pictures: Sequence[Picture], known: KnownPictures | None, features: Floats | None, reader: PictureReader
+    pictures: Sequence[Picture], reports: Sequence[QualityReport], known: KnownPictures | None, features: Floats | None
 ) -> list[UntouchedResult]:
-    """By source, and `all` in the end; `features` [N, D] are of `pictures`, where there is `known`."""
-    reports = [check_quality(reader(picture)) for picture in pictures]
+    """By source, and `all` in the end; `reports` [N] are of `pictures`, and so are `features` [N, D] beside `known`."""
     warned = np.array([not report.ok for report in reports])
     severe = np.array([not report.assessable for report in reports])
     strange = photographs = None
@@ -58,32 +57,30 @@ def untouched(
     ]
 
 
+@dataclass(frozen=True)
+class Spoilt:
+    """The edit that spoils a picture; what is chance in it hangs on the picture's place alone."""
+
+    degradation: Degradation
+    strength: float
+
+    def __call__(self, image: Pixels, index: int) -> Pixels:
+        return self.degradation.apply(image, np.random.default_rng(index), self.strength)
+
+
 def degraded(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    pictures: Sequence[Picture],
-    *,
-    temperature: float,
-    point: OperatingPoint,
-    reader: PictureReader,
-    tick: Tick,
-) -> list[DegradationResult]:
-    """Each of DEGRADATIONS at each strength on `pictures`."""
+    scorer: Scorer, pictures: Sequence[Picture], *, temperature: float, point: OperatingPoint
+) -> Iterator[DegradationResult]:
+    """Each of DEGRADATIONS at each strength on `pictures`, which are spoilt once for checks and network alike."""
     labels = np.array([picture.label for picture in pictures], dtype=np.int64)
-    found = []
-    for degradation in DEGRADATIONS:
-        for level, strength in zip(STRENGTHS, degradation.strengths, strict=True):
-            edit = _edit(degradation, strength)
-            reports = [check_quality(edit(reader(picture), index)) for index, picture in enumerate(pictures)]
-            predictions = run_model(model, spec, pictures, title=degradation.name, reader=reader, edit=edit)
-            probabilities = predictions.probabilities(temperature)
-            found.append(_degradation(degradation, level, strength, reports, labels, probabilities, point))
-            tick()
-    return found
-
-
-def _edit(degradation: Degradation, strength: float) -> Callable[[Pixels, int], Pixels]:
-    return lambda image, index: degradation.apply(image, np.random.default_rng(index), strength)
+    steps = [
+        (degradation, level, strength)
+        for degradation in DEGRADATIONS
+        for level, strength in zip(STRENGTHS, degradation.strengths, strict=True)
+    ]
+    edits = [Spoilt(degradation, strength) for degradation, _, strength in steps]
+    for step, predictions in zip(steps, scorer.edited(pictures, edits, "degradations", check_quality), strict=True):
+        yield _degradation(*step, predictions.measured, labels, predictions.probabilities(temperature), point)
 
 
 def _degradation(
@@ -97,7 +94,6 @@ def _degradation(
 ) -> DegradationResult:
     right = [any(check.name in degradation.checks for check in report.warnings) for report in reports]
     silent = np.array([report.ok for report in reports])
-    both = len(set(labels[silent])) == 2
     return DegradationResult(
         name=degradation.name,
         unit=degradation.unit,
@@ -106,8 +102,10 @@ def _degradation(
         n=len(reports),
         warned=share_of(np.array(right)),
         severe=share_of(np.array([not report.assessable for report in reports])),
-        roc_auc=bootstrap(roc_auc, labels, probabilities),
-        roc_auc_unwarned=bootstrap(roc_auc, labels[silent], probabilities[silent]) if both else None,
+        roc_auc=bootstrap(roc_auc, labels, probabilities) if has_both(labels) else None,
+        roc_auc_unwarned=bootstrap(roc_auc, labels[silent], probabilities[silent])
+        if has_both(labels[silent])
+        else None,
         accuracy=share_of((probabilities >= point.threshold) == (labels == 1)),
     )
 

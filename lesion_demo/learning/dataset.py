@@ -6,12 +6,14 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate
+from tqdm import tqdm
 
 from lesion_demo.errors import TrainingError
 from lesion_demo.imaging.transforms import Transform
@@ -24,6 +26,15 @@ Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """A change made to a picture (uint8 [H, W, 3]) before its transform, given its index."""
 Sample = tuple[Tensor, int, int]
 """Input float32 [3, S, S], label, index into the pictures."""
+MeasuredSample = tuple[Tensor, int, int, Any]
+"""The same, and what was measured in the picture."""
+T = TypeVar("T")
+Measure = Callable[[NDArray[np.uint8]], T]
+"""Whatever is found in a picture uint8 [H, W, 3]; picklable, as an `Edit` is: workers may be processes of their own."""
+BATCH = 32
+"""Pictures per forward pass where nothing is learnt."""
+WORKERS = 2
+"""Processes that read and prepare pictures, by default."""
 
 
 class LesionDataset(Dataset[Sample]):
@@ -45,6 +56,58 @@ class LesionDataset(Dataset[Sample]):
         if self.edit is not None:
             image = self.edit(image, index)
         return self.transform(image), self.pictures[index].label, index
+
+
+class EditedDataset(Dataset[MeasuredSample]):
+    """Every picture of `pictures` under each of `edits`, edit by edit: a sample, and what `measure` finds in it."""
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        transform: Transform,
+        reader: PictureReader,
+        edits: Sequence[Edit | None],
+        measure: Measure[Any],
+    ) -> None:
+        self.pictures = pictures
+        self.transform = transform
+        self.reader = reader
+        self.edits = edits
+        self.measure = measure
+
+    def __len__(self) -> int:
+        return len(self.edits) * len(self.pictures)
+
+    def __getitem__(self, index: int) -> MeasuredSample:
+        number, place = divmod(index, len(self.pictures))
+        image, edit = self.reader(self.pictures[place]), self.edits[number]
+        if edit is not None:
+            image = edit(image, place)
+        return self.transform(image), self.pictures[place].label, place, self.measure(image)
+
+
+class MeasuredDataset(Dataset[T]):
+    """What `measure` finds in each of `pictures`."""
+
+    def __init__(self, pictures: Sequence[Picture], reader: PictureReader, measure: Measure[T]) -> None:
+        self.pictures = pictures
+        self.reader = reader
+        self.measure = measure
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> T:
+        return self.measure(self.reader(self.pictures[index]))
+
+
+def measure_all(
+    pictures: Sequence[Picture], measure: Measure[T], reader: PictureReader, title: str, *, workers: int = WORKERS
+) -> list[T]:
+    """What `measure` finds in each of `pictures`, which `workers` processes read; without a network."""
+    dataset = MeasuredDataset(pictures, reader, measure)
+    loader = DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=list)
+    return [found for batch in tqdm(loader, title, leave=False) for found in batch]
 
 
 def balanced_weights(
@@ -98,6 +161,19 @@ def train_loader(
     )
 
 
-def eval_loader(dataset: LesionDataset, *, batch: int = 32, workers: int = 2) -> DataLoader[Sample]:
+def eval_loader(dataset: LesionDataset, *, batch: int = BATCH, workers: int = WORKERS) -> DataLoader[Sample]:
     """Every picture once, in order."""
     return DataLoader(dataset, batch_size=batch, shuffle=False, num_workers=workers)
+
+
+def edited_loader(dataset: EditedDataset, *, workers: int = WORKERS) -> DataLoader[MeasuredSample]:
+    """Everything once, in order; no batch holds pictures under two edits. What was measured comes as a list."""
+    count = len(dataset.pictures)
+    starts = [start for first in range(0, len(dataset), count) for start in range(first, first + count, BATCH)]
+    batches = [list(range(start, min(start + BATCH, (start // count + 1) * count))) for start in starts]
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=_collate)
+
+
+def _collate(samples: Sequence[MeasuredSample]) -> tuple[Tensor, Tensor, Tensor, list[Any]]:
+    images, labels, places = default_collate([sample[:3] for sample in samples])
+    return images, labels, places, [sample[3] for sample in samples]

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import Edit, LesionDataset, PictureReader, balanced_weights, eval_loader
+from lesion_demo.learning.dataset import (
+    WORKERS,
+    Edit,
+    EditedDataset,
+    Measure,
+    PictureReader,
+    balanced_weights,
+    edited_loader,
+)
 from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.inference import Predictions, predict
+from lesion_demo.learning.forward import place_model
+from lesion_demo.learning.inference import Batch, Predictions, predict, predict_batches, together
 from lesion_demo.learning.metrics import (
     choose_threshold,
     fit_bias,
@@ -103,17 +112,50 @@ def run_model(
     *,
     title: str,
     reader: PictureReader | None = None,
-    edit: Edit | None = None,
+    measure: Measure[Any] | None = None,
     views: int = 1,
+    workers: int = WORKERS,
+    device: str | None = None,
 ) -> Predictions:
-    """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does.
+    """What `model` says of `pictures`, in float32 as the app does, each read once and passed once.
 
     Args:
+        measure: what else is found in each picture, see `Predictions.measured`.
         views: how many mirrored views to average over, 1 to 4; the app uses one.
+        workers: processes that read and prepare pictures.
+        device: see `pick_device`.
     """
-    model.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
-    dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader(), edit)
-    return predict(model, eval_loader(dataset), title, views=views)
+    dataset = EditedDataset(pictures, eval_transform(spec), reader or PictureReader(), (None,), measure or _nothing)
+    return predict(place_model(model, device), edited_loader(dataset, workers=workers), title, views=views)
+
+
+def run_edited(
+    model: nn.Module,
+    spec: PreprocessSpec,
+    pictures: Sequence[Picture],
+    edits: Sequence[Edit],
+    *,
+    title: str,
+    reader: PictureReader,
+    measure: Measure[Any] | None = None,
+    workers: int = WORKERS,
+    device: str | None = None,
+) -> Iterator[Predictions]:
+    """What `model` says of `pictures` under each of `edits`, as soon as it has seen them all under it.
+
+    One loader for all of them: its workers go on to the next edit, instead of being started for each.
+    """
+    dataset = EditedDataset(pictures, eval_transform(spec), reader, edits, measure or _nothing)
+    batches: list[Batch] = []
+    for batch in predict_batches(place_model(model, device), edited_loader(dataset, workers=workers), title):
+        batches.append(batch)
+        if sum(len(one.indices) for one in batches) == len(pictures):
+            yield together(batches)
+            batches = []
+
+
+def _nothing(image: NDArray[np.uint8]) -> None:
+    return None
 
 
 def calibrate(

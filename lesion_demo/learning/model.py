@@ -1,20 +1,15 @@
-"""Build a backbone with a two-class head, freeze parts of it, and say which layer explains its answers."""
+"""Build a backbone with a two-class head, and freeze parts of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import TrainingError
 
 HEAD_ATTRIBUTES = ("classifier", "fc", "head", "heads")
 """Where torchvision's classification models keep their last layers."""
-
-Stage = Callable[[Tensor], Tensor]
 
 
 def build_model(backbone: str = "efficientnet_b3", *, dropout: float = 0.3) -> nn.Module:
@@ -139,66 +134,3 @@ def _quieten_frozen(module: nn.Module) -> None:
         return
     for child in module.children():
         _quieten_frozen(child)
-
-
-def cam_layer(model: nn.Module) -> nn.Module:
-    """The last convolutional block, whose output [N, C, h, w] Grad-CAM weighs.
-
-    Raises:
-        TrainingError: the network has no such layer, or none that we know.
-    """
-    if isinstance(model, torchvision.models.ResNet):
-        last: nn.Module = model.layer4[-1]
-        return last
-    return _conv_parts(model)[0][-1]
-
-
-def split_at_cam(model: nn.Module) -> tuple[Stage, Stage]:
-    """The network in two, cut behind `cam_layer`: (`features`, `head`).
-
-    `features` maps images [N, 3, H, W] to maps [N, C, h, w]; `head` maps those to logits [N, 2]. In eval mode
-    `head(features(x))` is `model(x)`. Both use the model's own layers, so later changes to it show.
-
-    Raises:
-        TrainingError: as for `cam_layer`.
-    """
-    if isinstance(model, torchvision.models.ResNet):
-        return _split_resnet(model)
-    features, pool, classifier = _conv_parts(model)
-    flattens_itself = any(isinstance(module, nn.Flatten) for module in classifier.modules())
-
-    def head(maps: Tensor) -> Tensor:
-        pooled = pool(maps)  # [N, C, h, w] → [N, C, 1, 1]
-        logits: Tensor = classifier(pooled if flattens_itself else torch.flatten(pooled, 1))
-        return logits
-
-    return features, head
-
-
-def _split_resnet(model: torchvision.models.ResNet) -> tuple[Stage, Stage]:
-    def features(images: Tensor) -> Tensor:
-        maps: Tensor = model.maxpool(model.relu(model.bn1(model.conv1(images))))
-        for layer in (model.layer1, model.layer2, model.layer3, model.layer4):
-            maps = layer(maps)
-        return maps
-
-    def head(maps: Tensor) -> Tensor:
-        logits: Tensor = model.fc(torch.flatten(model.avgpool(maps), 1))
-        return logits
-
-    return features, head
-
-
-def _conv_parts(model: nn.Module) -> tuple[nn.Sequential, nn.Module, nn.Module]:
-    """`features`, `avgpool` and `classifier` of an EfficientNet, ConvNeXt, MobileNetV3, VGG or AlexNet."""
-    features, pool, classifier = (getattr(model, name, None) for name in ("features", "avgpool", "classifier"))
-    known = isinstance(features, nn.Sequential) and isinstance(pool, nn.Module) and isinstance(classifier, nn.Module)
-    if not known:
-        raise TrainingError(
-            f"Grad-CAM does not know the layout of {type(model).__name__}; "
-            "it knows EfficientNet, ConvNeXt, MobileNetV3, VGG and ResNet."
-        )
-    assert isinstance(features, nn.Sequential)
-    assert isinstance(pool, nn.Module)
-    assert isinstance(classifier, nn.Module)
-    return features, pool, classifier

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging.quality import check_quality
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.arrays import Bools
-from lesion_demo.learning.dataset import LesionDataset, PictureReader, eval_loader
-from lesion_demo.learning.evaluation import EvaluatedSplit, run_model
-from lesion_demo.learning.familiarity import KnownPictures, describe_all
+from lesion_demo.learning.dataset import WORKERS, Edit, Measure, PictureReader
+from lesion_demo.learning.evaluation import EvaluatedSplit, run_edited, run_model
+from lesion_demo.learning.familiarity import KnownPictures
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.inference import Predictions
 from lesion_demo.learning.metrics import report
@@ -91,41 +90,62 @@ def outcomes(split: EvaluatedSplit, point: OperatingPoint, margin: float) -> Out
     return Outcomes(of(0), of(1))
 
 
-def assessable(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    known: KnownPictures | None,
-    pictures: Sequence[Picture],
-    reader: PictureReader,
-    title: str,
-) -> Bools:
-    """bool [N]: would the app give a verdict, by the quality of the picture and by its likeness to those `known`?"""
-    sound = np.array([check_quality(reader(picture)).assessable for picture in pictures], dtype=bool)
-    if known is None:
-        return sound
-    features = describe_all(model, eval_loader(LesionDataset(pictures, eval_transform(spec), reader)), title)
-    return sound & ~known.refused(features)
-
-
 @dataclass(frozen=True)
 class Scorer:
-    """A network with all that is needed to say of pictures what the app would."""
+    """A network with all that is needed to say of pictures what the app would.
+
+    Attributes:
+        known: which pictures are familiar; None where that cannot be told.
+        device: see `pick_device`.
+    """
 
     model: nn.Module
     spec: PreprocessSpec
     known: KnownPictures | None
     reader: PictureReader
     views: int = 1
+    workers: int = WORKERS
+    device: str | None = None
 
-    def predict(self, pictures: Sequence[Picture], title: str) -> Predictions:
-        return run_model(self.model, self.spec, pictures, title=title, reader=self.reader, views=self.views)
+    def predict(
+        self, pictures: Sequence[Picture], title: str, measure: Measure[Any] | None = check_quality
+    ) -> Predictions:
+        """What the network says of `pictures`; as `measured`, what `measure` finds: their quality reports."""
+        return run_model(
+            self.model,
+            self.spec,
+            pictures,
+            title=title,
+            reader=self.reader,
+            measure=measure,
+            views=self.views,
+            workers=self.workers,
+            device=self.device,
+        )
+
+    def edited(
+        self, pictures: Sequence[Picture], edits: Sequence[Edit], title: str, measure: Measure[Any] | None = None
+    ) -> Iterator[Predictions]:
+        """What the network says of `pictures` under each of `edits`; as `measured`, what `measure` finds then."""
+        return run_edited(
+            self.model,
+            self.spec,
+            pictures,
+            edits,
+            title=title,
+            reader=self.reader,
+            measure=measure,
+            workers=self.workers,
+            device=self.device,
+        )
 
     def score(self, pictures: Sequence[Picture], temperature: float, title: str) -> EvaluatedSplit:
         """`pictures` with their calibrated probabilities, and which of them get a verdict."""
-        return self.evaluated(pictures, self.predict(pictures, title), temperature, title)
+        return self.evaluated(pictures, self.predict(pictures, title), temperature)
 
-    def evaluated(
-        self, pictures: Sequence[Picture], predictions: Predictions, temperature: float, title: str
-    ) -> EvaluatedSplit:
-        judged = assessable(self.model, self.spec, self.known, pictures, self.reader, f"{title}, fit to be judged")
+    def evaluated(self, pictures: Sequence[Picture], predictions: Predictions, temperature: float) -> EvaluatedSplit:
+        """The same after `predict`: by the quality of a picture and by its likeness to those `known`."""
+        judged = np.array([report.assessable for report in predictions.measured], dtype=bool)
+        if self.known is not None and predictions.early is not None:
+            judged &= ~self.known.refused(predictions.early)
         return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature), judged)

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from lesion_demo.config import CLASSES, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import DataError, TrainingError
 from lesion_demo.imaging.loading import MIN_SIDE
 from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.forward import check_heat_map
 from lesion_demo.learning.held_out import Shares
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.schedule import rate_factor
@@ -43,8 +42,9 @@ def check_settings(config: TrainConfig) -> None:
         raise TrainingError(problem)
     shares_of(config)
     check_blends(config.init, first_share=config.first_share, last_share=config.last_share)
-    with torch.device("meta"):  # names and layers alone: no memory, no time
-        build_model(config.backbone, dropout=config.dropout)
+    model = build_model(config.backbone, dropout=config.dropout).to("meta")  # sizes alone: no pixel is computed
+    for size in sorted({config.preprocess.image_size, *(stage.image_size for stage in config.stages)}):
+        check_heat_map(model, size, config.backbone)
 
 
 def shares_of(config: TrainConfig) -> Shares:

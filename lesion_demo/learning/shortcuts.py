@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -95,6 +96,16 @@ CHANGES: dict[str, Change] = {
     "80 pixels": partial(_resized, side=80),
     "1,000 pixels": partial(_resized, side=1000),
 }
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The edit that makes the change `name` of CHANGES; what is chance in it hangs on the picture's place alone."""
+
+    name: str
+
+    def __call__(self, image: Picture, index: int) -> Picture:
+        return CHANGES[self.name](image, np.random.default_rng(index))
 
 
 def is_ring(name: str) -> bool:

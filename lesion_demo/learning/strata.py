@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from lesion_demo.config import OperatingPoint
 from lesion_demo.imaging.field_of_view import find_field_of_view
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
-from lesion_demo.learning.dataset import PictureReader
+from lesion_demo.imaging.transforms import Picture as Pixels
+from lesion_demo.learning.dataset import WORKERS, PictureReader, measure_all
 from lesion_demo.learning.evaluation import EvaluatedSplit
 from lesion_demo.learning.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.results import Interval, Stratum
@@ -19,15 +20,18 @@ Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
 
 
-def traits(split: EvaluatedSplit, reader: PictureReader) -> dict[str, Mask]:
+def look(image: Pixels) -> tuple[bool, float, str]:
+    """Of `image` (uint8 [H, W, 3]): has it a ring, its mean brightness (0–255) inside of that, and its skin tone."""
+    box = find_field_of_view(image)
+    ringed = (box.width, box.height) != (image.shape[1], image.shape[0])
+    brightness = float(image[box.top : box.bottom, box.left : box.right].mean())
+    return ringed, brightness, tone_of(typology_angle(image))
+
+
+def traits(split: EvaluatedSplit, reader: PictureReader, *, workers: int = WORKERS) -> dict[str, Mask]:
     """Masks by name: ringed or not, repeated in training or not, by brightness, skin tone, source and diagnosis."""
-    ringed, brightness, tones = [], [], []
-    for picture in split.pictures:
-        image = reader(picture)
-        box = find_field_of_view(image)
-        ringed.append((box.width, box.height) != (image.shape[1], image.shape[0]))
-        brightness.append(float(image[box.top : box.bottom, box.left : box.right].mean()))
-        tones.append(tone_of(typology_angle(image)))
+    found = measure_all(split.pictures, look, reader, "traits", workers=workers)
+    ringed, brightness, tones = zip(*found, strict=True)
     light, ring = np.array(brightness), np.array(ringed)
     third, two_thirds = np.quantile(light, (1 / 3, 2 / 3))
     repeated = np.array([picture.near_duplicate_of_train for picture in split.pictures])

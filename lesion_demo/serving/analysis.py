@@ -19,7 +19,7 @@ from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.imaging.transforms import Picture, visible_part
 from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
-from lesion_demo.serving.explanation import DEFAULT_METHOD, Heat, explain_all, place
+from lesion_demo.serving.explanation import DEFAULT_METHOD, Explainer, Heat, place
 from lesion_demo.serving.familiarity import Familiarity
 from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import Predictor
@@ -113,20 +113,24 @@ class Analyzer:
 
     _shipped: Checkpoint | None = None
 
-    def __init__(self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None) -> None:
-        """Takes over `loaded.model`.
+    def __init__(
+        self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None, *, device: str | None = None
+    ) -> None:
+        """Takes over `loaded.model`, and moves it to `device`, see `pick_device`.
 
         Args:
             shipped: where `loaded.meta` is fitted to a clinic, what it was before.
 
         Raises:
             CheckpointError: the checkpoint lacks the default operating point.
+            DeviceError: this machine has no such device.
         """
         self.folder = loaded.folder
         self.meta = loaded.meta
         self._shipped = shipped
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
-        self._predictor = Predictor(loaded)
+        self._predictor = Predictor(loaded, device)
+        self._explainer = Explainer(loaded.model)
 
     @property
     def shipped(self) -> Checkpoint:
@@ -160,20 +164,18 @@ class Analyzer:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
         point = point or self.point(DEFAULT_OPERATING_POINT)
         inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
-        explained = explain_all(self._predictor.model, self._predictor.to_device(inputs), CLASSES.index(MALIGNANT))
-        (probability,) = self._predictor.calibrated(explained.logits[None])
-        (familiarity,) = self._predictor.familiarity(inputs)
+        found = self._predictor.predict(inputs)
         height, width = picture.shape[:2]
         left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
         return Analysis(
-            probability=float(probability),
+            probability=float(found.probabilities[0]),
             operating_point=point,
             margin=self.margin_at(point),
             quality=check_quality(picture),
-            familiarity=familiarity,
+            familiarity=found.familiarity[0],
             artefacts=find_artefacts(picture),
             skin_tone=tone_of(typology_angle(picture)),
-            heats=explained.heats,
+            heats=self._explainer.heats(inputs, found.forward, CLASSES.index(MALIGNANT)),
             lesion=find_lesion(picture[top : top + down, left : left + across], inputs.shape[-1]),
             visible=visible,
             shape=(height, width),

@@ -1,19 +1,21 @@
-"""Where in a picture the network found its answer: heat maps without hooks, so that threads may share the network."""
+"""Where in a picture the network found its answer: heat maps from the maps of the pass that gave the answer."""
 
 from __future__ import annotations
 
+import copy
 import functools
-from dataclasses import dataclass
+import threading
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
 from torch import Tensor, nn
 
 from lesion_demo.imaging.transforms import Picture
-from lesion_demo.learning.model import split_at_cam
+from lesion_demo.learning.forward import Cut, Forward, layout_of, to_device_of
 
 Heat = NDArray[np.float32]
 """Float32 [H, W] in 0–1: 1 where most speaks for the class that was asked about."""
@@ -30,51 +32,64 @@ PLUS_PLUS_EPSILON = 1e-6
 """Both keep a division from being one by zero; their sizes are those of the `grad-cam` package."""
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What one forward pass of the network says of one picture, and where it found it.
+class Explainer:
+    """Heat maps of a network's answers; threads may share one.
 
-    Attributes:
-        logits: float32 [2], as from the network itself.
-        maps: float32 [1, C, h, w], detached: the last features, which the head pools and weighs.
-        heats: a heat map [S, S] for each of METHODS.
+    Where the head is a mean over each map and one linear layer, as in an EfficientNet, a logit is a weighted sum of all
+    the maps' values, and its gradient the layer's weight over their number: the same for every picture. So no gradient
+    is computed there, and the maps of the pass that gave the answer suffice. Every other network is differentiated
+    through the `grad-cam` package, which hooks it: on a copy of its own, for one picture at a time.
     """
 
-    logits: Tensor
-    maps: Tensor
-    heats: dict[str, Heat]
+    def __init__(self, model: nn.Module, *, by_gradients: bool = False) -> None:
+        """For `model`, which stays as it is.
+
+        Args:
+            by_gradients: differentiate, whatever the head is.
+
+        Raises:
+            TrainingError: no heat map can be made of the network.
+        """
+        layout = layout_of(model)
+        self._linear = None if layout is None or by_gradients else layout.linear
+        if self._linear is None:
+            cut = Cut(copy.deepcopy(model).requires_grad_(False)).eval()
+            self._hooks = ActivationsAndGradients(cut, [cut.layer], cut.reshape)
+            self._one_at_a_time = threading.Lock()
+
+    def heats(self, inputs: Tensor, found: Forward, target: int) -> dict[str, Heat]:
+        """Heat maps [S, S] of where `inputs` (float32 [1, 3, S, S]) speak for class `target`, by each of METHODS.
+
+        Scaled as in the `grad-cam` package. The scale is relative: the hottest spot is 1 however little it says. Where
+        nothing speaks for the class, all of it is 0, but for EigenCAM, which asks for no class. `_weighed` says how the
+        methods differ.
+
+        Args:
+            found: what the network's pass over `inputs` gave.
+        """
+        size = (inputs.shape[-2], inputs.shape[-1])
+        if self._linear is None or found.maps is None:
+            return heats_of(*self._differentiated(inputs, target), size)
+        maps = found.maps.float().cpu()
+        weights = self._linear.weight[target].detach().float().cpu() / (maps.shape[2] * maps.shape[3])
+        return heats_of(maps, weights[None, :, None, None].expand_as(maps), size)
+
+    def _differentiated(self, inputs: Tensor, target: int) -> tuple[Tensor, Tensor]:
+        """The last maps [1, C, h, w], and the gradients of the logit `target` with respect to them."""
+        with self._one_at_a_time, torch.enable_grad():
+            logits = self._hooks(to_device_of(self._hooks.model, inputs).requires_grad_())
+            logits[:, target].sum().backward()
+            maps, gradients = self._hooks.activations[0], self._hooks.gradients[0]
+            self._hooks.clear()
+        return maps.float(), gradients.float()
 
 
-def explain_all(model: nn.Module, inputs: Tensor, target: int) -> Explanation:
-    """Heat maps [S, S] of where `inputs` (float32 [1, 3, S, S]) speak for class `target`, by each of METHODS.
-
-    All from one forward pass; then only the head is differentiated, and no parameter collects a gradient. Scaled as in
-    the `grad-cam` package. The scale is relative: the hottest spot is 1 however little it says. Where nothing speaks
-    for the class, all of it is 0, but for EigenCAM, which asks for no class. `_weighed` says how the methods differ.
-
-    Raises:
-        TrainingError: Grad-CAM does not know the network's layout.
-    """
-    features, head = split_at_cam(model)
-    with torch.no_grad():
-        maps = features(inputs)  # [1, C, h, w]
-    with torch.enable_grad():
-        maps = maps.detach().requires_grad_()
-        logits = head(maps)  # [1, 2]
-        (gradients,) = torch.autograd.grad(logits[:, target].sum(), maps)
-    with torch.no_grad():
-        maps = maps.detach()
-        heats = torch.stack([_weighed(method, maps, gradients) for method in METHODS])  # [M, 1, h, w]
-        heats = nn.functional.interpolate(
-            _stretched(heats.relu()), inputs.shape[-2:], mode="bilinear", align_corners=False
-        )
-        found = _stretched(heats)[:, 0].cpu().numpy()  # [M, S, S]
-    return Explanation(logits.detach()[0], maps, dict(zip(METHODS, found, strict=True)))
-
-
-def explain(model: nn.Module, inputs: Tensor, target: int, method: str = DEFAULT_METHOD) -> Heat:
-    """One heat map [S, S] in 0–1, see `explain_all`."""
-    return explain_all(model, inputs, target).heats[method]
+@torch.no_grad()
+def heats_of(maps: Tensor, gradients: Tensor, size: tuple[int, int]) -> dict[str, Heat]:
+    """A heat map of `size` by each of METHODS, from the last maps and a logit's gradients there, both [1, C, h, w]."""
+    heats = torch.stack([_weighed(method, maps, gradients) for method in METHODS])  # [M, 1, h, w]
+    heats = nn.functional.interpolate(_stretched(heats.relu()), size, mode="bilinear", align_corners=False)
+    return dict(zip(METHODS, _stretched(heats)[:, 0].numpy(), strict=True))  # [M, S, S]
 
 
 def _weighed(method: str, maps: Tensor, gradients: Tensor) -> Tensor:

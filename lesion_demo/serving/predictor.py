@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.transforms import Picture, eval_transform
-from lesion_demo.learning.familiarity import describe
+from lesion_demo.learning.forward import Engine, Forward, TorchEngine
 from lesion_demo.learning.metrics import malignant_probability
 from lesion_demo.serving.familiarity import Familiarity
 
@@ -21,13 +22,33 @@ BATCH_SIZE = 16
 """Pictures per forward pass."""
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of N pictures after one pass.
+
+    Attributes:
+        probabilities: of malignancy, float64 [N] in 0–1, calibrated.
+        familiarity: how unlike the training pictures each is; None where nothing is known.
+        forward: the pass itself.
+    """
+
+    probabilities: NDArray[np.float64]
+    familiarity: tuple[Familiarity | None, ...]
+    forward: Forward
+
+
 class Predictor:
     """A checkpoint's network, preprocessing and temperature. It keeps nothing between calls: threads may share one."""
 
-    def __init__(self, loaded: LoadedCheckpoint, device: torch.device | str | None = None) -> None:
-        """Takes over `loaded.model` and moves it to `device`; by default a CUDA device, if there is one."""
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = loaded.model.to(self.device).to(memory_format=torch.channels_last).eval()
+    def __init__(
+        self, loaded: LoadedCheckpoint, device: torch.device | str | None = None, engine: Engine | None = None
+    ) -> None:
+        """Takes over `loaded.model` and moves it to `device`, see `pick_device`.
+
+        Args:
+            engine: what runs the network; PyTorch, if there is none.
+        """
+        self._engine = engine or TorchEngine(loaded.model, device)
         self._folder = loaded.folder
         self._known = loaded.known
         self.local = loaded.meta.local
@@ -38,27 +59,16 @@ class Predictor:
         """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3]."""
         return self._transform(picture)
 
-    def to_device(self, inputs: Tensor) -> Tensor:
-        """`inputs` [N, 3, S, S] where the network is, in the memory layout it computes fastest in."""
-        return inputs.to(self.device, memory_format=torch.channels_last)
-
-    def predict(self, inputs: Tensor) -> NDArray[np.float64]:
-        """Calibrated probabilities of malignancy [N] in 0–1, for inputs float32 [N, 3, S, S], in one forward pass.
-
-        The network computes in float32, as it did when the thresholds were chosen.
+    def predict(self, inputs: Tensor) -> Prediction:
+        """Everything about inputs float32 [N, 3, S, S] that one forward pass tells.
 
         Raises:
             CheckpointError: the network's answer is not a number.
         """
-        with torch.inference_mode():
-            return self.calibrated(self.model(self.to_device(inputs)))
+        found = self._engine(inputs)
+        return Prediction(self._calibrated(found.logits), self._familiarity(found), found)
 
-    def calibrated(self, logits: Tensor) -> NDArray[np.float64]:
-        """Calibrated probabilities of malignancy [N] in 0–1 from the network's `logits` [N, 2].
-
-        Raises:
-            CheckpointError: they are not numbers.
-        """
+    def _calibrated(self, logits: Tensor) -> NDArray[np.float64]:
         if not logits.isfinite().all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
         found = malignant_probability(logits.cpu().numpy(), self._temperature, self._intercept)
@@ -66,16 +76,14 @@ class Predictor:
             raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
         return found
 
-    def familiarity(self, inputs: Tensor) -> list[Familiarity | None]:
-        """For each of `inputs` [N, 3, S, S], how unlike the training pictures it is; None where nothing is known."""
-        if self._known is None:
-            return [None] * len(inputs)
-        known, features = self._known, describe(self.model, self.to_device(inputs))
-        found = zip(known.distances(features), known.photographs(features), known.bare_skin(features), strict=True)
-        return [
-            Familiarity(float(distance), known.limit, bool(photograph), bool(bare))
-            for distance, photograph, bare in found
-        ]
+    def _familiarity(self, found: Forward) -> tuple[Familiarity | None, ...]:
+        if self._known is None or found.early is None:
+            return (None,) * len(found.logits)
+        known, features = self._known, found.early.cpu().double().numpy()
+        each = zip(known.distances(features), known.photographs(features), known.bare_skin(features), strict=True)
+        return tuple(
+            Familiarity(float(distance), known.limit, bool(photo), bool(bare)) for distance, photo, bare in each
+        )
 
     def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.
@@ -83,7 +91,7 @@ class Predictor:
         `pictures` is read a batch at a time, so that it may be a generator over more of them than memory holds.
         """
         inputs = (self.prepare(picture) for picture in pictures)
-        results = [self.predict(torch.stack(batch)) for batch in _batches(inputs, batch_size)]
+        results = [self.predict(torch.stack(batch)).probabilities for batch in _batches(inputs, batch_size)]
         return np.concatenate(results) if results else np.empty(0)
 
 

@@ -96,7 +96,8 @@ def _judge(
         return rows
     try:
         stacked = torch.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
-        findings = zip(pictures, predictor.predict(stacked), predictor.familiarity(stacked), strict=True)
+        found = predictor.predict(stacked)
+        findings = zip(pictures, found.probabilities, found.familiarity, strict=True)
         for (place, file, _, quality, several), probability, familiarity in findings:
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)

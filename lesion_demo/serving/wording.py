@@ -86,15 +86,10 @@ def measured_line(check: QualityCheck, texts: Texts) -> tuple[str, str]:
     """What was measured, with its unit, and the limit, both in words."""
     words = texts.quality
     unit = words.units.get(check.unit, f"{{value}} {check.unit}").strip()
-    bound = words.at_least if is_lower_bound(check) else words.at_most
+    bound = words.at_least if check.is_lower_bound else words.at_most
     return unit.format(value=_measured(check.value, check, texts)), bound.format(
         limit=_measured(check.limit, check, texts)
     )
-
-
-def is_lower_bound(check: QualityCheck) -> bool:
-    """Must the value lie above the limit? A check does not say so, but on which side it passes shows it."""
-    return (check.value >= check.limit) == check.passed
 
 
 def _measured(value: float, check: QualityCheck, texts: Texts) -> str:

@@ -24,8 +24,8 @@ from lesion_demo.config import StageConfig
 from lesion_demo.imaging.transforms import eval_transform, train_transform
 from lesion_demo.learning.dataset import balanced_weights
 from lesion_demo.learning.depthwise import use_fast_depthwise
-from lesion_demo.learning.familiarity import describe
 from lesion_demo.learning.folders import Picture
+from lesion_demo.learning.forward import forward
 from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.learning.schedule import make_optimizer, set_rates
 from lesion_demo.learning.warm_start import initialise
@@ -167,7 +167,9 @@ def find_looks(net: nn.Module, store: Store, seed: int = 0) -> NDArray[np.int64]
     """A cluster [N] for every picture, by the early features of the first network, which know nothing of lesions."""
     net.eval()
     loader = DataLoader(Seen(Experiment(""), store), batch_size=32, num_workers=1)
-    features = np.concatenate([describe(net, batch) for batch in tqdm(loader, "looks", leave=False)])
+    with torch.inference_mode():
+        early = [forward(net, batch).early for batch in tqdm(loader, "looks", leave=False)]
+    features = torch.cat([one for one in early if one is not None]).double().numpy()
     features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-9)
     _, _, axes = np.linalg.svd(features[::10], full_matrices=False)
     reduced = features @ axes[:16].T

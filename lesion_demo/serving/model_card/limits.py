@@ -185,7 +185,7 @@ def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     words, found = texts.about.limits, []
     for change in facts.audit.changes if facts.audit else ():
         by_class = (("change_benign", change.flips_benign), ("change_malignant", change.flips_malignant))
-        beyond = [(flips.value, key, flips) for key, flips in by_class if flips.value > FLIP_LIMIT]
+        beyond = [(flips.value, key, flips) for key, flips in by_class if flips and flips.value > FLIP_LIMIT]
         if beyond:
             worst, key, flips = max(beyond, key=lambda item: item[0])
             name = texts.about.changes.get(change.name, change.name)

@@ -14,8 +14,9 @@ from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection, get_2d_
 from torch import Tensor, nn
 
 from lesion_demo.config import PreprocessSpec
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform, visible_part
+from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.model import build_model, cam_layer, head_layer
 from lesion_demo.serving.explanation import METHODS, explain, explain_all, overlay, place
 
@@ -148,7 +149,7 @@ def test_threads_get_the_map_of_their_own_picture() -> None:
 
 def test_map_lands_on_the_square_that_the_network_saw() -> None:
     picture = np.full((100, 160, 3), 120, np.uint8)
-    visible = visible_part(PreprocessSpec(image_size=SIZE), picture)
+    visible = Look.of(picture).visible(PreprocessSpec(image_size=SIZE)).corner_and_size
     heat = np.zeros((SIZE, SIZE), np.float32)
     heat[: SIZE // 2, : SIZE // 2] = 1  # the top left quarter of what was seen
     placed = place(heat, visible, (100, 160))

@@ -14,12 +14,12 @@ from PIL import Image, ImageFilter
 from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.degradations import compress, raise_to_gamma, shake, tint
 from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.measurements import (
     blockiness,
     colour_distance,
     glare,
     least_directional_sharpness,
-    lesion_share,
     luminance,
     optical_density,
     sharpness,
@@ -198,7 +198,7 @@ def test_lesion_too_small_in_the_picture(good: Picture) -> None:
     skin = np.median(good[:10].reshape(-1, 3), axis=0)
     far = np.broadcast_to(skin, (320, 320, 3)).astype(np.uint8).copy()
     y, x = np.mgrid[:320, :320]
-    assert lesion_share(far) is None
+    assert Look.of(far).lesion is None
     assert "framing" not in {check.name for check in check_quality(far).checks}
     for radius, is_small in ((12, True), (40, False)):
         spot = far.copy()

@@ -25,15 +25,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lesion_demo.imaging.field_of_view import Box, find_field_of_view
+from lesion_demo.imaging import Pixels
+from lesion_demo.imaging.look import Look
 
 WORKING_SIDE = 256
 """Shorter side, pixels, of the copy that is searched; every length below is in its pixels."""
-_THINNED_SIDE = 768
-"""Pixels are left out, evenly, down to about this side before anything is computed."""
 
 RING_LIMIT = 0.0
-"""Share of the picture: wherever `find_field_of_view` cuts something away. Rightly in 57 of 60; drawn in 320 of 324."""
+"""Share of the picture: wherever the lit field is less than the picture. Rightly in 57 of 60; drawn in 320 of 324."""
 HAIR_LIMIT = 0.75
 """Per cent of the pixels. Rightly in 58 of 60, 8 of 60 not called have some; drawn in 292 of 294."""
 RULER_LIMIT = 0.45
@@ -89,27 +88,28 @@ class Artefact:
     unit: str
 
 
-def find_artefacts(image: NDArray[np.uint8]) -> tuple[Artefact, ...]:
-    """What `image`, uint8 [H, W, 3] RGB, holds of a ring, hair and a ruler; one entry each, present or not.
+def find_artefacts(picture: Pixels | Look) -> tuple[Artefact, ...]:
+    """What `picture`, uint8 [H, W, 3] RGB or a look at it, holds of a ring, hair and a ruler; one entry each, present
+    or not.
 
     A `ruler` or `hair` that is not called may well be there, see the limits; what is called nearly always is.
     """
-    small = _working_copy(image)
-    box = find_field_of_view(small)
-    field = small[box.top : box.bottom, box.left : box.right]
+    look = Look.of(picture)
+    field = look.field_in(_working_copy(look.thinned))
     return (
-        _artefact("ring", ring(small, box), RING_LIMIT, "share"),
+        _artefact("ring", ring(look), RING_LIMIT, "share"),
         _artefact("hair", hair(field), HAIR_LIMIT, "%"),
         _artefact("ruler", ruler(field), RULER_LIMIT, "correlation"),
     )
 
 
-def ring(image: NDArray[np.uint8], field: Box) -> float:
-    """Share (0–1) of `image` (uint8 [H, W, 3]) outside its lit `field`; 0 where that is the whole picture."""
-    return 1.0 - field.width * field.height / (image.shape[0] * image.shape[1])
+def ring(look: Look) -> float:
+    """Share (0–1) of the picture outside its lit field; 0 where that is the whole picture."""
+    height, width = look.shape
+    return 1.0 - look.field.width * look.field.height / (height * width)
 
 
-def hair(field: NDArray[np.uint8]) -> float:
+def hair(field: Pixels) -> float:
     """Per cent (0–100) of the pixels of a lit field (uint8 [h, w, 3]) that lie on thin, dark, long lines.
 
     The black top-hat of DullRazor (Lee et al., 1997), opened by lines in all directions.
@@ -129,7 +129,7 @@ def hair(field: NDArray[np.uint8]) -> float:
     return 100.0 * float(hairs.mean())
 
 
-def ruler(field: NDArray[np.uint8]) -> float:
+def ruler(field: Pixels) -> float:
     """How periodic (0–1) the short dark ticks along an edge of a lit field (uint8 [h, w, 3]) are; 0 where none are.
 
     The autocorrelation at one, two and three spacings, the least of them, less its greatest value half-way between.
@@ -206,10 +206,8 @@ def _long_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return long[labels]
 
 
-def _working_copy(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy of `image` (uint8 [H, W, 3]) whose shorter side is WORKING_SIDE pixels."""
-    step = max(1, min(image.shape[:2]) // _THINNED_SIDE)
-    thinned = np.ascontiguousarray(image[::step, ::step])
+def _working_copy(thinned: Pixels) -> Pixels:
+    """A copy of a picture (uint8 [H, W, 3]) whose shorter side is WORKING_SIDE pixels."""
     height, width = thinned.shape[:2]
     scale = WORKING_SIDE / min(height, width)
     size = (round(width * scale), round(height * scale))

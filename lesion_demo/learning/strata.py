@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.field_of_view import find_field_of_view
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.evaluation import EvaluatedSplit
@@ -36,11 +36,10 @@ def traits(split: EvaluatedSplit, reader: PictureReader) -> dict[str, Mask]:
     """Masks by name: ringed or not, repeated in training or not, by brightness, skin tone, source and diagnosis."""
     ringed, brightness, tones = [], [], []
     for picture in split.pictures:
-        image = reader(picture)
-        box = find_field_of_view(image)
-        ringed.append((box.width, box.height) != (image.shape[1], image.shape[0]))
-        brightness.append(float(image[box.top : box.bottom, box.left : box.right].mean()))
-        tones.append(tone_of(typology_angle(image)))
+        look = Look.of(reader(picture))
+        ringed.append((look.field.height, look.field.width) != look.shape)
+        brightness.append(float(look.inside.mean()))
+        tones.append(tone_of(typology_angle(look)))
     light, ring = np.array(brightness), np.array(ringed)
     third, two_thirds = np.quantile(light, (1 / 3, 2 / 3))
     repeated = np.array([picture.near_duplicate_of_train for picture in split.pictures])

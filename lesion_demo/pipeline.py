@@ -21,8 +21,8 @@ from torch import nn
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.imaging.transforms import Transform, eval_transform
+from lesion_demo.imaging.unrelated import close_up, plain_skin
 from lesion_demo.learning.dataset import LesionDataset, PictureReader, balanced_weights, eval_loader
 from lesion_demo.learning.device import make_accelerator
 from lesion_demo.learning.evaluation import (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.findings import find_artefacts
+from lesion_demo.imaging.artefacts import find_artefacts
 from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.transforms import Picture

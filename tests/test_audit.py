@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.artefacts import Picture as Pixels
-from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging import Pixels
+from lesion_demo.imaging.perturb import draw_ring
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.audit import ChangeResult, audit_change, blind_scores
 from lesion_demo.learning.dataset import PictureReader

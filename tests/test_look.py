@@ -14,9 +14,9 @@ from PIL import Image
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.imaging import look as looking
-from lesion_demo.imaging.artefacts import draw_ring
-from lesion_demo.imaging.findings import find_artefacts
+from lesion_demo.imaging.artefacts import find_artefacts
 from lesion_demo.imaging.look import Look
+from lesion_demo.imaging.perturb import draw_ring
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.imaging.skin_tone import typology_angle

@@ -15,7 +15,7 @@ from fake_analyzer import SIDE, FakeAnalyzer
 from PIL import Image
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.findings import Artefact, find_artefacts
+from lesion_demo.imaging.artefacts import Artefact, find_artefacts
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
 from lesion_demo.serving.analysis import Analysis

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from lesion_demo.imaging.artefacts import draw_ring
-from lesion_demo.imaging.degradations import compress, raise_to_gamma, shake, tint
 from lesion_demo.imaging.loading import load_image
 from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.measurements import (
@@ -24,6 +22,7 @@ from lesion_demo.imaging.measurements import (
     optical_density,
     sharpness,
 )
+from lesion_demo.imaging.perturb import blur, compress, draw_ring, flatten, raise_to_gamma, shake, tint
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import QualityReport, check_quality
 
@@ -60,14 +59,12 @@ def stretched(picture: Picture, gain: float | NDArray[np.float64], offset: float
 
 def flattened(picture: Picture) -> Picture:
     """A quarter of the contrast, around the mean colour."""
-    mean = picture.mean(axis=(0, 1))
-    return np.round(mean + (picture - mean) * 0.25).astype(np.uint8)
+    return flatten(picture, np.random.default_rng(0), 0.25)
 
 
 def blurred(picture: Picture, sigma: float = 4.0) -> Picture:
     """Gaussian blur of `sigma` pixels where the shorter side has 256."""
-    radius = sigma * min(picture.shape[:2]) / 256
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+    return blur(picture, np.random.default_rng(0), sigma)
 
 
 def test_a_good_picture_passes_every_check(good: Picture) -> None:

@@ -15,11 +15,10 @@ from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.imaging import Pixels
-from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
-from lesion_demo.imaging.degradations import white_balance
 from lesion_demo.imaging.field_of_view import Box
 from lesion_demo.imaging.light import grey_light
 from lesion_demo.imaging.look import Look
+from lesion_demo.imaging.perturb import draw_random_artefact, draw_random_ring, white_balance
 
 Picture = Pixels
 Transform = Callable[[Pixels], Tensor]
@@ -180,7 +179,7 @@ class SimulatedLighting(nn.Module):
 
 
 class ColourCast(nn.Module):
-    """A wrong white balance in a random hue, see `lesion_demo.imaging.degradations.white_balance`."""
+    """A wrong white balance in a random hue, see `lesion_demo.imaging.perturb.white_balance`."""
 
     def __init__(self, most: float = 2.0) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.degradations import DEGRADATIONS, STRENGTHS, Degradation
+from lesion_demo.imaging.perturb import DEGRADATIONS, STRENGTHS, Degradation
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.learning.dataset import PictureReader

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
-from lesion_demo.imaging.findings import Artefact, find_artefacts
+from lesion_demo.imaging.artefacts import Artefact, find_artefacts
 from lesion_demo.imaging.loading import load_picture
 from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.quality import QualityReport, check_quality

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.degradations import DEGRADATIONS, STRENGTHS
+from lesion_demo.imaging.perturb import DEGRADATIONS, STRENGTHS
 from lesion_demo.imaging.quality import check_quality
-from lesion_demo.imaging.strangers import plain_skin, strangers
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.imaging.unrelated import plain_skin, unrelated_pictures
 from lesion_demo.learning.arrays import Floats
 from lesion_demo.learning.audit import audit_changes, blind_scores
 from lesion_demo.learning.audit_trust import (
@@ -120,7 +120,7 @@ class Auditor:
         mixed = sorted(dermoscopic, key=lambda picture: picture.content_hash)  # of every source, in no order of theirs
         corners = (plain_skin(self.scorer.reader(picture)) for picture in mixed[1::2])
         skins = list(islice((corner for corner in corners if corner is not None), SKINS))
-        found = [*strangers(), *(("plain skin", corner) for corner in skins)]
+        found = [*unrelated_pictures(), *(("plain skin", corner) for corner in skins)]
         return [kind for kind, _ in found], [picture for _, picture in found]
 
 
@@ -151,7 +151,7 @@ def audit(
     started = time.monotonic()
     point, points = loaded.meta.operating_point(operating_point), loaded.meta.operating_points
     if loaded.known is not None:
-        next(strangers())  # finds out now, not in a quarter of an hour, what is not installed
+        next(unrelated_pictures())  # finds out now, not in a quarter of an hour, what is not installed
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
     tested = splits.of("test") or splits.of("val")
     step = max(1, len(tested) // limit) if limit else 1

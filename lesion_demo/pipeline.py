@@ -21,9 +21,9 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import write_json
-from lesion_demo.imaging.strangers import close_up, plain_skin
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.imaging.transforms import eval_transform
+from lesion_demo.imaging.unrelated import close_up, plain_skin
 from lesion_demo.learning.arrays import Floats
 from lesion_demo.learning.dataset import WORKERS, PictureReader, balanced_weights, measure_all
 from lesion_demo.learning.device import make_accelerator

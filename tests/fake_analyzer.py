@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.findings import find_artefacts
+from lesion_demo.imaging.artefacts import find_artefacts
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.quality import check_quality
-from lesion_demo.imaging.transforms import Picture, visible_part
+from lesion_demo.imaging.transforms import Picture
 from lesion_demo.results import Confusion, Interval, Metrics, OutcomeCounts, Outcomes, PointReport, Report
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
 from lesion_demo.serving.explanation import METHODS
@@ -109,21 +110,21 @@ class FakeAnalyzer(Analyzer):
 
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture
-        height, width = picture.shape[:2]
+        look = Look.of(picture)
         lesion = blob(SIDE / 2, SIDE / 2) > 0.3
         middle = (8.0, 8.0) if self.off_lesion else (SIDE / 2, SIDE / 2)
         return Analysis(
             probability=self.probability,
             operating_point=point or self.point(DEFAULT_OPERATING_POINT),
             margin=self.margin,
-            quality=check_quality(picture),
+            quality=check_quality(look),
             familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph, self.bare_skin),
-            artefacts=find_artefacts(picture),
+            artefacts=find_artefacts(look),
             skin_tone="light",
             heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},
             lesion=lesion,
-            visible=visible_part(self.meta.preprocess, picture),
-            shape=(height, width),
+            visible=look.visible(self.meta.preprocess).corner_and_size,
+            shape=look.shape,
         )
 
     def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:

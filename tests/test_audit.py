@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.artefacts import Picture as Pixels
-from lesion_demo.imaging.artefacts import draw_ring
-from lesion_demo.imaging.degradations import DEGRADATIONS
+from lesion_demo.imaging import Pixels
+from lesion_demo.imaging.perturb import DEGRADATIONS, draw_ring
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning import audit_trust
 from lesion_demo.learning.audit import ChangeResult, audit_changes, blind_scores

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.lesion import find_lesion
+from lesion_demo.imaging.perturb import draw_ring
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import check_quality
 from lesion_demo.texts import load_texts

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.errors import TrainingError
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform, visible_part
+from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.forward import Cut, TorchEngine, layout_of
 from lesion_demo.learning.model import build_model, head_layer
 from lesion_demo.serving.explanation import METHODS, Explainer, Heat, overlay, place
@@ -213,7 +214,7 @@ def test_threads_get_the_map_of_their_own_picture(by_gradients: bool) -> None:
 
 def test_map_lands_on_the_square_that_the_network_saw() -> None:
     picture = np.full((100, 160, 3), 120, np.uint8)
-    visible = visible_part(PreprocessSpec(image_size=SIZE), picture)
+    visible = Look.of(picture).visible(PreprocessSpec(image_size=SIZE)).corner_and_size
     heat = np.zeros((SIZE, SIZE), np.float32)
     heat[: SIZE // 2, : SIZE // 2] = 1  # the top left quarter of what was seen
     placed = place(heat, visible, (100, 160))

@@ -15,7 +15,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.imaging import strangers
+from lesion_demo.imaging import unrelated
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import QualityReport
 from lesion_demo.imaging.transforms import eval_transform
@@ -130,7 +130,7 @@ def test_a_stranger_gets_no_verdict_and_a_phantom_one(phantom_checkpoint: Path) 
     own = analyzer.analyze(render_phantom(7, malignant=True, size=96))
     assert own.familiarity is not None
     assert own.familiarity.familiar
-    kinds = dict(strangers.drawings(1))
+    kinds = dict(unrelated.drawings(1))
     for kind in ("document", "noise", "stripes"):
         assert analyzer.analyze(kinds[kind]).verdict is Outcome.NOT_ASSESSABLE, kind
 
@@ -138,7 +138,7 @@ def test_a_stranger_gets_no_verdict_and_a_phantom_one(phantom_checkpoint: Path) 
 def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> None:
     pictures = {
         "own.png": render_phantom(7, malignant=True, size=96),
-        "noise.png": dict(strangers.drawings(1))["noise"],
+        "noise.png": dict(unrelated.drawings(1))["noise"],
     }
     for name, picture in pictures.items():
         Image.fromarray(picture).save(tmp_path / name)
@@ -198,34 +198,34 @@ def test_without_what_is_known_every_picture_is_judged(phantom_checkpoint: Path)
 
 def test_the_shipped_checkpoint_refuses_strangers_and_judges_phantoms(shipped: LoadedCheckpoint) -> None:
     analyzer = Analyzer(shipped)
-    found = [(kind, analyzer.analyze(picture)) for kind, picture in [*strangers.photographs(0), *strangers.drawings(2)]]
+    found = [(kind, analyzer.analyze(picture)) for kind, picture in [*unrelated.photographs(0), *unrelated.drawings(2)]]
     refused = [not analysis.assessable for _, analysis in found]
     assert np.mean(refused) >= 0.9, [kind for (kind, _), held in zip(found, refused, strict=True) if not held]
 
 
 def test_strangers_without_their_package_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strangers, "find_spec", lambda name: None)
+    monkeypatch.setattr(unrelated, "find_spec", lambda name: None)
     with pytest.raises(LesionDemoError, match="pip install"):
-        next(strangers.strangers())
+        next(unrelated.unrelated_pictures())
 
 
 def test_a_close_up_is_the_middle() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[25:75, 75:125] = 9
-    close = strangers.close_up(image)
+    close = unrelated.close_up(image)
     assert close.shape == (50, 50, 3)
     assert (close == 9).all()
 
 
 def test_plain_skin_is_a_corner_without_lesion() -> None:
-    corner = strangers.plain_skin(render_phantom(3, malignant=False, size=200))
+    corner = unrelated.plain_skin(render_phantom(3, malignant=False, size=200))
     assert corner is not None
     assert corner.shape[:2] == (80, 80)
     assert corner.mean() > 100
     y, x = np.mgrid[:200, :200]
     off_middle = np.full((200, 200, 3), (215, 180, 160), np.uint8)
     off_middle[(y - 85) ** 2 + (x - 85) ** 2 < 40**2] = (90, 60, 45)  # reaches into the first corner that is tried
-    clear = strangers.plain_skin(off_middle)
+    clear = unrelated.plain_skin(off_middle)
     assert clear is not None
     assert clear.min() > 150
-    assert strangers.plain_skin(np.full((200, 200, 3), 180, np.uint8)) is None
+    assert unrelated.plain_skin(np.full((200, 200, 3), 180, np.uint8)) is None

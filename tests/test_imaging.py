@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring, draw_ring
-from lesion_demo.imaging.field_of_view import Box, crop_to_field_of_view, find_field_of_view, round_field_of_view
+from lesion_demo.imaging.field_of_view import Box, find_field_of_view
+from lesion_demo.imaging.look import Look
+from lesion_demo.imaging.perturb import draw_random_artefact, draw_random_ring, draw_ring
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import ColourCast, Exposure, eval_transform, train_transform, visible_part
+from lesion_demo.imaging.transforms import ColourCast, Exposure, eval_transform, train_transform
 
 SPEC = PreprocessSpec(image_size=96)
 PROBABILITIES = [f.name for f in fields(AugmentConfig) if not f.name.startswith(("crop_", "rotation_"))]
@@ -35,7 +36,7 @@ def test_a_ring_is_cut_away_with_its_corners(picture: np.ndarray, radius: float)
     inscribed = 2 * radius / np.sqrt(2) * 300
     assert abs(box.width - inscribed) < 30
     assert abs(box.height - inscribed) < 30
-    crop = crop_to_field_of_view(ringed)
+    crop = box.cut(ringed)
     assert (crop.max(axis=2) < 20).mean() < 0.01
 
 
@@ -100,7 +101,7 @@ def test_eval_transform_normalises_the_visible_square() -> None:
     assert output.shape == (3, 96, 96)
     assert output.dtype == torch.float32
     assert torch.allclose(output.mean(dim=(1, 2)), expected, atol=1e-4)
-    assert visible_part(SPEC, grey) == (100, 0, 200, 200)
+    assert Look.of(grey).visible(SPEC).corner_and_size == (100, 0, 200, 200)
 
 
 def test_the_ring_hardly_changes_what_the_network_sees(picture: np.ndarray) -> None:
@@ -176,11 +177,12 @@ def test_a_round_window_shows_the_same_with_a_ring_and_without() -> None:
 
 def test_the_round_field_is_as_wide_as_its_ring() -> None:
     picture = render_phantom(2, malignant=False, size=300, hair=False)
-    box = round_field_of_view(draw_ring(picture, radius=0.38))
+    look = Look.of(draw_ring(picture, radius=0.38))
+    box = look.shown(ROUND)
     assert box.width == pytest.approx(2 * 0.38 * 300, rel=0.08)
     assert box.height == pytest.approx(2 * 0.38 * 300, rel=0.08)
-    assert round_field_of_view(picture) == Box(0, 0, 300, 300)
-    assert visible_part(ROUND, draw_ring(picture, radius=0.38))[2] == min(box.width, box.height)
+    assert Look.of(picture).shown(ROUND) == Box(0, 0, 300, 300)
+    assert look.visible(ROUND).width == look.visible(ROUND).height == min(box.width, box.height)
 
 
 def test_training_pictures_are_seen_through_the_same_window() -> None:

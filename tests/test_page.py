@@ -14,7 +14,7 @@ from fake_analyzer import SIDE, FakeAnalyzer
 from PIL import Image
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.findings import Artefact, find_artefacts
+from lesion_demo.imaging.artefacts import Artefact, find_artefacts
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum

@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.field_of_view import find_field_of_view, round_field_of_view
+from lesion_demo.imaging.field_of_view import box_around, find_field_of_view
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.transforms import RoundWindow, eval_transform
 from lesion_demo.learning.model import build_model, head_layer
@@ -67,7 +67,8 @@ def test_an_ordinary_picture_is_prepared_as_ever(shape: tuple[int, int], window:
     spec = PreprocessSpec(image_size=64, round_window=window)
     ring = max(shape) < 2 * min(shape)
     picture = np.asarray(Image.fromarray(render_phantom(3, malignant=True, size=300, ring=ring)).resize(shape[::-1]))
-    box = round_field_of_view(picture) if window else find_field_of_view(picture)
+    box = find_field_of_view(picture)
+    box = box_around(box, shape) if window else box
     field = np.ascontiguousarray(picture[box.top : box.bottom, box.left : box.right].transpose(2, 0, 1))
     scaled = v2.Compose([v2.Resize(64, antialias=True), v2.CenterCrop(64)])(torch.from_numpy(field))
     expected = v2.Normalize(list(spec.mean), list(spec.std))(v2.ToDtype(torch.float32, scale=True)(scaled))

@@ -9,21 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from lesion_demo.imaging.artefacts import draw_ring
-from lesion_demo.imaging.degradations import compress, raise_to_gamma, shake, tint
 from lesion_demo.imaging.loading import load_image
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.measurements import (
     blockiness,
     colour_distance,
     glare,
     least_directional_sharpness,
-    lesion_share,
     luminance,
     optical_density,
     sharpness,
 )
+from lesion_demo.imaging.perturb import blur, compress, draw_ring, flatten, raise_to_gamma, shake, tint
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.imaging.quality import QualityReport, check_quality
 
@@ -60,14 +59,12 @@ def stretched(picture: Picture, gain: float | NDArray[np.float64], offset: float
 
 def flattened(picture: Picture) -> Picture:
     """A quarter of the contrast, around the mean colour."""
-    mean = picture.mean(axis=(0, 1))
-    return np.round(mean + (picture - mean) * 0.25).astype(np.uint8)
+    return flatten(picture, np.random.default_rng(0), 0.25)
 
 
 def blurred(picture: Picture, sigma: float = 4.0) -> Picture:
     """Gaussian blur of `sigma` pixels where the shorter side has 256."""
-    radius = sigma * min(picture.shape[:2]) / 256
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+    return blur(picture, np.random.default_rng(0), sigma)
 
 
 def test_a_good_picture_passes_every_check(good: Picture) -> None:
@@ -198,7 +195,7 @@ def test_lesion_too_small_in_the_picture(good: Picture) -> None:
     skin = np.median(good[:10].reshape(-1, 3), axis=0)
     far = np.broadcast_to(skin, (320, 320, 3)).astype(np.uint8).copy()
     y, x = np.mgrid[:320, :320]
-    assert lesion_share(far) is None
+    assert Look.of(far).lesion is None
     assert "framing" not in {check.name for check in check_quality(far).checks}
     for radius, is_small in ((12, True), (40, False)):
         spot = far.copy()

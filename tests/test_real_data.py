@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.imaging.artefacts import draw_ring
 from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.strangers import close_up, plain_skin
+from lesion_demo.imaging.perturb import draw_ring
+from lesion_demo.imaging.unrelated import close_up, plain_skin
 from lesion_demo.learning.folders import Picture, scan_folder
 from lesion_demo.learning.metrics import score
 from lesion_demo.learning.split_file import read_split

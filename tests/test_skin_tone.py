@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.perturb import draw_ring
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 
 

@@ -5,7 +5,9 @@ The ring is a shortcut: in public data it goes with the clinic, and the clinic w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ ROUND_GROWTH = 1.36
 """From the box inside a round field to the box around it: √2, less a little that a soft edge darkens."""
 MIN_SIDE = 0.35
 """A field narrower than this share of the shorter side is not believed: the picture is dark for another reason."""
+
+Array = TypeVar("Array", NDArray[np.uint8], NDArray[np.bool_])
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,32 @@ class Box:
     def height(self) -> int:
         return self.bottom - self.top
 
+    @property
+    def middle_square(self) -> Box:
+        """The largest square in the middle of it."""
+        side = min(self.width, self.height)
+        left, top = self.left + (self.width - side) // 2, self.top + (self.height - side) // 2
+        return Box(left, top, left + side, top + side)
+
+    @property
+    def corner_and_size(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height."""
+        return self.left, self.top, self.width, self.height
+
+    def moved(self, right: int, down: int) -> Box:
+        """The same rectangle so many pixels further."""
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
+    def scaled(self, shape: Sequence[int], other: Sequence[int]) -> Box:
+        """The same part of a picture of `shape` (height, width, …) in a copy of it whose shape is `other`."""
+        left, right = (round(x * other[1] / shape[1]) for x in (self.left, self.right))
+        top, bottom = (round(y * other[0] / shape[0]) for y in (self.top, self.bottom))
+        return Box(left, top, right, bottom)
+
+    def cut(self, image: Array) -> Array:
+        """The part of `image` [H, W, …] in it; a view."""
+        return image[self.top : self.bottom, self.left : self.right]
+
 
 def find_field_of_view(image: NDArray[np.uint8]) -> Box:
     """The largest upright box, near enough, inside the lit field of `image` (uint8 [H, W, 3]).
@@ -58,35 +88,23 @@ def find_field_of_view(image: NDArray[np.uint8]) -> Box:
     rows, columns = lit.shape
     if box is None or min(box.height, box.width) < MIN_SIDE * min(rows, columns):
         return whole
-    return Box(
-        left=round(box.left * width / columns),
-        top=round(box.top * height / rows),
-        right=round(box.right * width / columns),
-        bottom=round(box.bottom * height / rows),
-    )
+    return box.scaled(lit.shape, (height, width))
 
 
-def round_field_of_view(image: NDArray[np.uint8]) -> Box:
-    """The box around the round field of `image` (uint8 [H, W, 3]), as far as the picture shows it.
+def box_around(field: Box, shape: tuple[int, int]) -> Box:
+    """The box around a round lit field, from the `field` found in it, as far as a picture of `shape` [H, W] shows it.
 
     Without a ring it is the whole picture, and so it is with a ring that touches the corners alone: the disc in it is
     lit in either case.
     """
-    height, width = image.shape[:2]
-    inner = find_field_of_view(image)
-    across, down = (round((ROUND_GROWTH - 1) / 2 * side) for side in (inner.width, inner.height))
+    height, width = shape
+    across, down = (round((ROUND_GROWTH - 1) / 2 * side) for side in (field.width, field.height))
     return Box(
-        left=max(0, inner.left - across),
-        top=max(0, inner.top - down),
-        right=min(width, inner.right + across),
-        bottom=min(height, inner.bottom + down),
+        left=max(0, field.left - across),
+        top=max(0, field.top - down),
+        right=min(width, field.right + across),
+        bottom=min(height, field.bottom + down),
     )
-
-
-def crop_to_field_of_view(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`image` (uint8 [H, W, 3]) cut to its lit field; a view, not a copy."""
-    box = find_field_of_view(image)
-    return image[box.top : box.bottom, box.left : box.right]
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:

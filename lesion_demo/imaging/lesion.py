@@ -49,8 +49,12 @@ def find_lesion(picture: NDArray[np.uint8], side: int) -> Mask | None:
     mask = _central_parts(density > _otsu(density, _middle_weight()), density)
     if mask is None or not _plausible(mask, density):
         return None
-    scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(scaled) > 127
+    return np.asarray(resized(mask, side, side)) > 127
+
+
+def resized(mask: Mask, width: int, height: int) -> Image.Image:
+    """`mask` [s, s] as a grey picture of `width` × `height` pixels: above 127 on the lesion."""
+    return Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _density(picture: NDArray[np.uint8]) -> Density:

@@ -1,4 +1,4 @@
-"""What the quality checks measure: light, contrast, sharpness, glare, colour, JPEG blocks and the lesion's size.
+"""What the quality checks measure: light, contrast, sharpness, glare, colour and JPEG blocks.
 
 Each works on the lit field alone, on a copy whose shorter side has WORKING_SIDE pixels, so that the camera's pixel
 count does not matter; JPEG's blocks alone need the picture's own pixels.
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesion_demo.imaging.lesion import find_lesion
+from lesion_demo.imaging import Pixels
 
 WORKING_SIDE = 256
 """Shorter side, pixels, of the copy that is measured, so that sharpness does not depend on the camera's pixel count."""
@@ -32,13 +32,11 @@ BLOCK = 8
 BLOCK_CROP = 1024
 """Longest side, pixels, of the middle that is searched for blocks."""
 
-Picture = NDArray[np.uint8]
-"""RGB, [h, w, 3]."""
 Grey = NDArray[np.float32]
 """Luminance, 0–255, [h, w]."""
 
 
-def working_copy(image: Picture) -> Picture:
+def working_copy(image: Pixels) -> Pixels:
     """`image` (uint8 [H, W, 3]) with a shorter side of WORKING_SIDE pixels."""
     height, width = image.shape[:2]
     scale = WORKING_SIDE / min(height, width)
@@ -46,12 +44,12 @@ def working_copy(image: Picture) -> Picture:
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BILINEAR))
 
 
-def luminance(pixels: Picture) -> Grey:
+def luminance(pixels: Pixels) -> Grey:
     """uint8 [h, w, 3] → float32 [h, w], 0–255."""
     return pixels.astype(np.float32) @ LUMINANCE
 
 
-def optical_density(pixels: Picture) -> float:
+def optical_density(pixels: Pixels) -> float:
     """Mean of ln(263 / (value + 8)) over the pixels and channels of uint8 [h, w, 3]: 0 for white, 3.5 for black.
 
     Unlike the mean value it grows with what a picture taken in poor light has: dark lesions and deep colours.
@@ -60,7 +58,7 @@ def optical_density(pixels: Picture) -> float:
     return float(table[pixels].mean())
 
 
-def contrast(pixels: Picture) -> float:
+def contrast(pixels: Pixels) -> float:
     """Spread from the 0.5th to the 99.5th percentile (0–255) in the channel of uint8 [h, w, 3] that spreads most.
 
     Of the channels the widest, because a pale pink lesion may show in the blue one alone.
@@ -102,12 +100,12 @@ def least_directional_sharpness(grey: Grey) -> float:
     return float(np.sqrt(means.min()) / WORKING_SIDE / (np.percentile(grey, 90.0) + 5.0))
 
 
-def glare(pixels: Picture) -> float:
+def glare(pixels: Pixels) -> float:
     """Share (0–1) of uint8 [h, w, 3] that is white in all three channels: nothing is recorded there."""
     return float((pixels.min(axis=2) >= WHITE).mean())
 
 
-def colour_distance(pixels: Picture, grey: Grey) -> float:
+def colour_distance(pixels: Pixels, grey: Grey) -> float:
     """How far the colour of the skin in uint8 [h, w, 3] is from USUAL_COLOUR, in standard deviations.
 
     The skin is what is lighter than half of the picture but not glaring: from the median to the 95th percentile.
@@ -118,7 +116,7 @@ def colour_distance(pixels: Picture, grey: Grey) -> float:
     return float(np.hypot(*((np.array([red - green, blue - green]) - USUAL_COLOUR) / COLOUR_SPREAD)))
 
 
-def blockiness(image: Picture) -> float:
+def blockiness(image: Pixels) -> float:
     """Steps between neighbours at the borders of JPEG's blocks over those inside them; about 1 without blocks.
 
     Wherever the grid begins, so that a picture that was cut shows it too; a picture that was resized does not. After
@@ -130,15 +128,6 @@ def blockiness(image: Picture) -> float:
     top, left = (max(0, (side - BLOCK_CROP) // 2) for side in image.shape[:2])
     grey = luminance(image[top : top + BLOCK_CROP, left : left + BLOCK_CROP])
     return float(np.mean([_steps_at_grid(np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)) for axis in (0, 1)]))
-
-
-def lesion_share(image: Picture) -> float | None:
-    """Of the middle square of uint8 [H, W, 3], the share (0–1) that is lesion; None where none stands out."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    mask = find_lesion(image[top : top + side, left : left + side], WORKING_SIDE)
-    return None if mask is None else float(mask.mean())
 
 
 def _steps_at_grid(steps: Grey) -> float:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lesion_demo.config import CLASSES
 from lesion_demo.files import replacing
-from lesion_demo.imaging.artefacts import draw_ring
+from lesion_demo.imaging.perturb import draw_ring
 
 Field = NDArray[np.floating]
 """One number per pixel, [S, S]; the meaning stands with each."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_demo.imaging.field_of_view import crop_to_field_of_view
+from lesion_demo.imaging import Pixels
+from lesion_demo.imaging.look import Look
 
 _LINEAR_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 _WHITE = np.array([0.9505, 1.0, 1.089])  # D65
@@ -14,14 +15,15 @@ TONES = ((55.0, "very light"), (41.0, "light"), (28.0, "intermediate"), (10.0, "
 """Tone above so many degrees (Chardon et al. 1991); what is below them all is dark."""
 
 
-def typology_angle(image: NDArray[np.uint8]) -> float:
-    """The individual typology angle, degrees, of clear skin in a picture (uint8 [H, W, 3]); the lighter, the greater.
+def typology_angle(picture: Pixels | Look) -> float:
+    """The individual typology angle, degrees, of clear skin in a picture (uint8 [H, W, 3] or a look at it); the
+    lighter, the greater.
 
     arctan((L* − 50) / b*) (Chardon et al. 1991, doi 10.1111/j.1467-2494.1991.tb00561.x) of the median colour of the
     lit field's lighter half without its brightest twentieth: skin is lighter than most lesions, and glare is lighter
     than skin. A camera is no colorimeter: take it for an estimate.
     """
-    field = crop_to_field_of_view(image)
+    field = Look.of(picture).inside
     step = max(1, min(field.shape[:2]) // 128)
     pixels = field[::step, ::step].reshape(-1, 3).astype(np.float64)
     luminance = pixels @ np.array([0.299, 0.587, 0.114])

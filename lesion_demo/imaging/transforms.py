@@ -4,68 +4,81 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.artefacts import draw_random_artefact, draw_random_ring
-from lesion_demo.imaging.degradations import white_balance
-from lesion_demo.imaging.field_of_view import Box, find_field_of_view, round_field_of_view
+from lesion_demo.imaging import Pixels
+from lesion_demo.imaging.field_of_view import Box
 from lesion_demo.imaging.light import grey_light
+from lesion_demo.imaging.look import Look
+from lesion_demo.imaging.perturb import draw_random_artefact, draw_random_ring, white_balance
 
-Picture = NDArray[np.uint8]
-"""RGB uint8 [H, W, 3]."""
-Transform = Callable[[Picture], Tensor]
-"""A picture to the network's normalised input, float32 [3, S, S]."""
+Picture = Pixels
+Transform = Callable[[Pixels], Tensor]
+"""A picture to the network's normalised input, float32 [3, S, S]. Those made here can be pickled, as worker processes
+need where they are spawned."""
 
 MOST_OBLONG = 4
 """Of a field that is more times as long as wide, the middle is cut out before it is scaled: the network is shown a
 square in any case, and a strip would fill the memory. Ordinary pictures are not touched, nor are their figures."""
 
 
-def eval_transform(spec: PreprocessSpec, image_size: int | None = None) -> Transform:
+@dataclass(frozen=True)
+class EvalTransform:
+    """The middle of a picture's lit field, scaled to `side` pixels and normalised."""
+
+    spec: PreprocessSpec
+    side: int
+
+    @cached_property
+    def _steps(self) -> v2.Compose:
+        return v2.Compose([*_resized(self.side), *_normalise(self.spec), *_window(self.spec)])
+
+    def __call__(self, picture: Pixels | Look) -> Tensor:
+        """A picture uint8 [H, W, 3], or a look at it, to float32 [3, S, S]."""
+        output: Tensor = self._steps(_shown(picture, self.spec))
+        return output
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """A random variant of a picture; every draw comes from torch's global generator, so a seed repeats it."""
+
+    spec: PreprocessSpec
+    augment: AugmentConfig
+    side: int
+
+    @cached_property
+    def _steps(self) -> v2.Compose:
+        return v2.Compose(_augmentations(self.spec, self.augment, self.side))
+
+    def __call__(self, picture: Pixels) -> Tensor:
+        """A picture uint8 [H, W, 3] to float32 [3, S, S]."""
+        for probability, draw in ((self.augment.artefact, draw_random_artefact), (self.augment.ring, draw_random_ring)):
+            if probability > 0 and torch.rand(()) < probability:
+                picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
+        output: Tensor = self._steps(_shown(picture, self.spec))
+        return output
+
+
+def eval_transform(spec: PreprocessSpec, image_size: int | None = None) -> EvalTransform:
     """The one preprocessing of validation, test, app and explanation.
 
     `image_size` overrides the spec's, for the smaller pictures of an early training stage.
     """
-    side = image_size or spec.image_size
-    steps = v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side), *_normalise(spec), *_window(spec)])
-
-    def transform(picture: Picture) -> Tensor:
-        output: Tensor = steps(_as_tensor(_crop(picture, spec)))
-        return output
-
-    return transform
+    return EvalTransform(spec, image_size or spec.image_size)
 
 
-def visible_part(spec: PreprocessSpec, picture: Picture) -> tuple[int, int, int, int]:
-    """What of `picture` (uint8 [H, W, 3]) `eval_transform` shows the network: left, top, width, height in pixels.
-
-    A heat map from the network covers exactly this square.
-    """
-    box = _field(picture, spec)
-    side = min(box.width, box.height)
-    return box.left + (box.width - side) // 2, box.top + (box.height - side) // 2, side, side
-
-
-def train_transform(spec: PreprocessSpec, augment: AugmentConfig, image_size: int | None = None) -> Transform:
-    """A random variant of a picture; every draw comes from torch's global generator, so a seed repeats it."""
-    side = image_size or spec.image_size
-    steps = v2.Compose(_augmentations(spec, augment, side))
-
-    def transform(picture: Picture) -> Tensor:
-        for probability, draw in ((augment.artefact, draw_random_artefact), (augment.ring, draw_random_ring)):
-            if probability > 0 and torch.rand(()) < probability:
-                picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
-        output: Tensor = steps(_as_tensor(_crop(picture, spec)))
-        return output
-
-    return transform
+def train_transform(spec: PreprocessSpec, augment: AugmentConfig, image_size: int | None = None) -> TrainTransform:
+    """Training's augmentation by `augment`; `image_size` as for `eval_transform`."""
+    return TrainTransform(spec, augment, image_size or spec.image_size)
 
 
 def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> list[nn.Module]:
@@ -73,7 +86,7 @@ def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> l
     resized = [
         v2.RandomResizedCrop(side, scale=augment.crop_scale, ratio=augment.crop_ratio, antialias=True)
         if augment.crop > 0
-        else v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(side)])
+        else v2.Compose(_resized(side))
     ]
     optional: list[tuple[float, nn.Module]] = [
         (augment.horizontal_flip, v2.RandomHorizontalFlip(1.0)),
@@ -100,22 +113,21 @@ def _window(spec: PreprocessSpec) -> list[nn.Module]:
     return [RoundWindow()] if spec.round_window else []
 
 
-def _field(picture: Picture, spec: PreprocessSpec) -> Box:
-    """The part of `picture` that the network is shown the middle of."""
-    if not spec.crop_field_of_view:
-        return Box(0, 0, picture.shape[1], picture.shape[0])
-    return round_field_of_view(picture) if spec.round_window else find_field_of_view(picture)
+def _resized(side: int) -> list[nn.Module]:
+    return [v2.Resize(side, antialias=True), v2.CenterCrop(side)]
 
 
-def _crop(picture: Picture, spec: PreprocessSpec) -> Picture:
-    box = _field(picture, spec)
+def _shown(picture: Pixels | Look, spec: PreprocessSpec) -> Tensor:
+    """What the network is shown the middle of, at its own size: uint8 [3, h, w]."""
+    look = Look.of(picture)
+    box = look.shown(spec)
     width, height = min(box.width, MOST_OBLONG * box.height), min(box.height, MOST_OBLONG * box.width)
     left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
-    seen = picture[top : top + height, left : left + width]
-    return grey_light(seen) if spec.grey_light else seen
+    seen = Box(left, top, left + width, top + height).cut(look.pixels)
+    return _as_tensor(grey_light(seen) if spec.grey_light else seen)
 
 
-def _as_tensor(picture: Picture) -> Tensor:
+def _as_tensor(picture: Pixels) -> Tensor:
     """uint8 [H, W, 3] → uint8 [3, H, W], its own memory."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
@@ -167,7 +179,7 @@ class SimulatedLighting(nn.Module):
 
 
 class ColourCast(nn.Module):
-    """A wrong white balance in a random hue, see `lesion_demo.imaging.degradations.white_balance`."""
+    """A wrong white balance in a random hue, see `lesion_demo.imaging.perturb.white_balance`."""
 
     def __init__(self, most: float = 2.0) -> None:
         super().__init__()

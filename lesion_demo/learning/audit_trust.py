@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.degradations import DEGRADATIONS, STRENGTHS, Degradation
+from lesion_demo.imaging.perturb import DEGRADATIONS, STRENGTHS, Degradation
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.learning.arrays import Floats, has_both

@@ -3,7 +3,6 @@ too."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +10,10 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageFilter
 
-from lesion_demo.imaging import artefacts
-from lesion_demo.imaging.artefacts import Picture, draw_ring
+from lesion_demo.imaging import Pixels as Picture
+from lesion_demo.imaging import perturb
 from lesion_demo.imaging.light import grey_light
+from lesion_demo.imaging.perturb import compress, draw_ring
 
 Change = Callable[[Picture, np.random.Generator], Picture]
 """A picture uint8 [H, W, 3] and a source of chance → the changed picture."""
@@ -32,9 +32,7 @@ def _grey_light(image: Picture, rng: np.random.Generator, *, share: float) -> Pi
 
 
 def _jpeg(image: Picture, rng: np.random.Generator, *, quality: int) -> Picture:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
+    return compress(image, rng, quality)
 
 
 def _blur(image: Picture, rng: np.random.Generator, *, share: float) -> Picture:
@@ -76,11 +74,11 @@ CHANGES: dict[str, Change] = {
     "ring, off centre": partial(_ring, radius=0.5, centre=(0.57, 0.45), softness=0.02),
     "ring, corners only": partial(_ring, radius=0.62, softness=0.02),
     "ring, small field": partial(_ring, radius=0.38, softness=0.02),
-    "black bars": artefacts.draw_bars,
-    "ruler": artefacts.draw_ruler,
-    "pen marks": artefacts.draw_pen_marks,
-    "hair": artefacts.draw_hair,
-    "air bubbles": artefacts.draw_bubbles,
+    "black bars": perturb.draw_bars,
+    "ruler": perturb.draw_ruler,
+    "pen marks": perturb.draw_pen_marks,
+    "hair": perturb.draw_hair,
+    "air bubbles": perturb.draw_bubbles,
     "warm light": partial(_gains, gains=(1.08, 1.0, 0.9)),
     "cold light": partial(_gains, gains=(0.92, 1.0, 1.08)),
     "grey light, half-way": partial(_grey_light, share=0.5),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.field_of_view import find_field_of_view
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.imaging.transforms import Picture as Pixels
 from lesion_demo.learning.dataset import WORKERS, PictureReader, measure_all
@@ -20,17 +20,16 @@ Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
 
 
-def look(image: Pixels) -> tuple[bool, float, str]:
+def appearance(image: Pixels) -> tuple[bool, float, str]:
     """Of `image` (uint8 [H, W, 3]): has it a ring, its mean brightness (0–255) inside of that, and its skin tone."""
-    box = find_field_of_view(image)
-    ringed = (box.width, box.height) != (image.shape[1], image.shape[0])
-    brightness = float(image[box.top : box.bottom, box.left : box.right].mean())
-    return ringed, brightness, tone_of(typology_angle(image))
+    look = Look.of(image)
+    ringed = (look.field.height, look.field.width) != look.shape
+    return ringed, float(look.inside.mean()), tone_of(typology_angle(look))
 
 
 def traits(split: EvaluatedSplit, reader: PictureReader, *, workers: int = WORKERS) -> dict[str, Mask]:
     """Masks by name: ringed or not, repeated in training or not, by brightness, skin tone, source and diagnosis."""
-    found = measure_all(split.pictures, look, reader, "traits", workers=workers)
+    found = measure_all(split.pictures, appearance, reader, "traits", workers=workers)
     ringed, brightness, tones = zip(*found, strict=True)
     light, ring = np.array(brightness), np.array(ringed)
     third, two_thirds = np.quantile(light, (1 / 3, 2 / 3))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_demo.config import StageConfig
-from lesion_demo.imaging.artefacts import draw_random_ring
+from lesion_demo.imaging.perturb import draw_random_ring
 from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.dataset import Edit, LesionDataset, balanced_weights, eval_loader
 from lesion_demo.learning.folders import Picture

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
-from lesion_demo.imaging.findings import Artefact, find_artefacts
-from lesion_demo.imaging.lesion import find_lesion
+from lesion_demo.imaging.artefacts import Artefact, find_artefacts
 from lesion_demo.imaging.loading import load_picture
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
-from lesion_demo.imaging.transforms import Picture, visible_part
+from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
 from lesion_demo.serving.explanation import DEFAULT_METHOD, Explainer, Heat, place
 from lesion_demo.serving.familiarity import Familiarity
@@ -163,22 +163,22 @@ class Analyzer:
     def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
         point = point or self.point(DEFAULT_OPERATING_POINT)
-        inputs = self._predictor.prepare(picture)[None]  # [1, 3, S, S]
+        look = Look.of(picture)
+        inputs = self._predictor.prepare(look)[None]  # [1, 3, S, S]
         found = self._predictor.predict(inputs)
-        height, width = picture.shape[:2]
-        left, top, across, down = visible = visible_part(self.meta.preprocess, picture)
+        visible = look.visible(self.meta.preprocess)
         return Analysis(
             probability=float(found.probabilities[0]),
             operating_point=point,
             margin=self.margin_at(point),
-            quality=check_quality(picture),
+            quality=check_quality(look),
             familiarity=found.familiarity[0],
-            artefacts=find_artefacts(picture),
-            skin_tone=tone_of(typology_angle(picture)),
+            artefacts=find_artefacts(look),
+            skin_tone=tone_of(typology_angle(look)),
             heats=self._explainer.heats(inputs, found.forward, CLASSES.index(MALIGNANT)),
-            lesion=find_lesion(picture[top : top + down, left : left + across], inputs.shape[-1]),
-            visible=visible,
-            shape=(height, width),
+            lesion=look.lesion_in(visible, inputs.shape[-1]),
+            visible=visible.corner_and_size,
+            shape=look.shape,
         )
 
     def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:

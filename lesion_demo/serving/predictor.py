@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.transforms import Picture, eval_transform
 from lesion_demo.learning.forward import Engine, Forward, TorchEngine
 from lesion_demo.learning.metrics import malignant_probability
@@ -55,8 +56,8 @@ class Predictor:
         self._temperature, self._intercept = loaded.meta.temperature, loaded.meta.intercept
         self._transform = eval_transform(loaded.meta.preprocess)
 
-    def prepare(self, picture: Picture) -> Tensor:
-        """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3]."""
+    def prepare(self, picture: Picture | Look) -> Tensor:
+        """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3] or a look at it."""
         return self._transform(picture)
 
     def predict(self, inputs: Tensor) -> Prediction:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, ImageError, reason
 from lesion_demo.imaging.loading import load_picture
+from lesion_demo.imaging.look import Look
 from lesion_demo.imaging.picture_files import picture_files
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.serving.decision import decide
@@ -132,4 +133,5 @@ def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport, bool]
         raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
     loaded = load_picture(file)
     with one_picture(f"“{Path(file).name}”"):
-        return predictor.prepare(loaded.pixels), check_quality(loaded.pixels), loaded.first_of_several
+        look = Look.of(loaded.pixels)
+        return predictor.prepare(look), check_quality(look), loaded.first_of_several

@@ -17,7 +17,7 @@ from lesion_demo.config import PreprocessSpec
 from lesion_demo.files import replacing
 from lesion_demo.imaging.lesion import find_lesion
 from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.transforms import visible_part
+from lesion_demo.imaging.look import Look
 from lesion_demo.learning.folders import Picture
 
 SIDE = 192
@@ -90,7 +90,7 @@ def _write_store(path: Path, pictures: Sequence[Picture]) -> None:
     shapes, squares, found, bits, colours = [], [], [], [], []
     for picture in tqdm(pictures, "shrink, find the lesion", unit="picture"):
         pixels = shrink(load_image(picture.path))
-        square = visible_part(SPEC, pixels)
+        square = Look.of(pixels).visible(SPEC).corner_and_size
         seen = cut(pixels, square)
         mask = find_lesion(seen, square[2])
         parts.append(pixels.reshape(-1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lesion_demo.imaging.degradations import (
+from lesion_demo.imaging.perturb import (
     DEGRADATIONS,
     STRENGTHS,
     Degradation,

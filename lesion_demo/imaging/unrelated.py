@@ -7,15 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.imaging import Pixels
 from lesion_demo.imaging.lesion import find_lesion
 
-Picture = NDArray[np.uint8]
-"""RGB uint8 [H, W, 3]."""
-Drawing = Callable[[np.random.Generator, int], Picture]
+Drawing = Callable[[np.random.Generator, int], Pixels]
 """A source of chance and a side in pixels → a square picture."""
 
 WORDS = [
@@ -60,7 +58,7 @@ CLOSE_UP = 0.5
 """Side of the middle that is a close-up of a lesion, likewise."""
 
 
-def strangers() -> Iterator[tuple[str, Picture]]:
+def unrelated_pictures() -> Iterator[tuple[str, Pixels]]:
     """All of them: (kind, picture).
 
     Raises:
@@ -71,7 +69,7 @@ def strangers() -> Iterator[tuple[str, Picture]]:
     yield from drawings()
 
 
-def photographs(crops: int = 3) -> Iterator[tuple[str, Picture]]:
+def photographs(crops: int = 3) -> Iterator[tuple[str, Pixels]]:
     """Sample photographs of the installed packages, each whole and in `crops` random squares of it.
 
     Raises:
@@ -86,21 +84,21 @@ def photographs(crops: int = 3) -> Iterator[tuple[str, Picture]]:
                 yield "photograph", _part(rng, image)
 
 
-def faces(side: int = 250) -> Iterator[tuple[str, Picture]]:
+def faces(side: int = 250) -> Iterator[tuple[str, Pixels]]:
     """Some small grey faces, enlarged to `side` pixels."""
     for face in np.load(_file_of(*FACES))[:100:FACE_STEP]:
         small = Image.fromarray(np.rint(face * 255).astype(np.uint8))
         yield "face", np.asarray(small.resize((side, side), Image.Resampling.BICUBIC).convert("RGB"))
 
 
-def drawings(count: int = 12, side: int = 320) -> Iterator[tuple[str, Picture]]:
+def drawings(count: int = 12, side: int = 320) -> Iterator[tuple[str, Pixels]]:
     """So many of each of DRAWINGS, under its name: uint8 [side, side, 3]."""
     for name, draw in DRAWINGS.items():
         for number in range(count):
             yield name, draw(np.random.default_rng(number), side)
 
 
-def plain_skin(image: Picture) -> Picture | None:
+def plain_skin(image: Pixels) -> Pixels | None:
     """A corner of a lesion's picture (uint8 [H, W, 3]) that holds nothing of the lesion; None where there is none.
 
     Sure only of what `find_lesion` is sure of: no lesion found, no corner.
@@ -119,7 +117,7 @@ def plain_skin(image: Picture) -> Picture | None:
     return None
 
 
-def close_up(image: Picture) -> Picture:
+def close_up(image: Pixels) -> Pixels:
     """The middle of a picture (uint8 [H, W, 3]), of half its shorter side: enlarged about as a corner of skin is."""
     height, width = image.shape[:2]
     side = min(height, width)
@@ -138,7 +136,7 @@ def _file_of(package: str, file: str) -> Path:
     return Path(spec.origin).parent / file
 
 
-def _part(rng: np.random.Generator, image: Picture) -> Picture:
+def _part(rng: np.random.Generator, image: Pixels) -> Pixels:
     height, width = image.shape[:2]
     side = int(rng.uniform(0.35, 0.8) * min(height, width))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
@@ -150,11 +148,11 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _flat(rng: np.random.Generator, side: int) -> Picture:
+def _flat(rng: np.random.Generator, side: int) -> Pixels:
     return np.tile(np.array(_colour(rng), dtype=np.uint8), (side, side, 1))
 
 
-def _gradient(rng: np.random.Generator, side: int) -> Picture:
+def _gradient(rng: np.random.Generator, side: int) -> Pixels:
     first, last = (np.array(_colour(rng), dtype=np.float64) for _ in range(2))
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:side, 0:side] / side - 0.5
@@ -162,13 +160,13 @@ def _gradient(rng: np.random.Generator, side: int) -> Picture:
     return (first * (1 - share) + last * share).astype(np.uint8)
 
 
-def _noise(rng: np.random.Generator, side: int) -> Picture:
+def _noise(rng: np.random.Generator, side: int) -> Pixels:
     cells = int(rng.choice([side, side // 4, side // 16]))
     small = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
     return np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _document(rng: np.random.Generator, side: int) -> Picture:
+def _document(rng: np.random.Generator, side: int) -> Pixels:
     canvas = Image.new("RGB", (side, side), (int(rng.integers(235, 256)),) * 3)
     draw, size = ImageDraw.Draw(canvas), int(rng.integers(9, 22))
     font = ImageFont.load_default(size)
@@ -178,7 +176,7 @@ def _document(rng: np.random.Generator, side: int) -> Picture:
     return np.asarray(canvas)
 
 
-def _screenshot(rng: np.random.Generator, side: int) -> Picture:
+def _screenshot(rng: np.random.Generator, side: int) -> Pixels:
     canvas = Image.new("RGB", (side, side), (245, 246, 248))
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
     accent = _colour(rng)
@@ -192,7 +190,7 @@ def _screenshot(rng: np.random.Generator, side: int) -> Picture:
     return np.asarray(canvas)
 
 
-def _sketch(rng: np.random.Generator, side: int) -> Picture:
+def _sketch(rng: np.random.Generator, side: int) -> Pixels:
     canvas = Image.new("RGB", (side, side), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
     for _ in range(int(rng.integers(4, 12))):
@@ -202,7 +200,7 @@ def _sketch(rng: np.random.Generator, side: int) -> Picture:
     return np.asarray(canvas)
 
 
-def _stripes(rng: np.random.Generator, side: int) -> Picture:
+def _stripes(rng: np.random.Generator, side: int) -> Pixels:
     first, last = (np.array(_colour(rng), dtype=np.uint8) for _ in range(2))
     period = int(rng.integers(4, 40))
     y, x = np.mgrid[0:side, 0:side] // period

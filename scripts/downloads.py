@@ -148,7 +148,8 @@ def _parse(entry: Entry) -> Table:
         return []
     reader = csv.reader(lines, delimiter="\t" if "\t" in lines[0] else ",")
     header = [name.strip().lower() for name in next(reader)]
-    return [dict(zip(header, map(str.strip, row), strict=False)) for row in reader if any(row)]
+    rows = (map(str.strip, row + [""] * (len(header) - len(row))) for row in reader if any(row))
+    return [dict(zip(header, row, strict=False)) for row in rows]
 
 
 def safe_name(name: str, table: str) -> str:

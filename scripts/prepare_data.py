@@ -26,7 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.imaging.loading import load_image
-from lesion_demo.learning.folders import MALIGNANT_NAMES
+from lesion_demo.learning.folders import BENIGN_NAMES, MALIGNANT_NAMES
 from lesion_demo.learning.manifest import MANIFEST
 from scripts.downloads import Entry, by_stem, checksums, find_table, list_entries, safe_name
 
@@ -50,7 +50,11 @@ class Row:
 
     @property
     def label(self) -> str:
-        return CLASSES[self.dx.lower() in MALIGNANT_NAMES]
+        """Raises: DataError, nobody knows whether the diagnosis is benign or malignant."""
+        malignant = self.dx.lower() in MALIGNANT_NAMES
+        if not malignant and self.dx.lower() not in BENIGN_NAMES:
+            raise DataError(f"{self.name} has the diagnosis {self.dx!r}, which is not known; name it in --leave-out.")
+        return CLASSES[malignant]
 
 
 @dataclass(frozen=True)
@@ -214,22 +218,29 @@ def write_set(target: Path, rows: Sequence[Row], side: int) -> None:
     if target.exists():
         raise DataError(f"{target} is there already; move it away or delete it, or choose another --out.")
     part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was stopped
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        _write_files(part, rows, side)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_files(folder: Path, rows: Sequence[Row], side: int) -> None:
     lines = []
     for number, row in enumerate(rows, start=1):
         data, suffix = shrink(row.entry, side)
         file = Path(row.split, row.label, row.name + suffix)
-        (part / file).parent.mkdir(parents=True, exist_ok=True)
-        (part / file).write_bytes(data)
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(data)
         lines.append({"file": file.as_posix(), "split": row.split, "label": row.label, "dx": row.dx, **row.columns})
         if number % 500 == 0:
             print(f"{number:,} of {len(rows):,} pictures", flush=True)
     if rows[0].columns:
-        with (part / MANIFEST).open("w", newline="", encoding="utf-8") as table:
+        with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as table:
             writer = csv.DictWriter(table, list(lines[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(lines)
-    part.rename(target)
 
 
 def shrink(entry: Entry, side: int) -> tuple[bytes, str]:
@@ -310,6 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped; what was written is removed again.", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"error: {error.filename or args.out}: {error.strerror}.", file=sys.stderr)
         return 1

@@ -9,6 +9,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from conftest import PROJECT
 
+from lesion_demo import __version__
+
 
 @pytest.fixture(scope="module")
 def citation() -> dict[str, Any]:
@@ -38,7 +40,7 @@ def test_every_reference_has_what_the_format_requires(citation: dict[str, Any]) 
 
 def test_version_and_licence_are_the_projects_own(citation: dict[str, Any]) -> None:
     project = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{citation["version"]}"' in project
+    assert citation["version"] == __version__
     assert f'license = "{citation["license"]}"' in project
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import shlex
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 from PIL import Image
 
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.learning.folders import scan
 from scripts import prepare_data
+from scripts.downloads import Entry
 from scripts.prepare_data import SOURCES, isic_diagnosis, main
 
 
@@ -143,6 +146,21 @@ def test_manifests_keep_what_training_and_reports_need(downloads: Path) -> None:
     assert (naevus["label"], naevus["sex"], naevus["biopsied"]) == ("benign", "", "False")
 
 
+def test_the_commands_on_the_page_run(downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(downloads.parent)
+    page = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    commands = [
+        shlex.split(line)[3:] for line in page.splitlines() if line.startswith("python -m scripts.prepare_data")
+    ]
+    assert {command[0] for command in commands} == SOURCES.keys()
+    for command in commands:
+        folder = Path(command[command.index("--downloads") + 1])
+        folder.mkdir(parents=True)
+        MAKERS[command[0]](folder)
+        assert main([*command, "--partial"]) == 0
+    assert len(scan([Path("data", name) for name in SOURCES])) == 11
+
+
 def test_small_jpegs_are_copied_byte_for_byte(downloads: Path) -> None:
     melanoma10k(downloads)
     assert run("melanoma10k", downloads, "--partial") == 0
@@ -175,9 +193,13 @@ def test_counts_as_published_pass(downloads: Path, monkeypatch: pytest.MonkeyPat
     assert run("ham10000", downloads) == 0
 
 
-def test_published_totals() -> None:
+def test_published_totals_and_licences_are_those_on_the_page() -> None:
     totals = {name: sum(source.expected.values()) for name, source in SOURCES.items()}
     assert totals == {"melanoma10k": 10_605, "ham10000": 10_015, "isic2018": 2_594, "padufes20": 2_298}
+    page = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, source in SOURCES.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert f"| {totals[name]:,} | {source.licence.split(':')[0]}" in row
 
 
 def test_checksums_are_those_of_the_downloads(downloads: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +265,11 @@ def spoil_name(folder: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"ISIC_0024306", b"..\\ISIC_0024306"))
 
 
+def spoil_diagnosis(folder: Path) -> None:
+    path = folder / "HAM10000_metadata.tab"
+    path.write_bytes(path.read_bytes().replace(b"akiec", b"acral"))
+
+
 def spoil_two_releases(folder: Path) -> None:
     archive(folder / "other.zip", {"ISIC_0029306.jpg": picture(3, size=200)})
 
@@ -259,6 +286,7 @@ SPOILT: dict[Callable[[Path], None], str] = {
     spoil_unfinished: "looks unfinished; wait for the download to end",
     spoil_table: "No table with the columns image_id, lesion_id, dx is among the downloads; add HAM10000_metadata.",
     spoil_name: "which is no plain file name",
+    spoil_diagnosis: "ISIC_0029306 has the diagnosis 'acral', which is not known; name it in --leave-out.",
     spoil_two_releases: "ISIC_0029306.jpg is there twice, in HAM10000_images_part_2.zip and in other.zip",
     spoil_all: "holds no pictures of HAM10000; it needs HAM10000_images_part_1.zip",
 }
@@ -301,3 +329,21 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr(prepare_data, "shrink", full)
     assert run("ham10000", downloads, "--partial") == 1
     assert capsys.readouterr().err == "error: picture.jpg: No space left on device.\n"
+
+
+@pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left"), 1)])
+def test_a_stop_half_way_leaves_nothing(
+    failure: BaseException, code: int, downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = prepare_data.shrink, []
+
+    def shrink(entry: Entry, side: int) -> tuple[bytes, str]:
+        seen.append(entry)
+        if len(seen) == 2:
+            raise failure
+        return real(entry, side)
+
+    ham10000(downloads)
+    monkeypatch.setattr(prepare_data, "shrink", shrink)
+    assert run("ham10000", downloads, "--partial") == code
+    assert list((downloads.parent / "data").iterdir()) == []

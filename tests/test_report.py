@@ -12,6 +12,7 @@ import pytest
 from fake_analyzer import FakeAnalyzer, fake_meta
 from pypdf import PdfReader
 
+from lesion_demo import __version__
 from lesion_demo.errors import ReportError
 from lesion_demo.imaging.phantom import render_phantom
 from lesion_demo.serving.analysis import Analysis
@@ -144,6 +145,7 @@ def test_json_is_plain_and_complete() -> None:
     assert [check["name"] for check in report["quality"]] == [check.name for check in found.quality.checks]
     assert report["picture"] == {"height": 300, "width": 300, "dermoscopic": True}
     assert report["model"]["weights_sha256"] == "f" * 64
+    assert report["model"]["version"] == __version__
     assert "case_id" not in report
     assert report_json(found, PICTURE, META, "a-run", load_texts(), case_id="7")["case_id"] == "7"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from fpdf import FPDF
 from fpdf.fonts import TTFFont
 from PIL import Image
 
+from lesion_demo import __version__
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.errors import ReportError
 from lesion_demo.imaging.transforms import Picture
@@ -100,7 +100,7 @@ def report_json(
             "backbone": meta.backbone,
             "weights_sha256": meta.weights_sha256,
             "trained_at": meta.trained_at,
-            "version": _version(),
+            "version": __version__,
         },
         "calibration": {"sentence": fitted(meta, texts), "local": None if meta.local is None else asdict(meta.local)},
         "disclaimer": texts.page.disclaimer,
@@ -173,7 +173,7 @@ def render_pdf(
     _quality(page, analysis, texts)
     page.line(
         words.model.format(
-            name=checkpoint_name, backbone=meta.backbone, trained=meta.trained_at or "—", version=_version(),
+            name=checkpoint_name, backbone=meta.backbone, trained=meta.trained_at or "—", version=__version__,
             weights=meta.weights_sha256[:16] or "—", time=_now().strftime("%Y-%m-%d %H:%M UTC"),
         ),
         8.5, GREY,
@@ -288,10 +288,3 @@ class _Page:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
-
-
-def _version() -> str:
-    try:
-        return version("lesion-demo")
-    except PackageNotFoundError:
-        return "source"

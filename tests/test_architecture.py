@@ -84,6 +84,7 @@ ROOMS = (
     "serving.decision",
     "serving.guard",
     "serving.analysis",
+    "api",
     "texts",
     "serving.model_card",
     "serving.wording",

@@ -20,16 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command that is stopped exits as a shell expects, see `stopping`; one that has something to keep does so first.
     """
-    parser = argparse.ArgumentParser(prog="lesion-demo", description="Train, evaluate and use a lesion classifier.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    named = [name for name in given[:1] if name in COMMANDS]
-    for name in named or COMMANDS:  # a command does without the others' modules
-        module = importlib.import_module(f"lesion_demo.cli.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(command)
-        command.set_defaults(handler=module.run)
-    args = parser.parse_args(given)
+    args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         with _log_on_screen(), stoppable():
             code: int = args.handler(args)
@@ -40,6 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped.", file=sys.stderr)
         return exit_code(stop)
     return code
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What `arguments` ask for; `handler` is the function that does it."""
+    parser = argparse.ArgumentParser(prog="lesion-demo", description="Train, evaluate and use a lesion classifier.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    named = [name for name in arguments[:1] if name in COMMANDS]
+    for name in named or COMMANDS:  # a command does without the others' modules
+        module = importlib.import_module(f"lesion_demo.cli.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(handler=module.run)
+    return parser.parse_args(arguments)
 
 
 @contextmanager

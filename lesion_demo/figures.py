@@ -36,7 +36,7 @@ LOOKS_FILE = "external.csv"
 LOOKS_HEADER = ("time", "folder", "pictures", "fingerprint", "weights_sha256", "operating_points")
 
 
-def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> Checkpoint:
+def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path], *, workers: int = 2) -> Checkpoint:
     """Choose temperature, operating points and margins of `loaded` again, report, and save; the weights stay.
 
     Choices are made on the checkpoint's own validation pictures and on all of the data sets among `roots` that its run
@@ -49,7 +49,7 @@ def choose_again(loaded: LoadedCheckpoint, roots: Sequence[Path]) -> Checkpoint:
     folder, meta = loaded.folder, loaded.meta
     splits = read_split(folder / SPLIT_FILE, roots)
     further = _further(splits, roots)
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader())
+    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers)
     val = [*splits.of("val"), *further]
     calibration, metrics = settle(folder, scorer, val, splits.of("test"), read_choices(folder))
     if further:
@@ -88,7 +88,7 @@ def _further(splits: Splits, roots: Sequence[Path]) -> list[Picture]:
     return _grouped(kept)
 
 
-def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = False) -> SourceReport:
+def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = False, workers: int = 2) -> SourceReport:
     """The report on a labelled folder that had no part in training or in any choice, written beside the others.
 
     Every look is written down in `external.csv` before it is taken: a second one, after something was changed in the
@@ -107,7 +107,7 @@ def look_outside(loaded: LoadedCheckpoint, root: Path, *, photographs: bool = Fa
     _check_outside(loaded.folder, root, pictures)
     _note_look(loaded, name, pictures)
     meta = loaded.meta
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader())
+    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers)
     judge = replace(judge_of(loaded), photographs=(name,) if photographs else ())
     report = judge.report(scorer.score(pictures, meta.temperature, name))
     metrics: dict[str, Any] = {**meta.metrics, EXTERNAL: {**meta.metrics.get(EXTERNAL, {}), name: to_dict(report)}}

@@ -160,12 +160,14 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     """Calibrate, report and save what training made. All figures are those of the weights as saved."""
     round_to_half(result.model)
     val = tuple(splits.of("val"))
-    before = run_model(result.model, config.preprocess, val, title="validation, bias", reader=reader)
+    before = run_model(
+        result.model, config.preprocess, val, title="validation, bias", reader=reader, workers=config.workers
+    )
     correct_bias(result.model, before, balanced_weights(val, config.source_balance))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
     log.info("The weights are saved. Should what follows fail, --resume goes on from here.")
     known = learn_known(result.model, config, splits, reader)
-    scorer = Scorer(result.model, config.preprocess, known, reader)
+    scorer = Scorer(result.model, config.preprocess, known, reader, workers=config.workers)
     choices = Choices(config.photographs, config.source_balance)
     calibration, metrics = settle(
         folder, scorer, val, splits.of("test"), choices, kept_epoch=result.progress.best_epoch
@@ -244,7 +246,11 @@ def learn_known(model: nn.Module, config: TrainConfig, splits: Splits, reader: P
     transform = eval_transform(config.preprocess)
     parts = (("training", chosen), ("validation", splits.of("val")))
     train_features, val_features = (
-        describe_all(model, eval_loader(LesionDataset(pictures, transform, reader)), f"familiarity, {name}")
+        describe_all(
+            model,
+            eval_loader(LesionDataset(pictures, transform, reader), workers=config.workers),
+            f"familiarity, {name}",
+        )
         for name, pictures in parts
     )
     train_photographs, val_photographs = (
@@ -267,11 +273,12 @@ def _crops(model: nn.Module, transform: Transform, pictures: Sequence[Picture], 
 
 
 def evaluate(
-    loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1
+    loaded: LoadedCheckpoint, roots: Sequence[Path], *, views: int = 1, workers: int = 2
 ) -> tuple[dict[str, Any], EvaluatedSplit]:
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
 
     Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
+    `workers` processes load the pictures, or this one if it is 0.
 
     Also returns the evaluated test split, or validation where there is no test.
 
@@ -279,7 +286,7 @@ def evaluate(
         DataError: the data sets are not those of the checkpoint's `split.csv`.
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views)
+    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views, workers)
     further = read_further(loaded.folder, roots)
     val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None
@@ -365,7 +372,7 @@ def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
     resume = folder / "resume"
     resume.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(resume / "train.log")
+    handler = logging.FileHandler(resume / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("lesion_demo")
     logger.addHandler(handler)

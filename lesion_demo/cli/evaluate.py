@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lesion_demo.cli.arguments import add_checkpoint, add_data
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import to_dict
-from lesion_demo.errors import DataError
+from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_file
 
 if TYPE_CHECKING:
@@ -52,11 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views", type=int, choices=(1, 2, 4), default=1, help="average over mirrored copies: so many times the time"
     )
+    parser.add_argument("--workers", type=int, default=2, help="processes that load pictures (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and return the exit code."""
+    if args.workers < 0:
+        raise LesionDemoError(f"--workers {args.workers}: name 0 or more processes.")
     if not args.data and (args.choose or args.external is None):
         raise DataError("Name the data sets of the checkpoint's run with --data, or a folder from outside: --external.")
 
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.choose:
         from lesion_demo.figures import choose_again
 
-        loaded = replace(loaded, meta=choose_again(loaded, args.data))
+        loaded = replace(loaded, meta=choose_again(loaded, args.data, workers=args.workers))
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
     if args.choose:
         print_reports(loaded.meta.metrics)
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.external is not None:
         from lesion_demo.figures import look_outside
 
-        report = look_outside(loaded, args.external, photographs=args.photographs)
+        report = look_outside(loaded, args.external, photographs=args.photographs, workers=args.workers)
         print_report(f"external, {args.external.resolve().name}", to_dict(report))
     return 0
 
@@ -91,7 +94,7 @@ def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     from lesion_demo.learning.run_state import write_json
     from lesion_demo.pipeline import evaluate
 
-    metrics, split = evaluate(loaded, args.data, views=args.views)
+    metrics, split = evaluate(loaded, args.data, views=args.views, workers=args.workers)
     print_reports(metrics)
     if args.json is not None:
         write_json(args.json, metrics)

@@ -105,15 +105,17 @@ def run_model(
     reader: PictureReader | None = None,
     edit: Edit | None = None,
     views: int = 1,
+    workers: int = 2,
 ) -> Predictions:
     """What `model` says of `pictures`, each changed by `edit` first, in float32 as the app does.
 
     Args:
         views: how many mirrored views to average over, 1 to 4; the app uses one.
+        workers: processes that load pictures; 0 for this one.
     """
     model.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     dataset = LesionDataset(pictures, eval_transform(spec), reader or PictureReader(), edit)
-    return predict(model, eval_loader(dataset), title, views=views)
+    return predict(model, eval_loader(dataset, workers=workers), title, views=views)
 
 
 def calibrate(

@@ -111,12 +111,14 @@ def assessable(
     pictures: Sequence[Picture],
     reader: PictureReader,
     title: str,
+    workers: int = 2,
 ) -> Bools:
     """bool [N]: would the app give a verdict, by the quality of the picture and by its likeness to those `known`?"""
     sound = np.array([check_quality(reader(picture)).assessable for picture in pictures], dtype=bool)
     if known is None:
         return sound
-    features = describe_all(model, eval_loader(LesionDataset(pictures, eval_transform(spec), reader)), title)
+    loader = eval_loader(LesionDataset(pictures, eval_transform(spec), reader), workers=workers)
+    features = describe_all(model, loader, title)
     return sound & ~known.refused(features)
 
 
@@ -129,9 +131,18 @@ class Scorer:
     known: KnownPictures | None
     reader: PictureReader
     views: int = 1
+    workers: int = 2
 
     def predict(self, pictures: Sequence[Picture], title: str) -> Predictions:
-        return run_model(self.model, self.spec, pictures, title=title, reader=self.reader, views=self.views)
+        return run_model(
+            self.model,
+            self.spec,
+            pictures,
+            title=title,
+            reader=self.reader,
+            views=self.views,
+            workers=self.workers,
+        )
 
     def score(self, pictures: Sequence[Picture], temperature: float, title: str) -> EvaluatedSplit:
         """`pictures` with their calibrated probabilities, and which of them get a verdict."""
@@ -140,5 +151,7 @@ class Scorer:
     def evaluated(
         self, pictures: Sequence[Picture], predictions: Predictions, temperature: float, title: str
     ) -> EvaluatedSplit:
-        judged = assessable(self.model, self.spec, self.known, pictures, self.reader, f"{title}, fit to be judged")
+        judged = assessable(
+            self.model, self.spec, self.known, pictures, self.reader, f"{title}, fit to be judged", self.workers
+        )
         return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature), judged)

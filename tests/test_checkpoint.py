@@ -278,6 +278,11 @@ def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None
     del second["val_pictures"]
     (tmp_path / "checkpoint.json").write_text(json.dumps(second))
     assert read_meta(tmp_path) == replace(read_meta(described), val_pictures="", schema_version=2)
+    for name in ("model.safetensors", "familiarity.safetensors"):
+        shutil.copy(described / name, tmp_path)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.meta.schema_version == 2
+    assert loaded.known is not None
     first = {**second, "schema_version": 1}
     del first["referral_margin"]
     (tmp_path / "checkpoint.json").write_text(json.dumps(first))

@@ -1,3 +1,53 @@
-"""A dermoscopy classifier that shows its shortcuts, its calibration and its limits."""
+"""A dermoscopy classifier that shows its shortcuts, its calibration and its limits.
+
+    import lesion_demo
+
+    model = lesion_demo.load("checkpoints/efficientnet_b3-long")
+    print(model.analyze("lesion.jpg"))
+
+Importing it takes no time; `load` is what brings PyTorch in.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lesion_demo.api import Model
+    from lesion_demo.errors import LesionDemoError
+    from lesion_demo.serving.analysis import Analysis
 
 __version__ = "0.1.0"
+__all__ = ["Analysis", "LesionDemoError", "Model", "__version__", "load"]
+
+_HOMES = {
+    "Analysis": "lesion_demo.serving.analysis",
+    "LesionDemoError": "lesion_demo.errors",
+    "Model": "lesion_demo.api",
+}
+"""Where the names above are defined; each is imported when it is first asked for."""
+
+
+def load(folder: str | Path | None = None, *, calibration: str | Path | None = None) -> Model:
+    """A checkpoint, ready to be asked about pictures.
+
+    Args:
+        folder: the checkpoint's; by default the one that the environment variable LESION_CHECKPOINT names, else, in a
+            copy of the project, the run that the page shows. An installed package comes without any.
+        calibration: the file that `recalibrate` wrote for a clinic; by default the checkpoint is used as shipped.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        CalibrationError: the calibration is missing, damaged, or of another checkpoint.
+    """
+    from lesion_demo.api import load_model
+
+    return load_model(folder, calibration)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

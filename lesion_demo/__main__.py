@@ -1,4 +1,4 @@
-"""`python -m lesion_demo <command>`."""
+"""`python -m lesion_demo <command>`, or `lesion-demo <command>` where the package is installed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import importlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 
-COMMANDS = ("train", "evaluate", "audit", "card", "score", "recalibrate")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,21 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command that is stopped exits as a shell expects, see `stopping`; one that has something to keep does so first.
     """
-    parser = argparse.ArgumentParser(prog="lesion_demo", description="Train, evaluate and use a lesion classifier.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"lesion_demo.cli.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(command)
-        command.set_defaults(handler=module.run)
-    args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if getattr(args, "device", None):
             from lesion_demo.learning.forward import pick_device
 
             pick_device(args.device)  # before anything is read
-        with stoppable():
+        with _log_on_screen(), stoppable():
             code: int = args.handler(args)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -42,6 +35,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped.", file=sys.stderr)
         return exit_code(stop)
     return code
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What `arguments` ask for; `handler` is the function that does it."""
+    parser = argparse.ArgumentParser(prog="lesion-demo", description="Train, evaluate and use a lesion classifier.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    named = [name for name in arguments[:1] if name in COMMANDS]
+    for name in named or COMMANDS:  # a command does without the others' modules
+        module = importlib.import_module(f"lesion_demo.cli.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(handler=module.run)
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def _log_on_screen() -> Iterator[None]:
+    """Within the block the log goes to stderr, unless the calling program has seen to it; then all is as before."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # no more than a look where there are handlers
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in [one for one in root.handlers if one not in handlers]:
+            root.removeHandler(handler)
+            handler.close()
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def read_meta(folder: Path) -> Checkpoint:
     try:
         if not path.is_file():
             raise CheckpointError(
-                f"No checkpoint in {folder}: train with 'python train.py --data DIR', or name another."
+                f"No checkpoint in {folder}: train with 'python -m lesion_demo train --data DIR', or name another."
             )
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: it is no text
@@ -305,9 +305,10 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
     folder = folder or CHECKPOINTS
     runs = _runs(folder)
     if not runs:
+        none = f"{folder} has no complete one" if folder.is_dir() else "none comes with the installed package"
         raise CheckpointError(
-            f"No complete checkpoint in {folder}: train one with 'python train.py --data DIR', or set "
-            f"{CHECKPOINT_VARIABLE} to a checkpoint's folder."
+            f"No checkpoint was named, and {none}: name the folder of one, set {CHECKPOINT_VARIABLE} to it, or train "
+            "one with 'python -m lesion_demo train --data DIR'."
         )
     return choose(runs, read_shown(folder), folder).folder
 
@@ -324,13 +325,13 @@ def promote(folder: Path) -> None:
 
 def how_to_show(folder: Path) -> str:
     """A sentence with the command that shows the run in `folder` on the page, and why no shorter one does."""
-    own = f"'python app.py --checkpoint {folder}'"
+    own = f"'python -m lesion_demo app --checkpoint {folder}'"
     try:
         shown = find_best_checkpoint()
     except CheckpointError as error:
         return f"{own} shows it. Without --checkpoint: {error}"
     if shown.resolve() == folder.resolve():
-        return "'python app.py' shows it."
+        return "'python -m lesion_demo app' shows it."
     if folder.resolve().parent != CHECKPOINTS.resolve():
         return f"{own} shows it."
     ours, theirs = _run(folder), _run(shown)
@@ -338,8 +339,11 @@ def how_to_show(folder: Path) -> str:
         why = f"which scored {theirs.val_roc_auc:.4f} on the same validation pictures"
     else:
         why = "which was validated on other pictures, so that the two scores do not compare"
-    lasting = f"'python train.py --run {folder.name} --promote'"
-    return f"'python app.py' goes on showing {shown.name}, {why}. {own} shows this one, and {lasting} does so for good."
+    lasting = f"'python -m lesion_demo train --run {folder.name} --promote'"
+    return (
+        f"'python -m lesion_demo app' goes on showing {shown.name}, {why}. {own} shows this one, and {lasting} does so "
+        "for good."
+    )
 
 
 def _runs(folder: Path) -> list[Run]:

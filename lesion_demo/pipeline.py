@@ -300,6 +300,7 @@ def evaluate(
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
 
     Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
+    `workers` processes load the pictures, or this one if it is 0.
 
     Also returns the evaluated test split, or validation where there is no test.
 
@@ -393,7 +394,7 @@ def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
     resume = folder / "resume"
     resume.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(resume / "train.log")
+    handler = logging.FileHandler(resume / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("lesion_demo")
     logger.addHandler(handler)

@@ -67,13 +67,13 @@ def choose(runs: Sequence[Run], shown: Shown | None, folder: Path) -> Run:
         names = ", ".join(run.folder.name for run in runs)
         raise CheckpointError(
             f"The runs in {folder} ({names}) were validated on different pictures, so that none is the best: name one "
-            f"with --checkpoint DIR, or for good with 'python train.py --run NAME --promote'."
+            f"with --checkpoint DIR, or for good with 'python -m lesion_demo train --run NAME --promote'."
         )
     named = next((run for run in runs if run.folder.name == shown.run), None)
     if named is None:
         raise CheckpointError(
             f"{folder / SHOWN_FILE} names the run {shown.run!r}, which is missing or damaged: copy it again, or name "
-            "another with --checkpoint DIR, or for good with 'python train.py --run NAME --promote'."
+            "another with --checkpoint DIR, or for good with 'python -m lesion_demo train --run NAME --promote'."
         )
     best = max((run for run in runs if run.compares_with(named)), key=lambda run: run.val_roc_auc)
     return best if best.val_roc_auc > max(named.val_roc_auc, shown.to_beat) else named

@@ -1,4 +1,7 @@
-"""Draws assets/examples/: six phantoms to try the app with. Run from anywhere: `python scripts/make_examples.py`."""
+"""Draws lesion_demo/ui/examples/: six phantoms to try the app with.
+
+Run from anywhere: `python scripts/make_examples.py`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ EXAMPLES = (
 
 
 def main() -> None:
-    folder = ROOT / "assets" / "examples"
+    folder = ROOT / "lesion_demo" / "ui" / "examples"
     folder.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         pixels = render_phantom(

@@ -1,4 +1,4 @@
-"""`app.py` itself, as a process of its own, with an analyzer that has no network: `python fake_app.py [its options]`.
+"""The command `app` as a process of its own, with an analyzer that has no network: `python fake_app.py [its options]`.
 
 FAKE_SECONDS in the environment is how long each picture takes.
 """
@@ -87,7 +87,7 @@ def main() -> int:
     sys.path.insert(0, str(PROJECT))
     from fake_analyzer import FakeAnalyzer, fake_meta
 
-    import app
+    from lesion_demo.__main__ import main as run
     from lesion_demo.config import OperatingPoint
     from lesion_demo.imaging.transforms import Picture
     from lesion_demo.serving.analysis import Analysis
@@ -103,7 +103,7 @@ def main() -> int:
         mock.patch("lesion_demo.checkpoint.load_checkpoint", return_value=loaded),
         mock.patch("lesion_demo.serving.analysis.Analyzer", return_value=SlowAnalyzer()),
     ):
-        return app.main()
+        return run(["app", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ ROOMS = (
     "serving.decision",
     "serving.guard",
     "serving.analysis",
+    "api",
     "texts",
     "serving.model_card",
     "serving.wording",

@@ -281,9 +281,15 @@ def test_a_file_cut_off_or_garbled_is_refused_or_read_as_it_was(described: Path,
 def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None:
     values = json.loads((described / "checkpoint.json").read_text())
     second = {**values, "schema_version": 2}
-    del second["val_pictures"]
+    del second["val_pictures"], second["referral_margins"]
+    second["preprocess"] = {k: v for k, v in values["preprocess"].items() if k not in ("round_window", "grey_light")}
     (tmp_path / "checkpoint.json").write_text(json.dumps(second))
-    assert read_meta(tmp_path) == replace(read_meta(described), val_pictures="", schema_version=2)
+    assert read_meta(tmp_path) == replace(read_meta(described), val_pictures="", referral_margins={}, schema_version=2)
+    for name in ("model.safetensors", "familiarity.safetensors"):
+        shutil.copy(described / name, tmp_path)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.meta.schema_version == 2
+    assert loaded.known is not None
     first = {**second, "schema_version": 1}
     del first["referral_margin"]
     (tmp_path / "checkpoint.json").write_text(json.dumps(first))

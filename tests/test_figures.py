@@ -6,9 +6,11 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -16,6 +18,7 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec, from_dict
 from lesion_demo.errors import DataError
 from lesion_demo.figures import choose_again, look_outside
 from lesion_demo.imaging.phantom import write_phantom_dataset
+from lesion_demo.learning import dataset
 from lesion_demo.learning.folders import scan_outside
 from lesion_demo.learning.model import build_model
 from lesion_demo.learning.split_file import write_split
@@ -49,6 +52,30 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("outside") / "clinic"
     write_phantom_dataset(root, train=4, val=2, test=2, seed=9, size=96)
     return root
+
+
+def test_workers_reach_whatever_is_evaluated(
+    run: Path, phantom_data: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[int] = []
+
+    def loader(*args: Any, num_workers: int, **options: Any) -> DataLoader[Any]:
+        asked.append(num_workers)
+        return DataLoader(*args, **options)
+
+    monkeypatch.setattr(dataset, "DataLoader", loader)
+    base = ["evaluate", "--checkpoint", str(run), "--workers", "3"]
+    for more in (
+        ["--data", str(phantom_data)],
+        ["--data", str(phantom_data), "--choose"],
+        ["--external", str(outside)],
+    ):
+        asked.clear()
+        assert main([*base, *more]) == 0
+        assert set(asked) == {3}
+    with pytest.raises(SystemExit):
+        main([*base[:-1], "-1", "--external", str(outside)])
+    assert "--workers" in capsys.readouterr().err
 
 
 def load(path: Path) -> Metrics:

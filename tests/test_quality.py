@@ -244,7 +244,7 @@ def test_a_ring_does_not_count_as_dark_or_as_contrast(good: Picture) -> None:
 
 
 def test_example_pictures_warn_where_their_names_say_so() -> None:
-    examples = sorted((Path(__file__).parents[1] / "assets" / "examples").glob("*.jpg"))
+    examples = sorted((Path(__file__).parents[1] / "lesion_demo" / "ui" / "examples").glob("*.jpg"))
     for file in examples:
         names = failed(check_quality(load_image(file)))
         assert ("brightness" in names) == ("dark" in file.name), file.name

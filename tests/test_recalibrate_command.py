@@ -19,7 +19,6 @@ from scipy.special import logit
 from test_app_shipped import wait_for
 from tiny_clinic import CLASS_SIZE, write_tiny_checkpoint
 
-import app
 from lesion_demo.__main__ import main
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.local_calibration import read_local
@@ -159,7 +158,7 @@ def test_the_app_uses_it_and_says_so(server: str, calibration: Path, clinic_fold
 def test_the_app_refuses_a_fit_to_another_checkpoint(
     calibration: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert app.main(["--checkpoint", str(other), "--calibration", str(calibration), "--port", "0"]) == 1
+    assert main(["app", "--checkpoint", str(other), "--calibration", str(calibration), "--port", "0"]) == 1
     assert capsys.readouterr().err.startswith(f"error: {calibration} does not fit the checkpoint {other}")
 
 

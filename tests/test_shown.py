@@ -86,7 +86,7 @@ def test_a_chosen_one_comes_first(checkpoints: Path, monkeypatch: pytest.MonkeyP
 def test_without_the_file_one_is_the_best_of_its_like_only(
     trained: Path, checkpoints: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"train one with 'python train\.py"):
+    with pytest.raises(CheckpointError, match=r"train one with 'python -m lesion_demo train"):
         find_best_checkpoint()
     first = add(trained, checkpoints / "first", 0.8, "")
     assert find_best_checkpoint() == first  # alone, it needs no comparison
@@ -129,7 +129,7 @@ def test_a_run_that_is_promoted_stays_until_one_beats_all_there_were(
     name(checkpoints, run="best")
     command = ["train", "--out", str(checkpoints), "--run", "ours", "--promote"]
     assert main(command) == 0
-    assert "'python app.py' shows it." in capsys.readouterr().out
+    assert "'python -m lesion_demo app' shows it." in capsys.readouterr().out
     assert find_best_checkpoint() == ours
     add(trained, checkpoints / "later", 0.95, HERE)
     assert find_best_checkpoint() == ours
@@ -156,17 +156,17 @@ def test_what_cannot_be_promoted(
 
 def test_the_command_that_is_named_shows_the_run(trained: Path, checkpoints: Path, tmp_path: Path) -> None:
     ours = add(trained, checkpoints / "ours", 0.95, HERE)
-    assert how_to_show(ours) == "'python app.py' shows it."
+    assert how_to_show(ours) == "'python -m lesion_demo app' shows it."
     name(checkpoints, run="ours")
     toy = add(trained, checkpoints / "toy", 1.0, ELSEWHERE)
     said = how_to_show(toy)
     assert "goes on showing ours, which was validated on other pictures" in said
-    assert f"'python app.py --checkpoint {toy}' shows this one" in said
-    assert "'python train.py --run toy --promote' does so for good" in said
+    assert f"'python -m lesion_demo app --checkpoint {toy}' shows this one" in said
+    assert "'python -m lesion_demo train --run toy --promote' does so for good" in said
     worse = add(trained, checkpoints / "worse", 0.9, HERE)
     assert "goes on showing ours, which scored 0.9500 on the same validation pictures" in how_to_show(worse)
     outside = add(trained, tmp_path / "outside", 1.0, HERE)
-    assert how_to_show(outside) == f"'python app.py --checkpoint {outside}' shows it."
+    assert how_to_show(outside) == f"'python -m lesion_demo app --checkpoint {outside}' shows it."
     (checkpoints / "shown.json").unlink()
     assert "Without --checkpoint: The runs in" in how_to_show(toy)
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     shipped = {point.name: point.threshold for point in loaded.meta.operating_points}
     print(summary(local, shipped))
-    print(f"Use it: python app.py --checkpoint {loaded.folder} --calibration {args.out}")
+    print(f"Use it: python -m lesion_demo app --checkpoint {loaded.folder} --calibration {args.out}")
     return 0
 
 

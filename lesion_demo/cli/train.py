@@ -113,7 +113,7 @@ def check_promotion(args: argparse.Namespace) -> None:
     if args.out.resolve() != CHECKPOINTS.resolve():
         raise LesionDemoError(
             f"--promote is for runs in {CHECKPOINTS}, where the page looks: leave --out away, or show the run with "
-            "'python app.py --checkpoint DIR'."
+            "'python -m lesion_demo app --checkpoint DIR'."
         )
     if args.data is None and not args.run:
         raise LesionDemoError("--promote needs --run NAME, or pictures to train on: which run is the page to show?")

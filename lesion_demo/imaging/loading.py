@@ -89,12 +89,25 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
             pixels = _decode(image, name)
     except MemoryError as error:
         raise out_of_memory(name) from error
-    height, width = pixels.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise ImageError(
-            f"{name} is only {width} × {height} pixels; please use a picture of at least {MIN_SIDE} on each side."
-        )
+    _check_least(pixels, name)
     return LoadedPicture(pixels, several)
+
+
+def pixels_of(image: Image.Image, name: str = "The picture") -> NDArray[np.uint8]:
+    """An image that a program has opened or made, in any of Pillow's modes, as `load_picture` gives those of files.
+
+    Raises:
+        ImageError: it is damaged, too large, too small or too oblong, or takes more memory than there is.
+    """
+    _check_size(image, name)
+    try:
+        pixels = _decode(image.copy(), name)
+    except MemoryError as error:
+        raise out_of_memory(name) from error
+    except _DAMAGE as error:  # the copy decodes a file that was opened and no more
+        raise _damaged(name) from error
+    _check_least(pixels, name)
+    return pixels
 
 
 def open_picture(path: str | Path) -> Image.Image:
@@ -136,19 +149,12 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
     except MemoryError:
         raise
     except _DAMAGE as error:
-        raise ImageError(f"{name} is damaged or cut off; please copy or export it again.") from error
+        raise _damaged(name) from error
 
 
 def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
     """What would take too long, too much memory, or come out wrong is told by the header, or by a look at the file."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(name, f"{width} × {height} pixels")
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(
-            f"{name} is {width} × {height} pixels, more than {MAX_ASPECT} times as long as it is wide; "
-            "please cut out the part that shows the lesion."
-        )
+    _check_size(image, name)
     if image.format in ("JPEG", "MPO") and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
         raise ImageError(
             f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
@@ -157,6 +163,25 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
     if tiff.is_misread(image):
         raise ImageError(
             f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
+        )
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{width} × {height} pixels")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"{name} is {width} × {height} pixels, more than {MAX_ASPECT} times as long as it is wide; "
+            "please cut out the part that shows the lesion."
+        )
+
+
+def _check_least(pixels: NDArray[np.uint8], name: str) -> None:
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ImageError(
+            f"{name} is only {width} × {height} pixels; please use a picture of at least {MIN_SIDE} on each side."
         )
 
 
@@ -202,10 +227,10 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise
     except _DAMAGE as error:
         if _starts_like_a_picture(data[:16], formats):
-            message = f"{name} is damaged or cut off; please copy or export it again."
-        else:
-            message = f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
-        raise ImageError(message) from error
+            raise _damaged(name) from error
+        raise ImageError(
+            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
+        ) from error
 
 
 @functools.cache
@@ -221,6 +246,10 @@ def _readable_formats() -> tuple[str, ...]:
 def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
     tests = [Image.OPEN[name][1] for name in formats]
     return any(test is not None and test(prefix) is True for test in tests)
+
+
+def _damaged(name: str) -> ImageError:
+    return ImageError(f"{name} is damaged or cut off; please copy or export it again.")
 
 
 def _too_large(name: str, size: str) -> ImageError:

@@ -51,7 +51,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: the file is missing, truncated or not safetensors.
     """
     if not path.is_file():
-        raise CheckpointError(f"No weights at {path}: train with 'python train.py --data DIR', or name another folder.")
+        raise CheckpointError(
+            f"No weights at {path}: train with 'python -m lesion_demo train --data DIR', or name another folder."
+        )
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
@@ -19,13 +23,15 @@ from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.imaging.skin_tone import tone_of, typology_angle
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
-from lesion_demo.serving.explanation import DEFAULT_METHOD, Explainer, Heat, place
+from lesion_demo.serving.explanation import DEFAULT_METHOD, Explainer, Heat, overlay, place
 from lesion_demo.serving.familiarity import Familiarity
 from lesion_demo.serving.guard import one_picture
 from lesion_demo.serving.predictor import Predictor
 
 DEFAULT_OPERATING_POINT = "sensitive"
 """A missed melanoma costs more than a needless visit."""
+NOTEBOOK_SIDE = 400
+"""Longer side, pixels, of the picture and of its heat map in a notebook."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Analysis:
         shape: height and width of the picture in pixels.
         first_of_several: did the file hold more pictures, of which nothing is said here?
         id: of this picture's analysis, a fresh random token; all that is said of the picture carries it.
+        picture: uint8 [H, W, 3], for a notebook to show; None on the page, which keeps a smaller one.
     """
 
     probability: float
@@ -61,6 +68,7 @@ class Analysis:
     shape: tuple[int, int]
     first_of_several: bool = False
     id: str = field(default_factory=lambda: token_hex(16))
+    picture: Picture | None = None
 
     @property
     def assessable(self) -> bool:
@@ -106,6 +114,38 @@ class Analysis:
     def at(self, point: OperatingPoint, margin: float) -> Analysis:
         """The same findings, judged at another operating point with its `margin` in log-odds."""
         return replace(self, operating_point=point, margin=margin)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What to mind about the picture, in a few words each; the page has sentences."""
+        found = [f"{check.name} ({check.severity})" for check in self.quality.warnings]
+        if self.familiarity is not None and not self.familiarity.familiar:
+            found.append("no lesion made out" if self.familiarity.bare_skin else "unlike the training pictures")
+        if self.photograph:
+            found.append("looks as if taken without a dermatoscope")
+        if self.first_of_several:
+            found.append("first of several pictures in its file")
+        return tuple(found)
+
+    def __repr__(self) -> str:
+        point = self.operating_point
+        return (
+            f"Analysis: {self.verdict.value.replace('_', ' ')}; probability of malignancy {self.probability:.3f}, "
+            f"threshold {point.threshold:.3f} (operating point {point.name})"
+            f"{'; mind: ' if self.cautions else ''}{', '.join(self.cautions)}"
+        )
+
+    def _repr_html_(self) -> str | None:
+        """For a notebook: the picture and its heat map above the words; None where the picture is not at hand."""
+        if self.picture is None:
+            return None
+        small = Image.fromarray(self.picture)
+        small.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+        pixels = np.asarray(small)
+        file = io.BytesIO()
+        Image.fromarray(np.hstack([pixels, overlay(pixels, self.heat_map_for(*pixels.shape[:2]))])).save(file, "PNG")
+        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return f"<img src='{source}' alt='The picture, and its heat map'><p>{escape(repr(self))}</p>"
 
 
 class Analyzer:

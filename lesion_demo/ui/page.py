@@ -21,7 +21,7 @@ from lesion_demo.ui.take_away import ReportWriter
 from lesion_demo.ui.verdict import CUSTOM, point_html
 from lesion_demo.ui.view import View
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "assets" / "examples"
+EXAMPLES = Path(__file__).resolve().parent / "examples"
 CACHE_SECONDS = (600, 1800)
 """Every 600 s, uploads and results older than 1800 s are deleted; the page promises it within the hour."""
 CAMERA = gr.WebcamOptions(

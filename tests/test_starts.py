@@ -24,6 +24,7 @@ from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, to_dict
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
 from lesion_demo.files import write_json
 from lesion_demo.imaging.phantom import write_phantom_dataset
+from lesion_demo.imaging.transforms import eval_transform
 from lesion_demo.learning.dataset import PictureReader
 from lesion_demo.learning.folders import Picture
 from lesion_demo.learning.model import build_model, head_layer
@@ -389,6 +390,13 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     torch.manual_seed(0)
     splits = open_splits(tiny_config, [phantom_data], tmp_path)
     model, shown = build_model("mobilenet_v3_small"), []
+    transform = eval_transform(tiny_config.preprocess)
+    with torch.no_grad():  # else every answer is the same, and its order is rounding
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        model.train()(torch.stack([transform(PictureReader()(picture)) for picture in splits.of("train")]))
+    head_layer(model).bias.detach()[1] = 1.0
     features = model.get_submodule("features")
     assert isinstance(features, nn.Sequential)
     features[0].register_forward_hook(lambda module, inputs, output: shown.append(len(inputs[0])))
@@ -398,14 +406,14 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     corners = [pipeline.skin_and_middle(PictureReader()(picture)) for picture in some]
     crops = 2 * sum(corner is not None for corner in corners)
     assert sum(shown) == len(splits.pictures) + crops
-    bias = head_layer(model).bias
-    assert float((bias[1] - bias[0]).abs()) > 1e-3, "nothing was corrected"
+    assert float(head_layer(model).bias[1].detach()) < 0.9, "the bias should have been corrected"
 
     again, _ = pipeline.evaluate(load_checkpoint(tmp_path), [phantom_data], workers=0)
     before, after = by_path(saved.metrics), by_path(again)
     assert before.keys() == after.keys()
     for name, value in before.items():
-        assert after[name] == pytest.approx(value, abs=1e-6), name
+        tolerance = 2e-5 if "calibration_line" in name else 1e-6  # the line is found by steps that end there
+        assert after[name] == pytest.approx(value, abs=tolerance), name
 
 
 def by_path(value: Any, path: str = "") -> dict[str, Any]:

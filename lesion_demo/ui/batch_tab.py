@@ -24,9 +24,9 @@ from lesion_demo.serving.batch import BatchFinding, BatchItem, ReportArchive, an
 from lesion_demo.serving.table import write_csv
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import fine
 from lesion_demo.ui.picture import display_copy
 from lesion_demo.ui.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
+from lesion_demo.ui.templates import fine, part
 
 Kind = Literal["html", "str", "number"]
 COLUMNS: dict[str, Kind] = {
@@ -220,8 +220,8 @@ def _thumbnail(picture: Picture) -> str:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     data = base64.b64encode(file.getvalue()).decode()
-    return f"<img alt='' width='{image.width}' height='{image.height}' src='data:image/jpeg;base64,{data}'>"
+    return part("thumbnail", image.width, image.height, data)
 
 
 def _said(text: str) -> str:
-    return f"<p role='status'>{escape(text)}</p>"
+    return part("said", text)

@@ -24,10 +24,10 @@ from pypdf import PdfReader
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.serving.batch import ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serving.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
 from lesion_demo.serving.report import render_pdf
 from lesion_demo.texts import load_texts
-from lesion_demo.ui.batch_tab import add_batch_tab
+from lesion_demo.ui.batch_tab import Batch, _progress, add_batch_tab
 
 
 @pytest.fixture(scope="module")
@@ -394,3 +394,19 @@ def test_the_endpoint_leaves_its_table_alone(picture: Path, tmp_path: Path, uplo
     rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(archive)], "balanced")
     assert [row["verdict"] for row in rows] == ["benign"]
     assert written(uploads) == [Path(table)]
+
+
+def test_a_row_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
+    """The table is sent whole: after every picture it would be 80,000 rows for 400 pictures."""
+    total = 400
+    findings = (BatchFinding(BatchItem(f"{number}.jpg", None), error="no picture") for number in range(total))
+    sent, steps = [], 0
+    for step in _progress(Batch(FakeAnalyzer(), tmp_path, tmp_path), load_texts(), total, findings):
+        steps += 1
+        sent += [len(step[1]["value"])] if "value" in step[1] else []
+    assert steps == total + 1, "the state in words comes with every picture"
+    assert sent[:10] == list(range(1, 11))
+    assert sent[-1] == total
+    assert sum(sent) < 15 * total
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [f"{number}.jpg" for number in range(total)]

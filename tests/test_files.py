@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lesion_demo.errors import LesionDemoError
-from lesion_demo.files import check_file, check_folder, replacing
+from lesion_demo.config import TrainConfig
+from lesion_demo.errors import LesionDemoError, TrainingError
+from lesion_demo.files import check_file, check_folder, replacing, write_json
+from lesion_demo.learning.run_state import write_config
 
 PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
 
@@ -186,7 +188,7 @@ def test_what_cannot_be_written_is_said_beforehand(tmp_path: Path, monkeypatch: 
 
 
 WRITERS = {"write_text", "write_bytes", "savefig", "save", "save_file"}
-FRESH = {"serving/batch.py", "ui/take_away.py"}
+FRESH = {"serving/batch.py", "ui/report_download.py"}
 """Modules that write to folders which they have just made, where nothing can be in the way."""
 
 
@@ -207,3 +209,12 @@ def writes(path: Path) -> list[str]:
 def test_every_file_is_written_whole_or_not_at_all() -> None:
     others = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in FRESH]
     assert [call for path in others for call in writes(path)] == []
+
+
+def test_json_that_cannot_be_written_is_no_reason_to_resume_a_training(tmp_path: Path) -> None:
+    with pytest.raises(LesionDemoError, match="choose another place") as caught:
+        write_json(tmp_path, {})  # what evaluate --json and audit write with
+    assert "--resume" not in str(caught.value)
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(TrainingError, match="goes on with --resume"):
+        write_config(tmp_path, TrainConfig())

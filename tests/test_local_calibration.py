@@ -30,8 +30,8 @@ from lesion_demo.serving.local import localised, with_calibration
 from lesion_demo.serving.report import render_pdf, report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.ui.about_tab import add_about_tab
-from lesion_demo.ui.fragments import model_line
-from lesion_demo.ui.meaning import meaning_html
+from lesion_demo.ui.predictive_values import meaning_html
+from lesion_demo.ui.templates import model_line
 from lesion_demo.ui.verdict import point_html, verdict_html
 
 NAME = "Klinik <b>Süd</b>"

@@ -24,15 +24,15 @@ from lesion_demo.serving.model_card import ModelFacts, clinics, read_facts
 from lesion_demo.serving.prevalence import at_prevalence, predictive_values
 from lesion_demo.serving.wording import SYMBOLS, measured_line
 from lesion_demo.texts import load_texts
-from lesion_demo.ui.fragments import error_card
 from lesion_demo.ui.heat import heat_html, heat_pair
 from lesion_demo.ui.launch import launch_options
-from lesion_demo.ui.meaning import meaning_html
 from lesion_demo.ui.page import example_caption
 from lesion_demo.ui.picture import DISPLAY_SIDE
+from lesion_demo.ui.predictive_values import meaning_html
 from lesion_demo.ui.quality import quality_html
-from lesion_demo.ui.take_away import Circumstances, ReportWriter
-from lesion_demo.ui.verdict import CUSTOM, point_html, probability_bar, verdict_html
+from lesion_demo.ui.report_download import Circumstances, ReportWriter
+from lesion_demo.ui.templates import error_card
+from lesion_demo.ui.verdict import CUSTOM, point_html, verdict_html
 from lesion_demo.ui.view import Choices, Found, Refused, View
 
 TEXTS = load_texts("en")
@@ -124,11 +124,11 @@ def test_picture_without_dermatoscope_is_out_of_scope(analyzer: FakeAnalyzer) ->
 
 
 def test_bar_shows_the_uncertain_zone_only_where_there_is_one(analyzer: FakeAnalyzer) -> None:
-    assert "bar-zone" not in probability_bar(analyzer.analyze(GOOD), TEXTS)
+    assert "bar-zone" not in verdict_html(analyzer.analyze(GOOD), analyzer.meta, TEXTS, dermoscopic=True)
     analyzer.margin = 0.4
     analysis = analyzer.analyze(GOOD)
     low, high = analysis.uncertain_zone
-    bar = probability_bar(analysis, TEXTS)
+    bar = verdict_html(analysis, analyzer.meta, TEXTS, dermoscopic=True)
     assert f"--from:{low:.4f};--to:{high:.4f}" in bar
     assert f"from {TEXTS.percent(low)} to {TEXTS.percent(high)}" in bar
     assert low < 0.25 < high

@@ -22,7 +22,7 @@ from lesion_demo.serving.prevalence import at_prevalence
 from lesion_demo.serving.report import _Page, render_pdf, report_json
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import load_texts
-from lesion_demo.ui.take_away import Circumstances, ReportWriter
+from lesion_demo.ui.report_download import Circumstances, ReportWriter
 
 PICTURE = render_phantom(3, malignant=True, size=300)
 META = fake_meta(0.6)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
@@ -93,17 +94,34 @@ def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
     Raises:
         LesionDemoError: the disk refused; a file that was there before is still there.
     """
-    names = [field.name for field in fields(CsvRow)]
     try:
-        with (
-            replacing(path) as part,
-            part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
+        with replacing(path) as part, _opened(part, "w") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows([getattr(row, name) for name in names] for row in rows)
+            writer.writerow(field.name for field in fields(CsvRow))
+            writer.writerows(map(astuple, rows))
     except OSError as error:
-        why = error.strerror or error
-        raise LesionDemoError(
-            f"Could not write the table {path.name} ({why}): free some disk space, or choose another place."
-        ) from error
+        raise _unwritten(path, error) from error
+
+
+def append_csv(path: Path, row: CsvRow) -> None:
+    """Add `row` to what `write_csv` wrote into `path`.
+
+    Raises:
+        LesionDemoError: the disk refused.
+    """
+    try:
+        with _opened(path, "a") as file:
+            csv.writer(file, lineterminator="\n").writerow(astuple(row))
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _opened(path: Path, mode: str) -> TextIO:
+    return path.open(mode, newline="", encoding="utf-8", errors="backslashreplace")  # type: ignore[return-value]
+
+
+def _unwritten(path: Path, error: OSError) -> LesionDemoError:
+    why = error.strerror or error
+    return LesionDemoError(
+        f"Could not write the table {path.name} ({why}): free some disk space, or choose another place."
+    )

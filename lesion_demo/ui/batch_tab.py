@@ -21,12 +21,12 @@ from lesion_demo.imaging.loading import PICTURE_SUFFIXES
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analyzer
 from lesion_demo.serving.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serving.table import write_csv
+from lesion_demo.serving.table import append_csv, write_csv
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import fine
 from lesion_demo.ui.picture import display_copy
 from lesion_demo.ui.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
+from lesion_demo.ui.templates import fine, part
 
 Kind = Literal["html", "str", "number"]
 COLUMNS: dict[str, Kind] = {
@@ -40,6 +40,8 @@ COLUMNS: dict[str, Kind] = {
 """Of the table on the page, with Gradio's types; a number is sorted as one."""
 WIDTHS: list[str | int] = ["110px", "260px", "190px", "130px", "190px", "360px"]
 THUMBNAIL_SIDE = 72
+GROWTH = 1.1
+"""The table is sent as a whole: once it has grown by so much, so that the time for a row stays the same."""
 DESCRIPTION = (
     "Analyses many pictures, or zips of them, at one of the checkpoint's operating points. Returns a list with an "
     "entry for each file (`verdict` is benign, malignant, uncertain, not_assessable, or empty where `error` says why), "
@@ -137,25 +139,28 @@ def _runner(analyzer: Analyzer, texts: Texts) -> Any:
 
 
 def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding]) -> Iterator[list[Any]]:
-    """After every picture: the state in words, the table so far, and, from the first on, both files."""
+    """After every picture: the state in words, the table so far where it is due, and, from the first on, both files."""
     words = texts.batch
     archive = ReportArchive(batch.results / "reports.zip", batch.analyzer, texts)
     # Gradio deletes the files that it was told of: so it is told before they are written, as a run may be stopped.
     files = [gr.update(value=str(path), visible=False) for path in (batch.table, archive.path)]
     yield [_said(words.progress.format(done=0, total=total)), gr.skip(), *files]
-    lines, rows = [], []
+    lines: list[list[Any]] = []
+    failed = shown_lines = 0
+    write_csv(batch.table, [])
     for done, finding in enumerate(findings, start=1):
         finding, shown = _reported(finding, archive)
         lines.append(_line(finding, shown, texts))
-        rows.append(finding.row)
-        write_csv(batch.table, rows)
-        failed = sum(bool(row.error) for row in rows)
+        append_csv(batch.table, finding.row)
+        failed += bool(finding.error)
         said = words.progress.format(done=done, total=total)
         if done == total:
             said = words.done.format(total=total, assessed=total - failed, failed=failed)
+        due = done == total or done >= shown_lines * GROWTH
+        shown_lines = done if due else shown_lines
         yield [
             _said(said),
-            gr.update(value=lines, visible=True),
+            gr.update(value=lines, visible=True) if due else gr.skip(),
             gr.update(value=str(batch.table), visible=True),
             gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
         ]
@@ -220,8 +225,8 @@ def _thumbnail(picture: Picture) -> str:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     data = base64.b64encode(file.getvalue()).decode()
-    return f"<img alt='' width='{image.width}' height='{image.height}' src='data:image/jpeg;base64,{data}'>"
+    return part("thumbnail", image.width, image.height, data)
 
 
 def _said(text: str) -> str:
-    return f"<p role='status'>{escape(text)}</p>"
+    return part("said", text)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import card, empty_card, heading
+from lesion_demo.ui.templates import empty_card, part
 
 SCRIPT = Path(__file__).with_suffix(".js")
 
@@ -25,7 +25,7 @@ def _notices(texts: Texts) -> dict[str, str]:
     """The cards that take the verdict's place, as HTML, by the name that the script calls them."""
     words = texts.page
     failures = {
-        reason: card("error", f"{heading(words.failure_headings[reason], '✕')}<p>{text}</p>")
+        reason: part("card", "error", words.failure_headings[reason], text, "✕")
         for reason, text in words.failures.items()
     }
-    return {"empty": empty_card(texts), "waiting": card("waiting", heading(words.waiting)), **failures}
+    return {"empty": empty_card(texts), "waiting": part("card", "waiting", words.waiting), **failures}

@@ -14,7 +14,7 @@ from lesion_demo.serving.explanation import DEFAULT_METHOD, OPACITY
 from lesion_demo.ui.heat import heat_pair
 from lesion_demo.ui.picture import display_copy, unopened
 from lesion_demo.ui.places import MODEL_EVENTS, PRECEDENCE
-from lesion_demo.ui.take_away import Circumstances, ReportWriter
+from lesion_demo.ui.report_download import Circumstances, ReportWriter
 
 DESCRIPTION = (
     "Analyses one picture. `operating_point` is one of the checkpoint's, `dermoscopic` says whether the picture was "

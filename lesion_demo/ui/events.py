@@ -13,9 +13,9 @@ import gradio as gr
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis
-from lesion_demo.ui.fragments import said_of
 from lesion_demo.ui.places import LIVE, MODEL_EVENTS, PRIVATE
-from lesion_demo.ui.take_away import Circumstances, ReportWriter
+from lesion_demo.ui.report_download import Circumstances, ReportWriter
+from lesion_demo.ui.templates import said_of
 from lesion_demo.ui.verdict import CUSTOM
 from lesion_demo.ui.view import Found, Kept, Request, Screen, View
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
@@ -11,7 +9,7 @@ from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis
 from lesion_demo.serving.explanation import COLOURS, overlay
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import fine
+from lesion_demo.ui.templates import render
 
 MOST = 0.5
 """Off the lesion with more than this share (0–1) of its mass, a heat map is warned about."""
@@ -38,17 +36,10 @@ def heat_html(analysis: Analysis, method: str, texts: Texts) -> str:
         warnings.append(words.heat_empty)
     _, _, width, height = analysis.visible
     outside = words.heat_outside if width * height < analysis.shape[0] * analysis.shape[1] else ""
-    return (
-        _scale(texts)
-        + "".join(f"<p class='caution'><span aria-hidden='true'>⚠</span> {escape(text)}</p>" for text in warnings)
-        + fine(" ".join(filter(None, (words.method_notes.get(method), words.heat_caption, outside))))
-    )
-
-
-def _scale(texts: Texts) -> str:
-    colours = ", ".join(to_hex(colormaps[COLOURS](step / (STOPS - 1))) for step in range(STOPS))
-    return (
-        f"<div class='scale'><span>{escape(texts.page.heat_less)}</span>"
-        f"<span class='scale-colours' style='background: linear-gradient(to right, {colours})'></span>"
-        f"<span>{escape(texts.page.heat_more)}</span></div>"
+    return render(
+        "heat.html",
+        texts=texts,
+        warnings=warnings,
+        note=" ".join(filter(None, (words.method_notes.get(method), words.heat_caption, outside))),
+        colours=", ".join(to_hex(colormaps[COLOURS](step / (STOPS - 1))) for step in range(STOPS)),
     )

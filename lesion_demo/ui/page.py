@@ -14,10 +14,10 @@ from lesion_demo.ui.about_tab import add_about_tab
 from lesion_demo.ui.batch_tab import add_batch_tab
 from lesion_demo.ui.endpoint import add_endpoint
 from lesion_demo.ui.events import Panel, connect, connect_reports
-from lesion_demo.ui.fragments import fine, header, heading, model_line, notice_place
 from lesion_demo.ui.payloads import GuardedBlocks
 from lesion_demo.ui.picture import unopened
-from lesion_demo.ui.take_away import ReportWriter
+from lesion_demo.ui.report_download import ReportWriter
+from lesion_demo.ui.templates import fine, header, heading, model_line, notice_place
 from lesion_demo.ui.verdict import CUSTOM, point_html
 from lesion_demo.ui.view import View
 
@@ -72,7 +72,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             gr.HTML(heading(texts.quality.heading))
             quality = gr.HTML(elem_id="quality")
         with gr.Column(elem_id="take-area"):
-            case_id, buttons = take_away(texts)
+            case_id, buttons = report_download(texts)
         with gr.Column(elem_id="examples-area"):
             examples = example_gallery(files, texts)
     panel = Panel(
@@ -151,7 +151,7 @@ def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
     return prevalence, gr.HTML(elem_id="meaning")
 
 
-def take_away(texts: Texts) -> tuple[gr.Textbox, dict[str, gr.Button]]:
+def report_download(texts: Texts) -> tuple[gr.Textbox, dict[str, gr.Button]]:
     """The report's case number, and a button for each form that it comes in."""
     words = texts.page
     gr.HTML(heading(words.take_heading) + fine(words.take_text))

@@ -11,13 +11,13 @@ from lesion_demo.imaging.transforms import Picture
 from lesion_demo.serving.analysis import Analysis, Analyzer
 from lesion_demo.serving.model_card import ModelFacts
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import error_card, said_of
 from lesion_demo.ui.heat import heat_html, heat_pair
-from lesion_demo.ui.meaning import meaning_html
 from lesion_demo.ui.picture import display_copy, needs_preview
 from lesion_demo.ui.places import PRECEDENCE
+from lesion_demo.ui.predictive_values import meaning_html
 from lesion_demo.ui.quality import quality_html
-from lesion_demo.ui.take_away import Circumstances
+from lesion_demo.ui.report_download import Circumstances
+from lesion_demo.ui.templates import error_card, said_of
 from lesion_demo.ui.verdict import CUSTOM, point_html, verdict_html
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator
 from html import escape
+from pathlib import Path
 from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from lesion_demo.serving.model_card.description import describe
 from lesion_demo.serving.model_card.figures import audit_sections
 from lesion_demo.serving.model_card.folder import ModelFacts
-from lesion_demo.serving.model_card.parts import Plot, Section, Table
+from lesion_demo.serving.model_card.parts import Plot, Table
 from lesion_demo.serving.model_card.trust import trust_sections
 from lesion_demo.texts import load_texts
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def model_card(facts: ModelFacts) -> str:
@@ -21,21 +27,14 @@ def model_card(facts: ModelFacts) -> str:
     found = describe(facts, texts)
     columns = texts.about.columns
     glance = Table("", (columns["figure"], columns["value"]), tuple((one.label, one.value) for one in found.headlines))
-    blocks = [f"# {plain(found.title)}", *map(plain, found.summary)]
-    for section in found.warnings:
-        blocks += _section(section)
-    blocks += [f"## {plain(found.headline_title)}", plain(found.headline_note)]
-    blocks += [_table(glance)] if glance.rows else []
-    for section in found.details:
-        blocks += _section(section)
-    return "\n\n".join(blocks) + "\n"
+    return _environment().get_template("card.md").render(found=found, glance=glance)
 
 
 def audit_text(facts: ModelFacts) -> str:
     """What the audit found, as the card tells it: the tables without their plots."""
     texts = load_texts()
-    sections = (*audit_sections(facts, texts), *trust_sections(facts, texts))
-    return "\n\n".join(block for section in sections for block in _section(section))
+    section = _environment().get_template("section.md").module.section  # type: ignore[attr-defined]
+    return "\n".join(map(section, (*audit_sections(facts, texts), *trust_sections(facts, texts)))).rstrip("\n")
 
 
 def plain(text: str) -> str:
@@ -44,25 +43,24 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]|~])|(?<!\w)_|_(?!\w)", lambda found: f"\\{found.group()}", line)
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {plain(section.title)}"
-    yield from map(plain, section.paragraphs)
-    if section.items:
-        yield "\n".join(f"- {plain(item)}" for item in section.items)
-    for table in section.tables:
-        if table.caption != section.title:
-            yield f"**{plain(table.caption)}**"
-        yield _table(table)
-    yield from map(_image, section.plots)
+@functools.cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_as_it_is,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters["address"] = _address
+    return made
 
 
-def _table(table: Table) -> str:
-    return "\n".join([_row(table.header), _row("---" for _ in table.header), *map(_row, table.rows)])
+def _as_it_is(value: object) -> Markup:
+    """What a template prints: `plain`, unless a template has made it."""
+    return value if isinstance(value, Markup) else Markup(plain(str(value)))
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(map(plain, cells))} |"
-
-
-def _image(plot: Plot) -> str:
-    return f"![{plain(f'{plot.title}. {plot.alt}')}]({quote(f'{plot.path.parent.name}/{plot.path.name}')})"
+def _address(plot: Plot) -> Markup:
+    return Markup(quote(f"{plot.path.parent.name}/{plot.path.name}"))

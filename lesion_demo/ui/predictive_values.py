@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.results import Outcomes
 from lesion_demo.serving.analysis import Analysis
@@ -13,34 +11,41 @@ from lesion_demo.serving.model_card.wording import clinic_name
 from lesion_demo.serving.prevalence import at_prevalence, enough_patients, frequencies
 from lesion_demo.serving.wording import SYMBOLS
 from lesion_demo.texts import Texts
-from lesion_demo.ui.fragments import fine
+from lesion_demo.ui.templates import render
 from lesion_demo.ui.verdict import CUSTOM
+
+Row = tuple[str, str, str]
+"""An answer, its sign, and how many get it, in words."""
 
 
 def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalence: float) -> str:
     """The result of `analysis` where `prevalence` (0–1) of the lesions are malignant."""
     words, point = texts.verdict, analysis.operating_point
     if not analysis.assessable:
-        return f"<p>{escape(words.no_post_test)}</p>"
-    after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
-    probability = f"<strong>{escape(texts.percent(after))}</strong>"
-    parts = [f"<p class='post-test'>{escape(words.post_test).format(probability=probability)}</p>"]
+        return render("predictive_values.html", texts=texts, after=None)
     scores = tested(meta, point)
-    if point.name == CUSTOM or scores is None:
-        parts.append(fine(words.custom_not_tested if point.name == CUSTOM else words.not_tested))
-    else:
+    sentence, note = "", words.custom_not_tested if point.name == CUSTOM else words.not_tested
+    rows: list[Row] = []
+    if point.name != CUSTOM and scores is not None:
         worst = scores.lowest(lambda clinic: clinic.ppv(prevalence))
         sides = analysis.margin > 0 and worst.point.outcomes is None
-        parts.append(_frequencies(scores, worst, prevalence, analysis.verdict, texts))
-        parts.append(fine(" ".join([words.carries_over, *([words.uncertain_counted] if sides else [])])))
-    return "".join(parts)
+        sentence, rows = _frequencies(scores, worst, prevalence, texts)
+        note = " ".join([words.carries_over, *([words.uncertain_counted] if sides else [])])
+    after = texts.percent(at_prevalence(analysis.probability, meta.prevalence, prevalence))
+    return render(
+        "predictive_values.html",
+        texts=texts,
+        after=after,
+        sentence=sentence,
+        rows=rows,
+        note=note,
+        outcome=analysis.verdict.value,
+    )
 
 
-def _frequencies(scores: Tested, worst: Clinic, prevalence: float, outcome: Outcome, texts: Texts) -> str:
-    """The answers to whole patients as in the clinic that is `worst` for the PPV, and both predictive values at worst.
-
-    The answer that this picture got stands out.
-    """
+def _frequencies(scores: Tested, worst: Clinic, prevalence: float, texts: Texts) -> tuple[str, list[Row]]:
+    """The answers to whole patients as in the clinic that is `worst` for the PPV, and both predictive values at worst;
+    first, a sentence that says so."""
     words = texts.verdict
     whole = frequencies(worst.answers, prevalence, enough_patients(worst.answers, prevalence))
     sentence = words.frequencies.format(
@@ -55,15 +60,14 @@ def _frequencies(scores: Tested, worst: Clinic, prevalence: float, outcome: Outc
         Outcome.BENIGN: _predictive(least.npv(prevalence), texts) + where,
     }
     counted = (Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE) if worst.point.outcomes is not None else ()
-    rows = [_row(answer, whole, values.get(answer, ""), texts) for answer in (*values, *counted)]
-    return f"<p>{escape(sentence)}</p><ul class='values {outcome.value}'>{''.join(rows)}</ul>"
+    return sentence, [_row(answer, whole, values.get(answer, ""), texts) for answer in (*values, *counted)]
 
 
 def _predictive(share: float | None, texts: Texts) -> str:
     return texts.verdict.none_called if share is None else texts.percent(share)
 
 
-def _row(answer: Outcome, whole: Outcomes, value: str, texts: Texts) -> str:
+def _row(answer: Outcome, whole: Outcomes, value: str, texts: Texts) -> Row:
     """How many get this `answer`, by the truth, with its predictive value; page.css marks the one of this picture."""
     benign, malignant = (getattr(of_class, answer.value) for of_class in (whole.benign, whole.malignant))
     text = texts.verdict.called[answer.value].format(
@@ -72,4 +76,4 @@ def _row(answer: Outcome, whole: Outcomes, value: str, texts: Texts) -> str:
         malignant=texts.number(malignant),
         value=value,
     )
-    return f"<li class='{answer.value}'><span aria-hidden='true'>{SYMBOLS[answer]}</span> {escape(text)}</li>"
+    return answer.value, SYMBOLS[answer], text

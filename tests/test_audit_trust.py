@@ -19,7 +19,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.auditing import audit
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
-from lesion_demo.imaging.degradations import DEGRADATIONS
+from lesion_demo.imaging.perturb import DEGRADATIONS
 from lesion_demo.imaging.quality import QualityReport, check_quality
 from lesion_demo.learning import audit_trust
 from lesion_demo.learning.audit import ChangeResult, audit_changes

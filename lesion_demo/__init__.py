@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lesion_demo.api import Model
     from lesion_demo.errors import LesionDemoError
-    from lesion_demo.serving.analysis import Analysis
+    from lesion_demo.serve.analysis import Analysis
 
 __version__ = "0.1.0"
 __all__ = ["Analysis", "LesionDemoError", "Model", "__version__", "load"]
 
 _HOMES = {
-    "Analysis": "lesion_demo.serving.analysis",
+    "Analysis": "lesion_demo.serve.analysis",
     "LesionDemoError": "lesion_demo.errors",
     "Model": "lesion_demo.api",
 }

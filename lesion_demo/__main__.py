@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if getattr(args, "device", None):
-            from lesion_demo.learning.forward import pick_device
+            from lesion_demo.network.forward import pick_device
 
             pick_device(args.device)  # before anything is read
         with _log_on_screen(), stoppable():

@@ -12,10 +12,10 @@ from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, load_checkpoint
 from lesion_demo.errors import ImageError
-from lesion_demo.imaging.loading import LoadedPicture, load_picture, pixels_of
-from lesion_demo.serving.analysis import Analysis, Analyzer
-from lesion_demo.serving.guard import one_picture
-from lesion_demo.serving.local import with_calibration
+from lesion_demo.images.load import LoadedPicture, load_picture, pixels_of
+from lesion_demo.serve.analysis import Analysis, Analyzer
+from lesion_demo.serve.guard import one_picture
+from lesion_demo.serve.local import with_calibration
 
 PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8]"
 """A file's path, an image of Pillow's in any mode, or RGB uint8 [H, W, 3]."""

@@ -14,23 +14,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from torch import nn
 
-from lesion_demo.config import (
-    CLASSES,
-    STRICT,
-    InnerShare,
-    OperatingPoint,
-    PreprocessSpec,
-    Share,
-    from_dict,
-    to_dict,
-)
+from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, PreprocessSpec, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
-from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
-from lesion_demo.learning.forward import early_size
-from lesion_demo.learning.model import build_model
-from lesion_demo.learning.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 from lesion_demo.local_calibration import LocalCalibration
+from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.network.forward import early_size
+from lesion_demo.network.model import build_model
+from lesion_demo.network.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
 from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
@@ -78,7 +69,7 @@ class Checkpoint:
         data: per data set, what went in (counts, a fingerprint of the split).
         weights_sha256: of the weights file, hex.
         known_sha256: of the file that says which pictures are familiar, hex; empty where there is none.
-        local: the clinic that all of the above is fitted to, in memory alone (`lesion_demo.serving.local`); None as
+        local: the clinic that all of the above is fitted to, in memory alone (`lesion_demo.serve.local`); None as
             shipped.
     """
 

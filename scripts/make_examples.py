@@ -1,4 +1,4 @@
-"""Draws lesion_demo/ui/examples/: six phantoms to try the app with.
+"""Draws lesion_demo/web/examples/: six phantoms to try the app with.
 
 Run from anywhere: `python scripts/make_examples.py`.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lesion_demo.imaging.phantom import render_phantom  # noqa: E402
+from lesion_demo.images.phantom import render_phantom  # noqa: E402
 
 SIDE = 600
 QUALITY = 90

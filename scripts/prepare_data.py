@@ -24,10 +24,10 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from lesion_demo.config import CLASSES
+from lesion_demo.data.folders import BENIGN_NAMES, MALIGNANT_NAMES
+from lesion_demo.data.manifest import MANIFEST
 from lesion_demo.errors import DataError, LesionDemoError
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.learning.folders import BENIGN_NAMES, MALIGNANT_NAMES
-from lesion_demo.learning.manifest import MANIFEST
+from lesion_demo.images.load import load_image
 from scripts.downloads import Entry, by_stem, checksums, find_table, list_entries, safe_name
 
 SIDE = 512

@@ -27,13 +27,13 @@ from scipy.special import expit
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.evaluate.own_clinic import Sample, log_odds_of, read_sample
+from lesion_demo.evaluate.plot_style import FAINT, dress, line, new_figure, set_title
+from lesion_demo.evaluate.plots import write_plots
+from lesion_demo.evaluate.recalibration import balance, fit_local
+from lesion_demo.evaluate.scores import calibration_error, point_scores, score
 from lesion_demo.files import write_json
-from lesion_demo.learning.metrics import calibration_error, point_scores, score
-from lesion_demo.learning.plot_style import FAINT, dress, line, new_figure, set_title
-from lesion_demo.learning.plots import write_plots
-from lesion_demo.learning.recalibration import balance, fit_local
-from lesion_demo.pipeline import SPLIT_FILE
-from lesion_demo.recalibrating import Sample, log_odds_of, read_sample
+from lesion_demo.train.run import SPLIT_FILE
 
 SIZES = (50, 100, 200, 400)
 POINT = "sensitive"

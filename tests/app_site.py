@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.launch import launch_options
-from lesion_demo.ui.page import build_app
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.launch import launch_options
+from lesion_demo.web.page import build_app
 
 PATIENCE = 60_000
 """Milliseconds; a busy machine is slow, not broken."""

@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 
 from lesion_demo.checkpoint import LoadedCheckpoint, find_best_checkpoint, load_checkpoint
 from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
-from lesion_demo.imaging.phantom import write_phantom_dataset
+from lesion_demo.images.phantom import write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["app_site", "tiny_clinic"]

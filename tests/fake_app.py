@@ -89,8 +89,8 @@ def main() -> int:
 
     from lesion_demo.__main__ import main as run
     from lesion_demo.config import OperatingPoint
-    from lesion_demo.imaging.transforms import Picture
-    from lesion_demo.serving.analysis import Analysis
+    from lesion_demo.images.transforms import Picture
+    from lesion_demo.serve.analysis import Analysis
 
     class SlowAnalyzer(FakeAnalyzer):
         def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
@@ -101,7 +101,7 @@ def main() -> int:
     with (
         mock.patch("lesion_demo.checkpoint.find_best_checkpoint"),
         mock.patch("lesion_demo.checkpoint.load_checkpoint", return_value=loaded),
-        mock.patch("lesion_demo.serving.analysis.Analyzer", return_value=SlowAnalyzer()),
+        mock.patch("lesion_demo.serve.analysis.Analyzer", return_value=SlowAnalyzer()),
     ):
         return run(["app", *sys.argv[1:]])
 

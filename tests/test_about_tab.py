@@ -19,14 +19,14 @@ from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from lesion_demo.card import clinics, read_facts
+from lesion_demo.card.description import describe
+from lesion_demo.card.parts import Section, Table
+from lesion_demo.card.phrases import clinic_name
 from lesion_demo.checkpoint import find_best_checkpoint, read_meta
 from lesion_demo.results import DataSet
-from lesion_demo.serving.model_card import clinics, read_facts
-from lesion_demo.serving.model_card.description import describe
-from lesion_demo.serving.model_card.parts import Section, Table
-from lesion_demo.serving.model_card.wording import clinic_name
-from lesion_demo.texts import Texts, load_texts
-from lesion_demo.ui.about_tab import add_about_tab, opening_html, section_html
+from lesion_demo.serve.texts import Texts, load_texts
+from lesion_demo.web.about_tab import add_about_tab, opening_html, section_html
 
 PROJECT = Path(__file__).resolve().parent.parent
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
@@ -151,7 +151,7 @@ def test_tab_speaks_german(shipped: FakeAnalyzer) -> None:
 
 @pytest.fixture(scope="module")
 def address(shipped: FakeAnalyzer) -> Iterator[str]:
-    from lesion_demo.ui.style import STYLE_SHEET, theme
+    from lesion_demo.web.style import STYLE_SHEET, theme
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     app = built(shipped)

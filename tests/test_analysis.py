@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.decision import BENIGN, MALIGNANT, Outcome, log_odds
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.lesion import find_lesion
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
-from lesion_demo.serving.decision import BENIGN, MALIGNANT, Outcome, log_odds
-from lesion_demo.serving.explanation import METHODS
-from lesion_demo.serving.familiarity import Familiarity
-from lesion_demo.serving.predictor import Predictor
+from lesion_demo.images.lesion import find_lesion
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.explanation import METHODS
+from lesion_demo.serve.familiarity import Familiarity
 
 POINTS = (OperatingPoint("accuracy", 0.9), OperatingPoint("sensitive", 0.1))
 

@@ -18,12 +18,12 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import Picture
-from lesion_demo.serving.analysis import Analysis
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.page import EXAMPLES
-from lesion_demo.ui.places import Precedence
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import Picture
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.page import EXAMPLES
+from lesion_demo.web.places import Precedence
 
 TEXTS = load_texts("en")
 ALICE, BOB = 300, 240

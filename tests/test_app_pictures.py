@@ -14,10 +14,10 @@ from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.page import EXAMPLES
-from lesion_demo.ui.uploads import REPORT_PREFIX
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.page import EXAMPLES
+from lesion_demo.web.uploads import REPORT_PREFIX
 
 TEXTS = load_texts("en")
 

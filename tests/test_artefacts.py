@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from lesion_demo.imaging.artefacts import Artefact, find_artefacts
-from lesion_demo.imaging.perturb import draw_hair, draw_pen_marks, draw_ring, draw_ruler
-from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.images.artefacts import Artefact, find_artefacts
+from lesion_demo.images.perturb import draw_hair, draw_pen_marks, draw_ring, draw_ruler
+from lesion_demo.images.phantom import render_phantom
 
 Picture = NDArray[np.uint8]
 SEEDS = range(6)

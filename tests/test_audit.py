@@ -14,19 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lesion_demo.audit import holdback as audit_trust
+from lesion_demo.audit.changes import ChangeResult, audit_changes, blind_scores
+from lesion_demo.audit.holdback import Spoilt
+from lesion_demo.audit.shortcuts import CHANGES, Changed
+from lesion_demo.audit.subgroups import strata, traits
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging import Pixels
-from lesion_demo.imaging.perturb import DEGRADATIONS, draw_ring
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning import audit_trust
-from lesion_demo.learning.audit import ChangeResult, audit_changes, blind_scores
-from lesion_demo.learning.audit_trust import Spoilt
-from lesion_demo.learning.dataset import Edit, PictureReader
-from lesion_demo.learning.evaluation import EvaluatedSplit
-from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.reporting import Scorer
-from lesion_demo.learning.shortcuts import CHANGES, Changed
-from lesion_demo.learning.strata import strata, traits
+from lesion_demo.data.dataset import Edit, PictureReader
+from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.images import Pixels
+from lesion_demo.images.perturb import DEGRADATIONS, draw_ring
+from lesion_demo.images.phantom import render_phantom
 
 POINT = OperatingPoint("balanced", 0.5)
 

@@ -14,25 +14,25 @@ import pytest
 import torch
 from torch import nn
 
-from lesion_demo import auditing
 from lesion_demo.__main__ import main
-from lesion_demo.auditing import audit
+from lesion_demo.audit import holdback as audit_trust
+from lesion_demo.audit import run as auditing
+from lesion_demo.audit.changes import ChangeResult, audit_changes
+from lesion_demo.audit.holdback import coverages, degraded, new_clinics, refused, untouched
+from lesion_demo.audit.run import audit
+from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
-from lesion_demo.imaging.perturb import DEGRADATIONS
-from lesion_demo.imaging.quality import QualityReport, check_quality
-from lesion_demo.learning import audit_trust
-from lesion_demo.learning.audit import ChangeResult, audit_changes
-from lesion_demo.learning.audit_trust import coverages, degraded, new_clinics, refused, untouched
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.evaluation import EvaluatedSplit
-from lesion_demo.learning.familiarity import KnownPictures
-from lesion_demo.learning.fit_familiarity import learn
-from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.model import build_model
-from lesion_demo.learning.reporting import Scorer
-from lesion_demo.learning.shortcuts import CHANGES
-from lesion_demo.pipeline import train
+from lesion_demo.data.dataset import PictureReader
+from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.images.perturb import DEGRADATIONS
+from lesion_demo.images.quality import QualityReport, check_quality
+from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.fit_familiarity import learn
+from lesion_demo.network.model import build_model
+from lesion_demo.train.run import train
 
 POINT = OperatingPoint("balanced", 0.5)
 KNOWN = KnownPictures(np.zeros(2), np.eye(2), limit=2.0)

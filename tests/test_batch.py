@@ -23,11 +23,11 @@ from PIL import Image
 from pypdf import PdfReader
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.serving.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serving.report import render_pdf
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.batch_tab import Batch, _progress, add_batch_tab
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serve.report import render_pdf
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.batch_tab import Batch, _progress, add_batch_tab
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +336,7 @@ def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
             raise errors.pop()
         return render_pdf(*args, **options)
 
-    monkeypatch.setattr("lesion_demo.serving.batch.render_pdf", render)
+    monkeypatch.setattr("lesion_demo.serve.batch.render_pdf", render)
     *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture), str(picture)], "balanced")
     assert "needs more memory" in last[1]["value"][0][5]
     assert last[1]["value"][1][5] == ""

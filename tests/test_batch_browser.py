@@ -18,10 +18,10 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.batch_tab import add_batch_tab
-from lesion_demo.ui.launch import launch_options
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.batch_tab import add_batch_tab
+from lesion_demo.web.launch import launch_options
 
 TEXTS = load_texts("en")
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from lesion_demo.imaging.lesion import find_lesion
-from lesion_demo.imaging.perturb import draw_ring
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import check_quality
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.capture import EVERY, HOLD, MOVEMENT, capture_script
+from lesion_demo.images.lesion import find_lesion
+from lesion_demo.images.perturb import draw_ring
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import check_quality
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.capture import EVERY, HOLD, MOVEMENT, capture_script
 
 WORDS = load_texts("en").capture
 Picture = NDArray[np.uint8]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lesion_demo.config import PreprocessSpec
+from lesion_demo.data.dataset import LesionDataset, balanced_weights, check_emphasis, train_loader
+from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import LesionDataset, balanced_weights, check_emphasis, train_loader
-from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.reader import PictureReader
+from lesion_demo.images.transforms import eval_transform
 
 
 def pictures(**counts: tuple[int, int]) -> list[Picture]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import BENIGN, MALIGNANT, Outcome, call_of, decide, log_odds, uncertain_zone
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.serving.decision import BENIGN, MALIGNANT, Outcome, call_of, decide, log_odds, uncertain_zone
 
 POINT = OperatingPoint("f1", 0.25)
 

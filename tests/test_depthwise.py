@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from lesion_demo.config import TrainConfig
-from lesion_demo.learning import depthwise as depthwise_module
-from lesion_demo.learning.depthwise import FastDepthwise, _Depthwise, use_fast_depthwise
-from lesion_demo.learning.folders import scan_folder
-from lesion_demo.learning.model import build_model
-from lesion_demo.learning.training import fit
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.network import depthwise as depthwise_module
+from lesion_demo.network.depthwise import FastDepthwise, _Depthwise, use_fast_depthwise
+from lesion_demo.network.model import build_model
+from lesion_demo.train.loop import fit
 
 CHANNELS = 8
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from lesion_demo.learning.duplicates import near_duplicate_pairs
-from lesion_demo.learning.fingerprints import fingerprint
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.grouping import group_pictures, links_between
+from lesion_demo.data.duplicates import near_duplicate_pairs
+from lesion_demo.data.fingerprints import fingerprint
+from lesion_demo.data.folders import Picture
+from lesion_demo.data.grouping import group_pictures, links_between
 
 
 def lesion(seed: int, width: int = 240, height: int = 180) -> Image.Image:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.errors import TrainingError
-from lesion_demo.imaging.look import Look
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.forward import Cut, TorchEngine, layout_of
-from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.serving.explanation import METHODS, Explainer, Heat, overlay, place
+from lesion_demo.images.look import Look
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.forward import Cut, TorchEngine, layout_of
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.serve.explanation import METHODS, Explainer, Heat, overlay, place
 
 SIZE = 96
 

@@ -14,19 +14,19 @@ from PIL import Image
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.decision import Outcome
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.imaging import unrelated
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import QualityReport
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.familiarity import KnownPictures, read_known, write_known
-from lesion_demo.learning.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Crops, learn
-from lesion_demo.learning.inference import early_features
-from lesion_demo.learning.model import build_model
-from lesion_demo.serving.analysis import Analyzer
-from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.familiarity import Familiarity
-from lesion_demo.serving.table import CsvRow
+from lesion_demo.evaluate.inference import early_features
+from lesion_demo.images import unrelated
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import QualityReport
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.network.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Crops, learn
+from lesion_demo.network.model import build_model
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.table import CsvRow
 
 RNG = np.random.default_rng(0)
 TRAIN, VAL = RNG.normal(size=(400, 6)), RNG.normal(size=(200, 6))

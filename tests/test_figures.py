@@ -15,16 +15,16 @@ from torch.utils.data import DataLoader
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, from_dict
+from lesion_demo.data import dataset
+from lesion_demo.data.folders import scan_outside
+from lesion_demo.data.split_file import write_split
+from lesion_demo.data.splits import prepare_splits
 from lesion_demo.errors import DataError
-from lesion_demo.figures import choose_again, look_outside
-from lesion_demo.imaging.phantom import write_phantom_dataset
-from lesion_demo.learning import dataset
-from lesion_demo.learning.folders import scan_outside
-from lesion_demo.learning.model import build_model
-from lesion_demo.learning.split_file import write_split
-from lesion_demo.learning.splits import prepare_splits
-from lesion_demo.pipeline import evaluate
+from lesion_demo.evaluate.reevaluate import choose_again, look_outside
+from lesion_demo.images.phantom import write_phantom_dataset
+from lesion_demo.network.model import build_model
 from lesion_demo.results import Metrics, Report
+from lesion_demo.train.run import evaluate
 
 BACKBONE = "mobilenet_v3_small"
 

@@ -14,7 +14,7 @@ import pytest
 from lesion_demo.config import TrainConfig
 from lesion_demo.errors import LesionDemoError, TrainingError
 from lesion_demo.files import check_file, check_folder, replacing, write_json
-from lesion_demo.learning.run_state import write_config
+from lesion_demo.train.state import write_config
 
 PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lesion_demo.data.folders import name_sources, scan, scan_folder
+from lesion_demo.data.grouping import group_pictures, links_between
 from lesion_demo.errors import DataError
-from lesion_demo.learning.folders import name_sources, scan, scan_folder
-from lesion_demo.learning.grouping import group_pictures, links_between
 
 SIX = ("train/benign/a.jpg", "train/malignant/b.jpg", "val/benign/c.jpg", "val/malignant/d.jpg")
 

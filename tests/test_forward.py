@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec, TrainConfig
+from lesion_demo.data.dataset import PictureReader
+from lesion_demo.data.folders import scan_folder
 from lesion_demo.errors import DeviceError, TrainingError
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.folders import scan_folder
-from lesion_demo.learning.forward import Forward, TorchEngine, early_size, forward, layout_of, pick_device
-from lesion_demo.learning.model import build_model
-from lesion_demo.learning.reporting import Scorer
-from lesion_demo.learning.settings import check_settings
-from lesion_demo.serving.analysis import Analyzer
-from lesion_demo.serving.batch import BatchItem, analyze_batch
-from lesion_demo.serving.predictor import Predictor
-from lesion_demo.serving.scoring import score_files
+from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.network.forward import Forward, TorchEngine, early_size, forward, layout_of, pick_device
+from lesion_demo.network.model import build_model
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.batch import BatchItem, analyze_batch
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.scoring import score_files
+from lesion_demo.train.settings import check_settings
 
 FAMILIES = {
     "efficientnet_b0": (1280, 144),

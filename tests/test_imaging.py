@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.field_of_view import Box, find_field_of_view
-from lesion_demo.imaging.look import Look
-from lesion_demo.imaging.perturb import draw_random_artefact, draw_random_ring, draw_ring
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import ColourCast, Exposure, eval_transform, train_transform
+from lesion_demo.images.field_of_view import Box, find_field_of_view
+from lesion_demo.images.look import Look
+from lesion_demo.images.perturb import draw_random_artefact, draw_random_ring, draw_ring
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import ColourCast, Exposure, eval_transform, train_transform
 
 SPEC = PreprocessSpec(image_size=96)
 PROBABILITIES = [f.name for f in fields(AugmentConfig) if not f.name.startswith(("crop_", "rotation_"))]

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lesion_demo.config import PreprocessSpec
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.evaluation import run_model
-from lesion_demo.learning.folders import scan_folder
-from lesion_demo.learning.model import build_model
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.evaluate.run import run_model
+from lesion_demo.images.load import load_image
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.model import build_model
 
 SPEC = PreprocessSpec(image_size=64)
 

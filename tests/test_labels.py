@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from lesion_demo.serving.labels import distinct_labels
+from lesion_demo.serve.labels import distinct_labels
 
 CAFE = [unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD")]
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from lesion_demo.imaging.lesion import find_lesion
-from lesion_demo.imaging.phantom import render_phantom
+from lesion_demo.images.lesion import find_lesion
+from lesion_demo.images.phantom import render_phantom
 
 SKIN = (225, 180, 160)
 BROWN = (150, 95, 70)

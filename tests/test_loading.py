@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from lesion_demo.errors import ImageError
-from lesion_demo.imaging import loading
-from lesion_demo.imaging.jpeg import count_scans
-from lesion_demo.imaging.loading import MAX_ASPECT, MAX_SCANS, PICTURE_SUFFIXES, load_image, load_picture
-from lesion_demo.ui.picture import needs_preview
+from lesion_demo.images import load as loading
+from lesion_demo.images.jpeg import count_scans
+from lesion_demo.images.load import MAX_ASPECT, MAX_SCANS, PICTURE_SUFFIXES, load_image, load_picture
+from lesion_demo.web.picture import needs_preview
 
 Order = Literal["<", ">"]
 WIDTH, HEIGHT = 60, 40
@@ -459,7 +459,7 @@ def test_a_long_picture_is_not() -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from lesion_demo.imaging.loading import load_image
+from lesion_demo.images.load import load_image
 
 def peak():  # not getrusage's, which begins with that of the process that started this one
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
@@ -489,6 +489,6 @@ def test_too_little_memory_is_said_and_not_called_damage(step: str, monkeypatch:
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(f"lesion_demo.imaging.loading.{step}", exhausted)
+    monkeypatch.setattr(f"lesion_demo.images.load.{step}", exhausted)
     with pytest.raises(ImageError, match="more memory than there is just now"):
         load_image(encoded(quarters(), "PNG"))

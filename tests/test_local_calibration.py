@@ -21,18 +21,18 @@ from scipy.special import expit, logit
 from lesion_demo.checkpoint import Checkpoint, CheckpointError, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import to_dict
 from lesion_demo.errors import CalibrationError
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.metrics import malignant_probability
+from lesion_demo.evaluate.scores import malignant_probability
+from lesion_demo.images.phantom import render_phantom
 from lesion_demo.local_calibration import LocalCalibration, LocalPoint, Share, read_local, write_local
 from lesion_demo.results import Interval
-from lesion_demo.serving.batch import BatchItem, analyze_batch
-from lesion_demo.serving.local import localised, with_calibration
-from lesion_demo.serving.report import render_pdf, report_json
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.about_tab import add_about_tab
-from lesion_demo.ui.predictive_values import meaning_html
-from lesion_demo.ui.templates import model_line
-from lesion_demo.ui.verdict import point_html, verdict_html
+from lesion_demo.serve.batch import BatchItem, analyze_batch
+from lesion_demo.serve.local import localised, with_calibration
+from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.about_tab import add_about_tab
+from lesion_demo.web.predictive_values import meaning_html
+from lesion_demo.web.templates import model_line
+from lesion_demo.web.verdict import point_html, verdict_html
 
 NAME = "Klinik <b>Süd</b>"
 SENTENCE = f"Fitted to {NAME} with 240 pictures on 2026-11-28"

@@ -13,18 +13,18 @@ from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging import look as looking
-from lesion_demo.imaging.artefacts import find_artefacts
-from lesion_demo.imaging.look import Look
-from lesion_demo.imaging.perturb import draw_ring
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import check_quality
-from lesion_demo.imaging.skin_tone import typology_angle
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.model import build_model
-from lesion_demo.serving.analysis import Analyzer
-from lesion_demo.serving.predictor import Predictor
-from lesion_demo.serving.scoring import score_files
+from lesion_demo.images import look as looking
+from lesion_demo.images.artefacts import find_artefacts
+from lesion_demo.images.look import Look
+from lesion_demo.images.perturb import draw_ring
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import check_quality
+from lesion_demo.images.tone import typology_angle
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.model import build_model
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.scoring import score_files
 
 POINT = OperatingPoint("sensitive", 0.1)
 SPEC = PreprocessSpec(image_size=64)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lesion_demo.errors import TrainingError
-from lesion_demo.learning.model import (
+from lesion_demo.network.model import (
     backbone_parameters,
     build_model,
     feature_blocks,

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from lesion_demo.__main__ import main
+from lesion_demo.card import ModelFacts, model_card, read_facts
+from lesion_demo.card.markdown import plain
 from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.errors import CheckpointError
-from lesion_demo.serving.model_card import ModelFacts, model_card, read_facts
-from lesion_demo.serving.model_card.markdown import plain
-from lesion_demo.texts import load_texts
+from lesion_demo.serve.texts import load_texts
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEXTS = load_texts()
@@ -362,7 +362,7 @@ def test_command_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_card_is_the_same_in_every_number_in_german(facts: ModelFacts) -> None:
-    from lesion_demo.serving.model_card.description import describe
+    from lesion_demo.card.description import describe
 
     english, german = (describe(facts, load_texts(language)) for language in ("en", "de"))
     assert [len(section.tables) for section in english.details] == [len(section.tables) for section in german.details]

@@ -8,6 +8,18 @@ from typing import Any
 import pytest
 from conftest import PROJECT
 
+from lesion_demo.card import ModelFacts, read_facts
+from lesion_demo.card.limits import (
+    BLIND_LIMIT,
+    CALIBRATION_LIMIT,
+    FEW_IN_CLASS,
+    FEW_OF_SOURCE,
+    FLIP_LIMIT,
+    HELD_BACK,
+    NEAR_DUPLICATE_LIMIT,
+    clearly_below,
+    known_limits,
+)
 from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.results import (
@@ -22,19 +34,7 @@ from lesion_demo.results import (
     StrangerResult,
     Stratum,
 )
-from lesion_demo.serving.model_card import ModelFacts, read_facts
-from lesion_demo.serving.model_card.limits import (
-    BLIND_LIMIT,
-    CALIBRATION_LIMIT,
-    FEW_IN_CLASS,
-    FEW_OF_SOURCE,
-    FLIP_LIMIT,
-    HELD_BACK,
-    NEAR_DUPLICATE_LIMIT,
-    clearly_below,
-    known_limits,
-)
-from lesion_demo.texts import load_texts
+from lesion_demo.serve.texts import load_texts
 
 TEXTS = load_texts()
 

@@ -12,25 +12,25 @@ from fake_analyzer import FakeAnalyzer
 from PIL import Image
 from pypdf import PdfReader
 
+from lesion_demo.card import read_facts
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import ImageError
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import Picture
-from lesion_demo.learning.model import build_model
-from lesion_demo.serving import scoring
-from lesion_demo.serving.analysis import Analysis
-from lesion_demo.serving.batch import BatchItem, analyze_batch
-from lesion_demo.serving.guard import one_picture
-from lesion_demo.serving.model_card import read_facts
-from lesion_demo.serving.predictor import Predictor
-from lesion_demo.serving.report import render_pdf, report_json
-from lesion_demo.serving.scoring import score_files
-from lesion_demo.serving.table import FIRST_OF_SEVERAL
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.batch_tab import _line
-from lesion_demo.ui.verdict import verdict_html
-from lesion_demo.ui.view import Found, Refused, View
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import Picture
+from lesion_demo.network.model import build_model
+from lesion_demo.serve import scoring
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.batch import BatchItem, analyze_batch
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.guard import one_picture
+from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.scoring import score_files
+from lesion_demo.serve.table import FIRST_OF_SEVERAL
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.batch_tab import _line
+from lesion_demo.web.verdict import verdict_html
+from lesion_demo.web.view import Found, Refused, View
 
 POINT = OperatingPoint("sensitive", 0.3)
 

@@ -13,27 +13,27 @@ import pytest
 from fake_analyzer import SIDE, FakeAnalyzer
 from PIL import Image
 
+from lesion_demo.card import ModelFacts, clinics, read_facts
 from lesion_demo.config import OperatingPoint
-from lesion_demo.imaging.artefacts import Artefact, find_artefacts
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
+from lesion_demo.decision import Outcome
+from lesion_demo.images.artefacts import Artefact, find_artefacts
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
+from lesion_demo.prevalence import at_prevalence, predictive_values
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
-from lesion_demo.serving.analysis import Analysis
-from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.model_card import ModelFacts, clinics, read_facts
-from lesion_demo.serving.prevalence import at_prevalence, predictive_values
-from lesion_demo.serving.wording import SYMBOLS, measured_line
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.heat import heat_html, heat_pair
-from lesion_demo.ui.launch import launch_options
-from lesion_demo.ui.page import example_caption
-from lesion_demo.ui.picture import DISPLAY_SIDE
-from lesion_demo.ui.predictive_values import meaning_html
-from lesion_demo.ui.quality import quality_html
-from lesion_demo.ui.report_download import Circumstances, ReportWriter
-from lesion_demo.ui.templates import error_card
-from lesion_demo.ui.verdict import CUSTOM, point_html, verdict_html
-from lesion_demo.ui.view import Choices, Found, Refused, View
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.phrases import SYMBOLS, measured_line
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.heat import heat_html, heat_pair
+from lesion_demo.web.launch import launch_options
+from lesion_demo.web.page import example_caption
+from lesion_demo.web.picture import DISPLAY_SIDE
+from lesion_demo.web.predictive_values import meaning_html
+from lesion_demo.web.quality import quality_html
+from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.templates import error_card
+from lesion_demo.web.verdict import CUSTOM, point_html, verdict_html
+from lesion_demo.web.view import Choices, Found, Refused, View
 
 TEXTS = load_texts("en")
 GOOD = render_phantom(5, malignant=True)

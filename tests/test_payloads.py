@@ -18,10 +18,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.page import EXAMPLES
-from lesion_demo.ui.payloads import is_ours, named_files
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.page import EXAMPLES
+from lesion_demo.web.payloads import is_ours, named_files
 
 SENTENCE = load_texts("en").server.not_ours
 META = {"meta": {"_type": "gradio.FileData"}}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lesion_demo.imaging.perturb import (
+from lesion_demo.images.perturb import (
     DEGRADATIONS,
     STRENGTHS,
     Degradation,
@@ -21,8 +21,8 @@ from lesion_demo.imaging.perturb import (
     shrink,
     tint,
 )
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import check_quality
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import check_quality
 
 Picture = NDArray[np.uint8]
 every = pytest.mark.parametrize("degradation", DEGRADATIONS, ids=lambda one: one.name)

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesion_demo.imaging.field_of_view import find_field_of_view
-from lesion_demo.imaging.phantom import render_phantom, write_phantom_dataset
+from lesion_demo.images.field_of_view import find_field_of_view
+from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 
 EXAMPLES = Path(__file__).parent.parent / "lesion_demo" / "ui" / "examples"
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lesion_demo.imaging.picture_files import picture_files, why_skipped
+from lesion_demo.images.files import picture_files, why_skipped
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from torchvision.transforms import v2
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.field_of_view import box_around, find_field_of_view
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import RoundWindow, eval_transform
-from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.serving.predictor import Prediction, Predictor
+from lesion_demo.images.field_of_view import box_around, find_field_of_view
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import RoundWindow, eval_transform
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.serve.classifier import Prediction, Predictor
 
 Pictures = list[NDArray[np.uint8]]
 

@@ -15,8 +15,8 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.folders import scan
+from lesion_demo.data.folders import scan
+from lesion_demo.images.phantom import render_phantom
 from scripts import prepare_data
 from scripts.downloads import Entry
 from scripts.prepare_data import SOURCES, isic_diagnosis, main

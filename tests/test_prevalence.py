@@ -8,8 +8,8 @@ from dataclasses import asdict
 import pytest
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.prevalence import at_prevalence, enough_patients, frequencies, predictive_values
 from lesion_demo.results import OutcomeCounts, Outcomes
-from lesion_demo.serving.prevalence import at_prevalence, enough_patients, frequencies, predictive_values
 
 
 def test_mammography_problem() -> None:

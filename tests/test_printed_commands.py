@@ -13,7 +13,7 @@ import pytest
 from conftest import PROJECT
 
 from lesion_demo.__main__ import main, parse
-from lesion_demo.pipeline import _logging_to
+from lesion_demo.train.run import _logging_to
 
 SHORT = {"app.py": "app", "train.py": "train"}
 """Files that start a command."""

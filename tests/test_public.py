@@ -176,7 +176,7 @@ def test_the_wheel_works_where_nothing_else_is(in_the_wheel: list[str], tiny_che
     assert float(probability) == pytest.approx(lesion_demo.load(tiny_checkpoint).analyze(picture).probability, abs=1e-6)
     assert page[0].startswith(f"Checkpoint {tiny_checkpoint}")
     assert page[-1] == "the page in de, 6 examples"
-    assert "lesion_demo.ui.page" in json.loads(modules)
+    assert "lesion_demo.web.page" in json.loads(modules)
 
 
 def test_the_page_loads_no_training_audit_or_statistics(in_the_wheel: list[str]) -> None:
@@ -215,9 +215,9 @@ except lesion_demo.LesionDemoError as error:
 print(lesion_demo.load(checkpoint).analyze(picture).probability)
 
 from lesion_demo.__main__ import main
-from lesion_demo.ui import launch
+from lesion_demo.web import launch
 def serve(analyzer, texts, *_):
-    from lesion_demo.ui.page import EXAMPLES, build_app
+    from lesion_demo.web.page import EXAMPLES, build_app
     launch.launch_options(texts)
     build_app(analyzer, texts)
     print(f"the page in {texts.language}, {len(list(EXAMPLES.iterdir()))} examples")
@@ -236,8 +236,8 @@ UNWANTED = (
 """What the page has no use for. PyTorch brings its DataLoader by itself, so that ours, in `dataset`, stands for it."""
 
 LEFT = {
-    *("sklearn", "scipy.stats", "lesion_demo.learning.dataset", "lesion_demo.learning.folders"),
-    *("lesion_demo.learning.manifest", "lesion_demo.learning.shortcuts"),
+    *("sklearn", "scipy.stats", "lesion_demo.data.dataset", "lesion_demo.data.folders"),
+    *("lesion_demo.data.manifest", "lesion_demo.audit.shortcuts"),
 }
 """What it still loads: `learning.familiarity` and `learning.metrics` serve and learn in one module each, and the model
 card asks `learning.shortcuts` what a ring is. To be taken away with the parts of these that serving needs."""

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.look import Look
-from lesion_demo.imaging.measurements import (
+from lesion_demo.images.load import load_image
+from lesion_demo.images.look import Look
+from lesion_demo.images.measurements import (
     blockiness,
     colour_distance,
     glare,
@@ -22,9 +22,9 @@ from lesion_demo.imaging.measurements import (
     optical_density,
     sharpness,
 )
-from lesion_demo.imaging.perturb import blur, compress, draw_ring, flatten, raise_to_gamma, shake, tint
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.quality import QualityReport, check_quality
+from lesion_demo.images.perturb import blur, compress, draw_ring, flatten, raise_to_gamma, shake, tint
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.quality import QualityReport, check_quality
 
 Picture = NDArray[np.uint8]
 NAMES = [

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lesion_demo.learning import reader as module
-from lesion_demo.learning.folders import scan_folder
-from lesion_demo.learning.reader import PictureReader, free_memory
+from lesion_demo.data import reader as module
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.reader import PictureReader, free_memory
 
 
 def test_every_process_reads_the_pixels_that_one_has_decoded(

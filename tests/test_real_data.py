@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.perturb import draw_ring
-from lesion_demo.imaging.unrelated import close_up, plain_skin
-from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.metrics import score
-from lesion_demo.learning.split_file import read_split
-from lesion_demo.serving.predictor import Predictor
+from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.split_file import read_split
+from lesion_demo.evaluate.scores import score
+from lesion_demo.images.load import load_image
+from lesion_demo.images.perturb import draw_ring
+from lesion_demo.images.unrelated import close_up, plain_skin
+from lesion_demo.serve.classifier import Predictor
 
 pytestmark = pytest.mark.data
 SOURCES = ("melanoma10k", "ham10000", "padufes20")

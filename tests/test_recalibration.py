@@ -16,13 +16,12 @@ from tiny_clinic import CLASS_SIZE
 
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
+from lesion_demo.data.fingerprints import hash_file
+from lesion_demo.data.folders import Picture, scan_outside
+from lesion_demo.data.split_file import write_split
+from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CalibrationError, DataError
-from lesion_demo.learning.fingerprints import hash_file
-from lesion_demo.learning.folders import Picture, scan_outside
-from lesion_demo.learning.recalibration import balance, cross_validate, fit_line, fit_local
-from lesion_demo.learning.split_file import write_split
-from lesion_demo.learning.splits import Splits
-from lesion_demo.recalibrating import (
+from lesion_demo.evaluate.own_clinic import (
     LEAST_OF_CLASS,
     LEAST_PICTURES,
     Sample,
@@ -31,7 +30,8 @@ from lesion_demo.recalibrating import (
     read_sample,
     recalibrate,
 )
-from lesion_demo.serving.predictor import Predictor
+from lesion_demo.evaluate.recalibration import balance, cross_validate, fit_line, fit_local
+from lesion_demo.serve.classifier import Predictor
 
 MEAN = 1.5
 """True log-odds are normal about ± this with a variance of twice this: then they are calibrated at one half."""
@@ -265,7 +265,7 @@ def test_a_checkpoint_that_ranks_badly_is_refused_or_said_to(
         noise = np.random.default_rng(0).normal(size=len(chosen))
         return noise + strength * np.array([picture.label for picture in chosen])
 
-    monkeypatch.setattr("lesion_demo.recalibrating.log_odds_of", odds)
+    monkeypatch.setattr("lesion_demo.evaluate.own_clinic.log_odds_of", odds)
     if strength < 0:
         with pytest.raises(DataError, match=said):
             recalibrate(loaded, clinic_folder)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import Outcome, decide
 from lesion_demo.errors import DataError
-from lesion_demo.learning.referral import choose_margin, coverage_curve, distance_to_threshold, zones
-from lesion_demo.serving.decision import Outcome, decide
+from lesion_demo.evaluate.referral import choose_margin, coverage_curve, distance_to_threshold, zones
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 2, 400)

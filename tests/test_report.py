@@ -13,16 +13,16 @@ from fake_analyzer import FakeAnalyzer, fake_meta
 from pypdf import PdfReader
 
 from lesion_demo import __version__
+from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.serving.analysis import Analysis
-from lesion_demo.serving.decision import Outcome
-from lesion_demo.serving.explanation import DEFAULT_METHOD
-from lesion_demo.serving.prevalence import at_prevalence
-from lesion_demo.serving.report import _Page, render_pdf, report_json
-from lesion_demo.serving.wording import SYMBOLS
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.report_download import Circumstances, ReportWriter
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.prevalence import at_prevalence
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.explanation import DEFAULT_METHOD
+from lesion_demo.serve.phrases import SYMBOLS
+from lesion_demo.serve.report import _Page, render_pdf, report_json
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.report_download import Circumstances, ReportWriter
 
 PICTURE = render_phantom(3, malignant=True, size=300)
 META = fake_meta(0.6)

@@ -20,10 +20,10 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
-from lesion_demo.imaging.loading import LoadedPicture, load_picture
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.learning.model import build_model
-from lesion_demo.serving.predictor import Prediction, Predictor
+from lesion_demo.images.load import LoadedPicture, load_picture
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.network.model import build_model
+from lesion_demo.serve.classifier import Prediction, Predictor
 
 COLUMNS = [
     *("file", "probability", "verdict", "quality", "familiarity", "error"),
@@ -188,7 +188,7 @@ def test_what_was_scored_before_a_stop_is_kept(
                     os.kill(os.getpid(), number)
                 return load_picture(file)
 
-            monkeypatch.setattr("lesion_demo.serving.scoring.load_picture", read_or_stop)
+            monkeypatch.setattr("lesion_demo.serve.scoring.load_picture", read_or_stop)
             assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 128 + number
             assert said in capsys.readouterr().out
             assert (out.read_text() == "the old table") == (last == 1)
@@ -249,7 +249,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
         return predict(self, inputs)
 
     if where == "reading":
-        monkeypatch.setattr("lesion_demo.serving.scoring.load_picture", read_or_fail)
+        monkeypatch.setattr("lesion_demo.serve.scoring.load_picture", read_or_fail)
     else:
         monkeypatch.setattr(Predictor, "predict", predict_or_fail)
     out = tmp_path / "out.csv"

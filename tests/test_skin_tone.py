@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from lesion_demo.imaging.perturb import draw_ring
-from lesion_demo.imaging.skin_tone import tone_of, typology_angle
+from lesion_demo.images.perturb import draw_ring
+from lesion_demo.images.tone import tone_of, typology_angle
 
 
 def flat(*rgb: int) -> np.ndarray:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lesion_demo.data.folders import Picture, scan
+from lesion_demo.data.held_out import Shares
+from lesion_demo.data.split_file import SPLIT_HEADER, read_split, write_split
+from lesion_demo.data.splits import Splits, make_splits, prepare_splits
 from lesion_demo.errors import DataError
-from lesion_demo.learning.folders import Picture, scan
-from lesion_demo.learning.held_out import Shares
-from lesion_demo.learning.split_file import SPLIT_HEADER, read_split, write_split
-from lesion_demo.learning.splits import Splits, make_splits, prepare_splits
 
 
 def made(count: int, label: int, split: str = "train", source: str = "a", per_lesion: int = 1) -> list[Picture]:

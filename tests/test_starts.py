@@ -17,18 +17,23 @@ import pytest
 import torch
 from torch import nn
 
-from lesion_demo import pipeline
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, to_dict
+from lesion_demo.data.dataset import PictureReader
+from lesion_demo.data.folders import Picture
+from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
 from lesion_demo.files import write_json
-from lesion_demo.imaging.phantom import write_phantom_dataset
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.dataset import PictureReader
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.learning.run_state import (
+from lesion_demo.images.phantom import write_phantom_dataset
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.recipes import PRESETS
+from lesion_demo.train import run as pipeline
+from lesion_demo.train.loop import FitResult
+from lesion_demo.train.run import open_splits
+from lesion_demo.train.settings import FEW, check_amount, check_settings, differences
+from lesion_demo.train.state import (
     Progress,
     Start,
     check_run,
@@ -37,11 +42,6 @@ from lesion_demo.learning.run_state import (
     warn_of_other_preprocess,
     write_start,
 )
-from lesion_demo.learning.settings import FEW, check_amount, check_settings, differences
-from lesion_demo.learning.splits import Splits
-from lesion_demo.learning.training import FitResult
-from lesion_demo.pipeline import open_splits
-from lesion_demo.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -427,7 +427,7 @@ def by_path(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def some_real(root: Path) -> list[Picture]:
-    from lesion_demo.learning.folders import scan_folder
+    from lesion_demo.data.folders import scan_folder
 
     return [picture for picture in scan_folder(root) if picture.split == "val"]
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import PROJECT
 from jinja2 import UndefinedError
 
-from lesion_demo.texts import load_texts
-from lesion_demo.ui.templates import error_card, heading, part, render, said_of
+from lesion_demo.serve.texts import load_texts
+from lesion_demo.web.templates import error_card, heading, part, render, said_of
 
 EVIL = "<script>alert(1)</script>'\"&"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#39;&#34;&amp;"

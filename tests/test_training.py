@@ -17,24 +17,24 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import nn
 
-from lesion_demo import pipeline
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
 from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
+from lesion_demo.data.dataset import PictureReader, balanced_weights
+from lesion_demo.data.folders import Picture, scan_folder
 from lesion_demo.errors import CheckpointError, TrainingError
+from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.files import write_json
-from lesion_demo.imaging.phantom import write_phantom_dataset
-from lesion_demo.imaging.transforms import train_transform
-from lesion_demo.learning import training
-from lesion_demo.learning.dataset import PictureReader, balanced_weights
-from lesion_demo.learning.estimate import in_words
-from lesion_demo.learning.folders import Picture, scan_folder
-from lesion_demo.learning.inference import Predictions
-from lesion_demo.learning.model import build_model, head_name
-from lesion_demo.learning.run_state import AFTER, load_state, save_state, warn_of_same_draws
-from lesion_demo.learning.schedule import rate_factor
-from lesion_demo.learning.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
-from lesion_demo.presets import PRESETS
+from lesion_demo.images.phantom import write_phantom_dataset
+from lesion_demo.images.transforms import train_transform
+from lesion_demo.network.model import build_model, head_name
+from lesion_demo.network.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
+from lesion_demo.recipes import PRESETS
 from lesion_demo.shown import fingerprint_of_folder
+from lesion_demo.train import loop as training
+from lesion_demo.train import run as pipeline
+from lesion_demo.train.estimate import in_words
+from lesion_demo.train.schedule import rate_factor
+from lesion_demo.train.state import AFTER, load_state, save_state, warn_of_same_draws
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -22,10 +22,19 @@ from fake_app import Served, served
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.ui import uploads as module
-from lesion_demo.ui.guard import JOBS
-from lesion_demo.ui.uploads import KEPT_SECONDS, PREFIX, REPORT_PREFIX, REPORT_SECONDS, remove, sweep, sweep_dead, swept
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.web import uploads as module
+from lesion_demo.web.guard import JOBS
+from lesion_demo.web.uploads import (
+    KEPT_SECONDS,
+    PREFIX,
+    REPORT_PREFIX,
+    REPORT_SECONDS,
+    remove,
+    sweep,
+    sweep_dead,
+    swept,
+)
 
 HOUR = 3600
 

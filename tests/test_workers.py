@@ -12,11 +12,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import EvalTransform, TrainTransform, eval_transform, train_transform
-from lesion_demo.learning.dataset import LesionDataset, PictureReader
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.validation import ringed
+from lesion_demo.data.dataset import LesionDataset, PictureReader
+from lesion_demo.data.folders import Picture
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import EvalTransform, TrainTransform, eval_transform, train_transform
+from lesion_demo.train.validation import ringed
 
 SPEC = PreprocessSpec(image_size=32, round_window=True, grey_light=True)
 EVERYTHING = AugmentConfig(ring=1.0, artefact=1.0, rotation=1.0, perspective=1.0, auto_augment=1.0, softness=1.0)

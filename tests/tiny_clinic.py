@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from lesion_demo.checkpoint import Checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.imaging.phantom import render_phantom
-from lesion_demo.imaging.transforms import eval_transform
-from lesion_demo.learning.model import build_model, head_layer
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.model import build_model, head_layer
 
 CLASS_SIZE = 60
 POINTS = (OperatingPoint("accuracy", 0.6), OperatingPoint("balanced", 0.5), OperatingPoint("sensitive", 0.1))

@@ -1,1 +1,1 @@
-"""The commands behind `python -m lesion_demo`, one module each."""
+"""The commands, one module each."""

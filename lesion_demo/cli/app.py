@@ -36,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)  # Gradio's client tells of every request it makes
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.serving.analysis import Analyzer
-    from lesion_demo.serving.local import with_calibration
-    from lesion_demo.texts import load_texts
-    from lesion_demo.ui.access import Access
-    from lesion_demo.ui.launch import require_free, serve
+    from lesion_demo.serve.analysis import Analyzer
+    from lesion_demo.serve.local import with_calibration
+    from lesion_demo.serve.texts import load_texts
+    from lesion_demo.web.access import Access
+    from lesion_demo.web.launch import require_free, serve
 
     require_free(args.host, args.port)
     access = Access.create(args.host, args.allow_host, args.trusted_proxy, os.environ)

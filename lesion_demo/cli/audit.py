@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit, write JSON and plots, print every table, and return the exit code."""
-    from lesion_demo.auditing import audit
+    from lesion_demo.audit.plots import plot_all
+    from lesion_demo.audit.run import audit
+    from lesion_demo.card import audit_text, read_facts
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.learning.audit_plot import plot_all
-    from lesion_demo.learning.plots import write_plots
+    from lesion_demo.evaluate.plots import write_plots
     from lesion_demo.results import ChangeResult, to_json
-    from lesion_demo.serving.model_card import audit_text, read_facts
 
     chosen = find_best_checkpoint(chosen=args.checkpoint)
     folder = args.out or chosen

@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the card, name what it lacks, and return the exit code."""
+    from lesion_demo.card import model_card, read_facts
     from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.errors import CheckpointError
     from lesion_demo.files import check_file, replacing
-    from lesion_demo.serving.model_card import model_card, read_facts
 
     folder = find_best_checkpoint(chosen=args.checkpoint).resolve()
     facts = read_facts(folder)

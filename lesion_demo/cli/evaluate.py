@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("Name the data sets of the checkpoint's run with --data, or a folder from outside: --external.")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.gallery import check_gallery
+    from lesion_demo.evaluate.gallery import check_gallery
 
     if args.json is not None:
         check_file(args.json, "--json", new_folder=True)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         check_gallery(args.gallery)
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     if args.choose:
-        from lesion_demo.figures import choose_again
+        from lesion_demo.evaluate.reevaluate import choose_again
 
         loaded = replace(loaded, meta=choose_again(loaded, args.data, workers=args.workers, device=args.device))
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.data and (stopped := _evaluate(loaded, args)):
         return stopped
     if args.external is not None:
-        from lesion_demo.figures import look_outside
+        from lesion_demo.evaluate.reevaluate import look_outside
 
         report = look_outside(
             loaded, args.external, photographs=args.photographs, workers=args.workers, device=args.device
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     """Report on the run's own pictures; gives the exit code."""
-    from lesion_demo.gallery import write_gallery
-    from lesion_demo.pipeline import evaluate
+    from lesion_demo.evaluate.gallery import write_gallery
+    from lesion_demo.train.run import evaluate
 
     metrics, split = evaluate(loaded, args.data, views=args.views, workers=args.workers, device=args.device)
     print_reports(metrics)

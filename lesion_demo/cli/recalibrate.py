@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.out, "--out")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.evaluate.own_clinic import recalibrate
     from lesion_demo.local_calibration import write_local
-    from lesion_demo.recalibrating import recalibrate
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     class_map = parse_class_map(args.class_map)

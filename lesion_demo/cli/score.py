@@ -31,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.out, "--out")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.serving.analysis import DEFAULT_OPERATING_POINT
-    from lesion_demo.serving.local import with_calibration
-    from lesion_demo.serving.predictor import Predictor
-    from lesion_demo.serving.scoring import find_files, score_files
-    from lesion_demo.serving.table import CsvRow, write_csv
+    from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT
+    from lesion_demo.serve.classifier import Predictor
+    from lesion_demo.serve.local import with_calibration
+    from lesion_demo.serve.scoring import find_files, score_files
+    from lesion_demo.serve.table import CsvRow, write_csv
 
     loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)

@@ -14,7 +14,7 @@ from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, from_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_folder
-from lesion_demo.presets import PRESETS, RETIRED
+from lesion_demo.recipes import PRESETS, RETIRED
 
 HELP = "train on image folders and leave a tuned checkpoint"
 OVERRIDES = (
@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
         if args.promote:
             return show(args.out / args.run, promoting=True)
         raise DataError("Name the pictures to train on: --data DIR.")
-    from lesion_demo.learning.run_state import CONFIG_FILE
-    from lesion_demo.pipeline import train
+    from lesion_demo.train.run import train
+    from lesion_demo.train.state import CONFIG_FILE
 
     if args.resume:
         folder, config, data, class_map = resumed(args)
@@ -135,7 +135,7 @@ def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], di
     Raises:
         LesionDemoError: there is no such run, or a flag asks for something else than it was started with.
     """
-    from lesion_demo.learning.run_state import check_run, read_config, read_start
+    from lesion_demo.train.state import check_run, read_config, read_start
 
     if not args.run:
         raise LesionDemoError("--resume needs --run NAME: which run is to go on?")

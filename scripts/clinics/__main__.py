@@ -15,11 +15,11 @@ import numpy as np
 
 import scripts.clinics as package
 from lesion_demo.config import from_dict
+from lesion_demo.data.folders import Picture
 from lesion_demo.files import write_json
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.weights import write_weights
-from lesion_demo.pipeline import open_splits
-from lesion_demo.presets import PRESETS
+from lesion_demo.network.weights import write_weights
+from lesion_demo.recipes import PRESETS
+from lesion_demo.train.run import open_splits
 from scripts.clinics.experiment import EXPERIMENTS
 from scripts.clinics.loop import Material, find_looks, first_network, train
 from scripts.clinics.measure import TURNS, Figures, ask, figures

@@ -21,15 +21,15 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from tqdm import tqdm
 
 from lesion_demo.config import StageConfig
-from lesion_demo.imaging.transforms import eval_transform, train_transform
-from lesion_demo.learning.dataset import balanced_weights
-from lesion_demo.learning.depthwise import use_fast_depthwise
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.forward import forward
-from lesion_demo.learning.model import build_model, head_layer
-from lesion_demo.learning.schedule import make_optimizer, set_rates
-from lesion_demo.learning.warm_start import initialise
-from lesion_demo.presets import CLINICS_AUGMENT
+from lesion_demo.data.dataset import balanced_weights
+from lesion_demo.data.folders import Picture
+from lesion_demo.images.transforms import eval_transform, train_transform
+from lesion_demo.network.depthwise import use_fast_depthwise
+from lesion_demo.network.forward import forward
+from lesion_demo.network.init import initialise
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.recipes import CLINICS_AUGMENT
+from lesion_demo.train.schedule import make_optimizer, set_rates
 from scripts.clinics.experiment import Experiment
 from scripts.clinics.pictures import (
     SPEC,

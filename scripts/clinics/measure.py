@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lesion_demo.learning.folders import Picture
-from lesion_demo.learning.model import head_layer
+from lesion_demo.data.folders import Picture
+from lesion_demo.network.model import head_layer
 from scripts.clinics.experiment import Experiment
 from scripts.clinics.loop import Seen
 from scripts.clinics.pictures import Store

@@ -14,11 +14,11 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from lesion_demo.config import PreprocessSpec
+from lesion_demo.data.folders import Picture
 from lesion_demo.files import replacing
-from lesion_demo.imaging.lesion import find_lesion
-from lesion_demo.imaging.loading import load_image
-from lesion_demo.imaging.look import Look
-from lesion_demo.learning.folders import Picture
+from lesion_demo.images.lesion import find_lesion
+from lesion_demo.images.load import load_image
+from lesion_demo.images.look import Look
 
 SIDE = 192
 """Shorter side, pixels, of the copies that the runs work on: a cut-out field still has the network's 128."""

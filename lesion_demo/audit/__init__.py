@@ -1,0 +1,1 @@
+"""What moves the verdicts of a checkpoint and should not, and what is held back."""

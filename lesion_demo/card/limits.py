@@ -1,0 +1,229 @@
+"""What to beware of, drawn from a model's own figures by fixed rules. A rule whose figures are missing says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lesion_demo.card.clinics import tested_on
+from lesion_demo.card.folder import ModelFacts
+from lesion_demo.card.phrases import (
+    capital,
+    clinic_name,
+    complement,
+    count,
+    decimal,
+    percent,
+    point_name,
+    ratio,
+    result_name,
+    share,
+    source_name,
+    stratum_name,
+)
+from lesion_demo.results import Interval, Report, Stratum
+from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT
+from lesion_demo.serve.texts import Texts
+
+CALIBRATION_LIMIT = 0.04
+"""A calibration error above it is told: a probability is then off by four points on average."""
+FLIP_LIMIT = 0.05
+"""A change that turns more of the verdicts on a class is told: one in twenty, for no medical reason."""
+NEAR_DUPLICATE_LIMIT = 0.003
+"""ROC-AUC that may be lost without near-duplicates before part of the score has to be called memory."""
+BLIND_LIMIT = 0.75
+"""ROC-AUC of a classifier that sees no lesion, half way from chance to perfection; from there on it is told."""
+FEW_IN_CLASS = 30
+"""Below so many pictures of a class an interval of a rate near 80 % is wider than 28 points: too wide to judge by."""
+FEW_OF_SOURCE = 500
+"""A data set of fewer pictures leaves, at a validation share of a tenth, fewer than 50 to measure by."""
+
+
+HELD_BACK = 0.95
+"""Share of pictures that show no lesion, and of strongly spoilt ones, that ought to be refused, or warned about."""
+STRONG = "strong"
+
+
+def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
+    """One sentence for each limit, the most general first."""
+    rules = (
+        _prevalence,
+        _test,
+        _calibration,
+        _near_duplicates,
+        _sources,
+        _strata,
+        _few,
+        _changes,
+        _blind,
+        _strangers,
+        _spoilt,
+    )
+    return tuple(sentence for rule in rules for sentence in rule(facts, texts))
+
+
+def clearly_below(found: Interval | None, reference: Interval | None) -> bool:
+    """Does the whole interval of `found` lie below the value of `reference`? No where either is unknown."""
+    return found is not None and reference is not None and found.high < reference.value
+
+
+def _prevalence(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    yield texts.about.limits["prevalence"].format(prevalence=texts.percent(facts.meta.prevalence, 0))
+
+
+def _test(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about.limits
+    if facts.test is None:
+        yield words["no_test"]
+    scores = tested_on(facts.sources, DEFAULT_OPERATING_POINT)
+    if scores is None:
+        return
+    (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    yield words["misses"].format(
+        point=point_name(DEFAULT_OPERATING_POINT, texts),
+        missed=share(complement(sensitivity), texts),
+        missed_source=clinic_name(least_sensitive.found, texts),
+        alarms=share(complement(specificity), texts),
+        alarms_source=clinic_name(least_specific.found, texts),
+    )
+    for clinic in scores.clinics:
+        if clinic.flatters:
+            yield words["seen"].format(
+                source=clinic_name(clinic.found, texts),
+                seen=count(clinic.found.result.seen_malignant, texts),
+                pictures=count(clinic.n_malignant, texts),
+            )
+
+
+def _calibration(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """Of the full test only: validation by source has another prevalence, which alone moves the error."""
+    if facts.test and facts.test.calibration_error > CALIBRATION_LIMIT:
+        name = result_name("test", texts)
+        yield texts.about.limits["calibration"].format(name=name, error=decimal(facts.test.calibration_error, texts))
+
+
+def _near_duplicates(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    distinct, overall = facts.metrics.test_without_near_duplicates, facts.test
+    if distinct and overall and overall.roc_auc.value - distinct.roc_auc.value > NEAR_DUPLICATE_LIMIT:
+        value, reference = ratio(distinct.roc_auc, texts), decimal(overall.roc_auc.value, texts)
+        yield texts.about.limits["near_duplicates"].format(value=value, overall=reference)
+
+
+def _sources(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about.limits
+    overall = facts.test.roc_auc if facts.test else None
+    for source, result in facts.metrics.validation_by_source.items():
+        if overall is not None and clearly_below(result.roc_auc, overall):
+            yield words["source"].format(
+                source=source_name(source, texts),
+                value=ratio(result.roc_auc, texts),
+                pictures=count(result.n, texts),
+                overall=decimal(overall.value, texts),
+            )
+    for source, data in facts.meta.data.items():
+        pictures = sum(data.counts.values())
+        if pictures < FEW_OF_SOURCE:
+            yield words["few_of_source"].format(source=source_name(source, texts), pictures=count(pictures, texts))
+
+
+def _strata(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """Each figure of a stratum that lies clearly below the same figure of all pictures; no figure twice."""
+    if facts.audit is None:
+        return
+    name = facts.audit.operating_point.name
+    overall = next((stratum for stratum in facts.audit.strata if stratum.name == "all"), None) or _as_stratum(
+        facts.test, name
+    )
+    told = set()
+    for stratum in facts.audit.strata if overall else ():
+        for figure, pictures in (
+            ("sensitivity", stratum.n_malignant),
+            ("specificity", stratum.n_benign),
+            ("roc_auc", stratum.n_benign + stratum.n_malignant),
+        ):
+            found, reference = getattr(stratum, figure), getattr(overall, figure)
+            if not clearly_below(found, reference) or (figure, found, pictures) in told:
+                continue
+            told.add((figure, found, pictures))
+            write, whole = (ratio, decimal) if figure == "roc_auc" else (share, percent)
+            yield texts.about.limits["stratum_roc_auc" if figure == "roc_auc" else figure].format(
+                stratum=capital(stratum_name(stratum.name, texts)),
+                value=write(found, texts),
+                overall=whole(reference.value, texts),
+                point=point_name(name, texts),
+                pictures=count(pictures, texts),
+            )
+
+
+def _as_stratum(test: Report | None, point: str) -> Stratum | None:
+    """The test split as the audit's strata are: what they are compared with where the audit has no stratum of all."""
+    at_point = test.point(point) if test else None
+    if test is None or at_point is None:
+        return None
+    benign = test.n - test.n_malignant
+    return Stratum("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
+
+
+def _few(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """The strata that no judgement can be based on."""
+    few = [
+        f"{stratum_name(stratum.name, texts)} ({count(stratum.n_benign, texts)} + {count(stratum.n_malignant, texts)})"
+        for stratum in (facts.audit.strata if facts.audit else ())
+        if _smallest_class(stratum) < FEW_IN_CLASS
+    ]
+    if few:
+        yield texts.about.limits["few"].format(few=count(FEW_IN_CLASS, texts), strata="; ".join(few))
+
+
+def _smallest_class(stratum: Stratum) -> int:
+    """Pictures of the rarer class; a diagnosis has one class only."""
+    counts = (stratum.n_benign, stratum.n_malignant)
+    return max(counts) if stratum.name.startswith("diagnosis ") else min(counts)
+
+
+def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """The changes that turn more verdicts on a class than FLIP_LIMIT, the worst first, in one sentence."""
+    words, found = texts.about.limits, []
+    for change in facts.audit.changes if facts.audit else ():
+        by_class = (("change_benign", change.flips_benign), ("change_malignant", change.flips_malignant))
+        beyond = [(flips.value, key, flips) for key, flips in by_class if flips and flips.value > FLIP_LIMIT]
+        if beyond:
+            worst, key, flips = max(beyond, key=lambda item: item[0])
+            name = texts.about.changes.get(change.name, change.name)
+            found.append((worst, words[key].format(change=name, flips=share(flips, texts))))
+    if found:
+        listed = "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
+        yield words["change"].format(limit=texts.percent(FLIP_LIMIT, 0), changes=listed)
+
+
+def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """The best of the classifiers that see no lesion."""
+    probes = facts.audit.blind_roc_auc if facts.audit else {}
+    if probes:
+        name, best = max(probes.items(), key=lambda item: item[1])
+        if best >= BLIND_LIMIT:
+            probe = texts.about.probes.get(name, name)
+            yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
+
+
+def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about
+    poor = [
+        words.limits["stranger"].format(kind=words.strangers.get(one.kind, one.kind), refused=share(one.refused, texts))
+        for one in (facts.audit.strangers if facts.audit else ())
+        if one.refused.value < HELD_BACK
+    ]
+    if poor:
+        yield words.limits["strangers"].format(kinds=", ".join(poor))
+
+
+def _spoilt(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    words = texts.about
+    poor = [
+        words.limits["spoilt_by"].format(
+            degradation=words.degradations.get(one.name, one.name), warned=share(one.warned, texts)
+        )
+        for one in (facts.audit.degradations if facts.audit else ())
+        if one.level == STRONG and one.warned.value < HELD_BACK
+    ]
+    if poor:
+        yield words.limits["spoilt"].format(degradations=", ".join(poor))

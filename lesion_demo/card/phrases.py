@@ -1,0 +1,105 @@
+"""Figures and names as a reader meets them; what was not measured is a dash, and a name without a text is itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from lesion_demo.card.folder import SourceResult
+from lesion_demo.results import Interval
+from lesion_demo.serve.texts import Texts
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def share(found: Interval | None, texts: Texts) -> str:
+    """`90.4 % (87.7–92.9)`."""
+    return texts.interval(found) if found is not None and found.known else texts.about.dash
+
+
+def ratio(found: Interval | None, texts: Texts) -> str:
+    """`0.963 (0.952–0.973)`."""
+    if found is None or not found.known:
+        return texts.about.dash
+    ends = {name: decimal(value, texts) for name, value in vars(found).items()}
+    return texts.about.with_interval.format(**ends)
+
+
+def complement(found: Interval) -> Interval:
+    """Of a share, the rest: from sensitivity to misses."""
+    return Interval(1 - found.value, 1 - found.high, 1 - found.low)
+
+
+def decimal(value: float | None, texts: Texts) -> str:
+    """`0.066`."""
+    return texts.about.dash if value is None or math.isnan(value) else texts.number(value, 3)
+
+
+def signed(value: float | None, texts: Texts) -> str:
+    """`+0.066`, with a sign in any case."""
+    if value is None or math.isnan(value):
+        return texts.about.dash
+    return f"{MINUS if value < 0 else '+'}{texts.number(abs(value), 3)}"
+
+
+def count(value: int | None, texts: Texts) -> str:
+    """`1,000`."""
+    return texts.about.dash if value is None else texts.number(value)
+
+
+def percent(value: float, texts: Texts) -> str:
+    """`90.4 %`."""
+    return texts.percent(value)
+
+
+def plain(value: float | str | None, texts: Texts) -> str:
+    """A setting as it was written: `0.0012`, `auto`."""
+    if value is None:
+        return texts.about.dash
+    if isinstance(value, bool):
+        return texts.about.yes if value else texts.about.no
+    return value if isinstance(value, str) else f"{value:g}".replace(".", texts.page.decimal_mark)
+
+
+def point_name(name: str, texts: Texts) -> str:
+    """What an operating point is called in the whole page."""
+    return texts.verdict.points.get(name, name)
+
+
+def source_name(name: str, texts: Texts) -> str:
+    """A data set's name, and in brackets what it holds where that is known."""
+    note = texts.about.source_notes.get(name)
+    title = texts.about.sources.get(name, name)
+    return f"{title} ({note})" if note else title
+
+
+def clinic_name(found: SourceResult, texts: Texts) -> str:
+    """A data set's name, and what its pictures were to the run."""
+    if not found.source:
+        return texts.about.unnamed_source
+    source = texts.about.sources.get(found.source, found.source)
+    return texts.about.parts[found.part].format(source=source)
+
+
+def stratum_name(name: str, texts: Texts) -> str:
+    """`skin tone dark` is worded by its kind, `skin tone`; the value itself stays as it is."""
+    words = texts.about.strata
+    if name in words:
+        return words[name]
+    kinds = [kind for kind, text in words.items() if "{value}" in text and name.startswith(f"{kind} ")]
+    return words[kinds[0]].format(value=name[len(kinds[0]) + 1 :]) if kinds else name
+
+
+def result_name(key: str, texts: Texts) -> str:
+    """A set of test pictures, by its key in `metrics.json`."""
+    return texts.about.results.get(key, key.replace("_", " "))
+
+
+def init_name(init: str, texts: Texts) -> str:
+    """Where the first weights came from."""
+    return texts.about.inits.get(init) or texts.about.init_checkpoint.format(name=Path(init).name)
+
+
+def capital(text: str) -> str:
+    """With a capital at the beginning of a sentence."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""From folders and tables to pictures with a class, split and drawn for training."""

@@ -1,0 +1,297 @@
+"""Data set folders: which pictures are there, what they show, and which split they stand in."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from lesion_demo.config import CLASSES
+from lesion_demo.data.manifest import MANIFEST, MANIFEST_COLUMNS, read_manifest
+from lesion_demo.errors import DataError
+from lesion_demo.images.files import is_hidden_folder, picture_files, skipped_in_words, why_skipped
+from lesion_demo.images.load import PICTURE_SUFFIXES
+
+log = logging.getLogger(__name__)
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Folder name or manifest entry, in lower case → split."""
+LAYOUT = "expected train|val|test / <class> / pictures, or a manifest.csv with columns file, split, label"
+
+BENIGN_NAMES = (
+    *("benign", "nevus", "naevus", "nevi", "naevi", "nv", "nev", "mole", "melanocytic nevus", "melanocytic nevi"),
+    *("bkl", "bk", "benign keratosis", "benign keratosis like lesions", "pigmented benign keratosis", "pbk"),
+    *("sk", "sek", "seborrheic keratosis", "seborrheic keratoses", "seborrhoeic keratosis", "lentigo", "solar lentigo"),
+    *("df", "dermatofibroma", "vasc", "vascular lesion", "vascular lesions", "hemangioma", "haemangioma"),
+    *("ak", "ack", "actinic keratosis", "actinic keratoses"),
+)
+MALIGNANT_NAMES = (
+    *("malignant", "melanoma", "mel", "melanoma in situ", "melanoma metastasis", "lentigo maligna"),
+    *("bcc", "basal cell carcinoma", "scc", "squamous cell carcinoma", "bowen disease", "bowens disease"),
+    *("akiec", "carcinoma", "kaposi sarcoma", "merkel cell carcinoma", "cancer"),
+)
+"""Names that need no `--class-map`. `akiec` is malignant because HAM10000 files intraepithelial carcinoma (Bowen's
+disease) under it; a plain actinic keratosis (`ak`, `ack`) is precancerous and counts as benign, as in PAD-UFES-20."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One labelled picture of a data set.
+
+    Attributes:
+        path: where it lies, absolute.
+        file: the same below the data set's folder, with forward slashes.
+        source: the name of the data set's folder, or of the link to it that was given; unique among the data sets that
+            are scanned together.
+        split: `train`, `val` or `test`.
+        label: index into `lesion_demo.config.CLASSES`: 0 benign, 1 malignant.
+        columns: the manifest's further columns; empty without a manifest.
+        content_hash: SHA-256 of the file, hex; empty until it has been read.
+        group: pictures that share it stay on one side of every split; empty until grouped.
+        reason: why it was left out; empty where it is in use.
+        near_duplicate_of_train: of a test picture, or one from a `val` folder: a `train` folder holds the same picture.
+    """
+
+    path: Path
+    file: str
+    source: str
+    split: str
+    label: int
+    columns: Mapping[str, str] = field(default_factory=dict)
+    content_hash: str = ""
+    group: str = ""
+    near_duplicate_of_train: bool = False
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """`source/file`: unique over all data sets, the same on every machine."""
+        return f"{self.source}/{self.file}"
+
+
+def scan(roots: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[Picture]:
+    """The pictures of several data sets, in the order of `roots`; each source name is unique (`data`, `data-2`, …).
+
+    Raises:
+        DataError: no root is given, one is given twice, or one is not a data set (see `scan_folder`).
+    """
+    if not roots:
+        raise DataError("No data set folder was given; name at least one with --data FOLDER.")
+    pictures: list[Picture] = []
+    for source, root in name_sources(roots).items():
+        pictures += _scan_root(root, source, class_map)
+    return pictures
+
+
+def scan_folder(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
+    """The pictures of one data set, ordered by split, class folder and file name (or as its manifest has them).
+
+    A data set is `train|val|test / <class> / picture` (`valid` and `validation` mean `val`), or a folder with a
+    `manifest.csv` of columns file, split, label and any more.
+
+    Args:
+        root: the data set's folder.
+        class_map: class name → `benign` or `malignant`; goes before the names known by themselves.
+
+    Raises:
+        DataError: the folder is missing, empty, or not laid out like that; a class is unknown; a class folder or a
+            split lacks pictures of a class; a file that the manifest lists is missing.
+    """
+    return scan([root], class_map)
+
+
+def scan_outside(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
+    """The pictures of a labelled folder that had no part in training, in whatever split it files them.
+
+    Beside the layouts of `scan_folder`, of which it need not have a training split, class folders may stand in it
+    directly.
+
+    Raises:
+        DataError: as `scan_folder`.
+    """
+    (source, root), *_ = name_sources([root]).items()
+    return _scan_root(root, source, class_map, outside=True)
+
+
+def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
+    """Source name → absolute folder. A name that comes again gets `-2`, `-3`, … in the order of `roots`.
+
+    A link gives its own name, not that of the folder it leads to.
+
+    Raises:
+        DataError: a folder is given twice.
+    """
+    sources: dict[str, Path] = {}
+    for given in (Path(root).expanduser() for root in roots):
+        root = given.resolve()
+        if root in sources.values():
+            raise DataError(f"Data set folder {root} is given twice; name it once.")
+        own_name = root.name if given.name in ("", "..") else given.name
+        name, count = own_name, 2
+        while name in sources:
+            name, count = f"{own_name}-{count}", count + 1
+        sources[name] = root
+    return sources
+
+
+def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None, *, outside: bool = False) -> list[Picture]:
+    if not root.exists():
+        raise DataError(f"Data set folder {root} does not exist; check the path ({LAYOUT}).")
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; name the data set's folder ({LAYOUT}).")
+    labels = _label_table(class_map)
+    has_manifest = (root / MANIFEST).is_file()
+    pictures = _from_manifest(root, source, labels) if has_manifest else _from_folders(root, source, labels, outside)
+    if not pictures:
+        raise DataError(f"{root} holds no pictures; {LAYOUT}.")
+    if not outside:
+        _check_splits(root, pictures)
+    return pictures
+
+
+def _check_splits(root: Path, pictures: Sequence[Picture]) -> None:
+    """Raises DataError if there is no training split, or a split has pictures of one class only."""
+    labels_of: dict[str, set[int]] = {}
+    for picture in pictures:
+        labels_of.setdefault(picture.split, set()).add(picture.label)
+    if "train" not in labels_of:
+        raise DataError(f"{root} has no training pictures (only {', '.join(sorted(labels_of))}); {LAYOUT}.")
+    for split, labels in labels_of.items():
+        if len(labels) < len(CLASSES):
+            missing = ", ".join(name for index, name in enumerate(CLASSES) if index not in labels)
+            raise DataError(
+                f"The {split} split of {root} has no {missing} pictures; add some, or check the class names."
+            )
+
+
+# --- class names -----------------------------------------------------------------------------------------------------
+
+
+def _plain_name(name: str) -> str:
+    """Lower case, with underscores, dashes and apostrophes out of the way."""
+    return re.sub(r"[\s_\-]+", " ", name.replace("'", "").replace("’", "")).strip().lower()
+
+
+def _label_table(class_map: Mapping[str, str] | None) -> dict[str, int]:
+    """Plain class name → label, the explicit ones over the known ones.
+
+    Raises:
+        DataError: `class_map` maps a name to something other than a class.
+    """
+    table = dict.fromkeys(BENIGN_NAMES, 0) | dict.fromkeys(MALIGNANT_NAMES, 1)
+    for name, target in (class_map or {}).items():
+        if target.lower() not in CLASSES:
+            raise DataError(
+                f"--class-map {name}={target}: {target!r} is not a class; "
+                f"use {name}={CLASSES[0]} or {name}={CLASSES[1]}."
+            )
+        table[_plain_name(name)] = CLASSES.index(target.lower())
+    return table
+
+
+def _check_names(where: Path, found: Iterable[str], labels: Mapping[str, int]) -> None:
+    """Raises DataError if one of the class names `found` is unknown."""
+    names = sorted(set(found))
+    unknown = [name for name in names if _plain_name(name) not in labels]
+    if unknown:
+        hint = " ".join(f'--class-map "{name}={CLASSES[0]}"' for name in unknown[:3])
+        raise DataError(
+            f"{where} has classes {', '.join(map(repr, names))}; "
+            f"{', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} not known. "
+            f"Map each to {' or '.join(CLASSES)}, e.g. {hint}."
+        )
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} may not be read ({error.strerror}); change its permissions or remove it.") from error
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.is_dir() and not is_hidden_folder(path.name)]
+
+
+def _loose_pictures(folder: Path) -> int:
+    """How many pictures lie in `folder` itself."""
+    return sum(not why_skipped(Path(path.name)) and path.is_file() for path in _entries(folder))
+
+
+def _from_folders(root: Path, source: str, labels: Mapping[str, int], outside: bool = False) -> list[Picture]:
+    split_folders = [(SPLITS[path.name.lower()], path) for path in _subfolders(root) if path.name.lower() in SPLITS]
+    if outside and not split_folders:
+        split_folders = [("test", root)]
+    class_folders = [(split, path) for split, folder in split_folders for path in _subfolders(folder)]
+    if not class_folders:
+        found = ", ".join(path.name for path in _subfolders(root)) or "none"
+        raise DataError(f"{root} holds no pictures in class folders (folders found: {found}); {LAYOUT}.")
+    _check_names(root, (path.name for _, path in class_folders), labels)
+    pictures: list[Picture] = []
+    skipped: Counter[str] = Counter()
+    for split, folder in class_folders:
+        files = _class_pictures(folder, skipped)
+        label = labels[_plain_name(folder.name)]
+        pictures += [Picture(path, path.relative_to(root).as_posix(), source, split, label) for path in files]
+    skipped["picture outside of the class folders"] = sum(
+        map(_loose_pictures, (root, *(path for _, path in split_folders)))
+    )
+    unused = [path.name for path in _subfolders(root) if path.name.lower() not in SPLITS]
+    skipped.update(f"folder {name}, which is no split" for name in unused)
+    _log_skipped(root, skipped)
+    return pictures
+
+
+def _class_pictures(folder: Path, skipped: Counter[str]) -> tuple[Path, ...]:
+    """The pictures below `folder`; what else lies there is added to `skipped`."""
+    found = picture_files(folder)
+    if found.closed:
+        raise DataError(f"{found.closed[0]} may not be read; change its permissions or remove it.")
+    if not found.pictures:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
+        raise DataError(
+            f"{folder} holds no pictures ({kinds}); fill the folder or remove it. {found.in_words()}".strip()
+        )
+    skipped.update(found.skipped)
+    return found.pictures
+
+
+def _log_skipped(root: Path, skipped: Counter[str]) -> None:
+    if +skipped:
+        log.warning("%s", skipped_in_words(root, +skipped))
+
+
+# --- manifest --------------------------------------------------------------------------------------------------------
+
+
+def _from_manifest(root: Path, source: str, labels: Mapping[str, int]) -> list[Picture]:
+    rows = read_manifest(root / MANIFEST)
+    _check_names(root / MANIFEST, (row["label"] for row in rows), labels)
+    pictures: list[Picture] = []
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=2):  # line 1 is the header
+        where = f"{root / MANIFEST}, line {number}"
+        file = PurePosixPath(row["file"].replace("\\", "/")).as_posix()
+        path = root / file
+        if not path.is_file():
+            raise DataError(f"{where}: file {row['file']!r} is not in {root}; restore it or remove the row.")
+        if row["split"].lower() not in SPLITS:
+            raise DataError(f"{where}: split {row['split']!r} is unknown; use train, val or test.")
+        if file in seen:
+            raise DataError(f"{where}: file {row['file']!r} is listed twice; keep one row.")
+        seen.add(file)
+        columns = {key: value for key, value in row.items() if key not in MANIFEST_COLUMNS}
+        split, label = SPLITS[row["split"].lower()], labels[_plain_name(row["label"])]
+        pictures.append(Picture(path, file, source, split, label, columns))
+    found = picture_files(root)
+    unlisted = sum(path.relative_to(root).as_posix() not in seen for path in found.pictures)
+    unread = Counter(dict(found.skipped))
+    unread.pop(".csv", None)  # the manifest itself, for one
+    _log_skipped(root, unread + Counter({f"picture that is not in {MANIFEST}": unlisted}))
+    return pictures

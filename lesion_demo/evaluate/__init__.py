@@ -1,0 +1,1 @@
+"""What a network is worth: scores with intervals, calibration, operating points."""

@@ -1,0 +1,87 @@
+"""Error analysis: a checkpoint's worst mistakes as pictures with their heat maps, for a folder outside the project."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.config import CLASSES
+from lesion_demo.data.folders import Picture
+from lesion_demo.errors import DataError, LesionDemoError, reason
+from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.files import check_folder, replacing
+from lesion_demo.images.load import load_image
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.explanation import overlay
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def check_gallery(folder: Path) -> None:
+    """Find out before the work that a gallery could not be written to `folder`.
+
+    Raises:
+        DataError: `folder` lies inside the project, where patients' pictures must never end up.
+        LesionDemoError: it may not be written to.
+    """
+    if folder.resolve().is_relative_to(PROJECT):
+        raise DataError(f"{folder} lies inside the project: choose a gallery outside it, so no picture is committed.")
+    check_folder(folder, "--gallery")
+
+
+def write_gallery(
+    folder: Path, loaded: LoadedCheckpoint, split: EvaluatedSplit, *, worst: int, device: str | None = None
+) -> int:
+    """Write up to `worst` false positives and as many false negatives, worst first; returns how many.
+
+    A mistake is judged at the `balanced` operating point, and is the worse the farther its probability lies from it.
+    When it is stopped, its page shows what there is until then.
+
+    Raises:
+        DataError: `folder` lies inside the project, where patients' pictures must never end up.
+        LesionDemoError: the disk refused.
+    """
+    check_gallery(folder)
+    threshold = loaded.meta.operating_point("balanced").threshold
+    margin = split.probabilities - threshold
+    false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and split.labels[i] == 0][:worst]
+    false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and split.labels[i] == 1][:worst]
+    analyzer = Analyzer(loaded, device=device)
+    entries: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for kind, chosen in (("false_positive", false_positives), ("false_negative", false_negatives)):
+                for rank, index in enumerate(tqdm(chosen, kind, unit="picture")):
+                    picture, path = split.pictures[index], folder / f"{kind}_{rank + 1:02d}.jpg"
+                    said = f"probability of malignancy {split.probabilities[index]:.3f} (threshold {threshold:.3f})"
+                    entries.append(_figure(_show(path, picture, analyzer), picture, said))
+        finally:
+            page = "<!doctype html><meta charset='utf-8'><title>Worst mistakes</title>\n" + "\n".join(entries) + "\n"
+            with replacing(folder / "index.html") as part:
+                part.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise LesionDemoError(f"Could not write the gallery {folder} ({error}): free some disk space.") from error
+    return len(entries)
+
+
+def _figure(shown: str, picture: Picture, said: str) -> str:
+    name = html.escape(f"{picture.source} {picture.file}: {CLASSES[picture.label]}, {said}")
+    return f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
+
+
+def _show(path: Path, picture: Picture, analyzer: Analyzer) -> str:
+    """Write `picture` beside its heat map to `path`: an <img>, or the reason why it cannot be shown."""
+    try:
+        image = load_image(picture.path)
+        pixels = np.hstack([image, overlay(image, analyzer.analyze(image).heat_map_for(*image.shape[:2]))])
+    except Exception as error:  # noqa: BLE001  # one bad picture never stops the rest
+        return f"<p>{html.escape(reason(error, picture.file))}</p>"
+    with replacing(path) as part:
+        Image.fromarray(pixels).save(part, "JPEG", quality=92)
+    return f"<img src='{path.name}' width='600'>"

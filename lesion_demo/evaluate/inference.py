@@ -1,0 +1,136 @@
+"""Run a network over a loader, on one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from lesion_demo.data.dataset import MeasuredSample, Sample
+from lesion_demo.evaluate.arrays import Floats
+from lesion_demo.evaluate.scores import malignant_probability
+from lesion_demo.images.transforms import Picture as Pixels
+from lesion_demo.images.transforms import Transform
+from lesion_demo.network.forward import forward, to_device_of
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
+"""The views of a picture: as it is, mirrored, upside down, and both; axes of [B, 3, S, S]. A lesion has no upside."""
+AT_ONCE = 16
+"""Pictures per forward pass of those that are in memory already."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said of N pictures, in their order.
+
+    Attributes:
+        logits: float64 [N, 2], the mean over the views.
+        labels: int64 [N].
+        spread: float64 [N], standard deviation of the log-odds over the views; 0 with one view.
+        early: float64 [N, D], early features of the first view, see `forward`; None where the network has none.
+        measured: what was measured in each picture on the way to the network; empty where nothing was.
+    """
+
+    logits: Floats
+    labels: NDArray[np.int64]
+    spread: Floats | None = None
+    early: Floats | None = None
+    measured: tuple[Any, ...] = ()
+
+    def probabilities(self, temperature: float = 1.0) -> Floats:
+        """Probability of malignancy [N] in 0–1."""
+        return malignant_probability(self.logits, temperature)
+
+    def shifted(self, bias: float) -> Predictions:
+        """What the network would have said had `bias` been added to its malignant output."""
+        return replace(self, logits=self.logits + np.array([0.0, bias]))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network said of B pictures; `indices` [B] are their places."""
+
+    logits: Tensor
+    labels: Tensor
+    indices: Tensor
+    spread: Tensor
+    early: Tensor | None
+    measured: list[Any]
+
+
+def predict(
+    model: nn.Module,
+    loader: DataLoader[Sample] | DataLoader[MeasuredSample],
+    title: str,
+    *,
+    accelerator: Accelerator | None = None,
+    views: int = 1,
+) -> Predictions:
+    """Logits of every picture, averaged over the first `views` of FLIPS: so many times the time.
+
+    Without an `accelerator`, on one process and in float32. With one, in its precision and on all its processes, of
+    which each sees its share and gets the whole; then `loader` is one that it prepared, `model` the bare network.
+    """
+    return together(list(predict_batches(model, loader, title, accelerator=accelerator, views=views)))
+
+
+@torch.inference_mode()
+def predict_batches(
+    model: nn.Module,
+    loader: DataLoader[Sample] | DataLoader[MeasuredSample],
+    title: str,
+    *,
+    accelerator: Accelerator | None = None,
+    views: int = 1,
+) -> Iterator[Batch]:
+    """The same, a batch at a time as soon as it is there."""
+    model.eval()
+    quiet = accelerator is not None and not accelerator.is_main_process
+    for images, targets, indices, *measured in tqdm(loader, title, leave=False, disable=quiet):
+        images = to_device_of(model, images)  # [B, 3, S, S]
+        with nullcontext() if accelerator is None else accelerator.autocast():
+            passes = [forward(model, images.flip(axes)) for axes in FLIPS[:views]]
+        seen = torch.stack([one.logits.float() for one in passes])  # [V, B, 2]
+        odds = (seen[..., 1] - seen[..., 0]).std(dim=0, correction=0)
+        batch = (seen.mean(dim=0), targets.to(images.device), indices.to(images.device), odds)
+        early = passes[0].early
+        if accelerator is not None:  # only to judge the network: its early features are of no use
+            batch, early = accelerator.gather_for_metrics(batch), None
+        logits, labels, places, spread = (tensor.cpu() for tensor in batch)
+        yield Batch(logits, labels, places, spread, None if early is None else early.cpu(), *(measured or [[]]))
+
+
+def together(batches: Sequence[Batch]) -> Predictions:
+    """What `batches` say, in the order of the pictures."""
+    order = torch.cat([batch.indices for batch in batches]).argsort()
+    measured = [one for batch in batches for one in batch.measured]
+    early = [batch.early for batch in batches if batch.early is not None]
+    return Predictions(
+        torch.cat([batch.logits for batch in batches])[order].double().numpy(),
+        torch.cat([batch.labels for batch in batches])[order].long().numpy(),
+        torch.cat([batch.spread for batch in batches])[order].double().numpy(),
+        torch.cat(early)[order].double().numpy() if early else None,
+        tuple(measured[place] for place in order.tolist()) if measured else (),
+    )
+
+
+@torch.inference_mode()
+def early_features(model: nn.Module, transform: Transform, pictures: Sequence[Pixels], title: str) -> Floats:
+    """Early features [N, D] of N `pictures` uint8 [H, W, 3], of a network that has them, see `forward`."""
+    model.eval()
+    found = []
+    for start in tqdm(range(0, len(pictures), AT_ONCE), title, leave=False):
+        batch = torch.stack([transform(picture) for picture in pictures[start : start + AT_ONCE]])
+        early = forward(model, to_device_of(model, batch)).early
+        assert early is not None
+        found.append(early.cpu().double().numpy())
+    return np.concatenate(found)

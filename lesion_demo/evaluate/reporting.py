@@ -1,0 +1,151 @@
+"""The report of a checkpoint: test in full, and every operating point on the pictures of every source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.data.dataset import WORKERS, Edit, Measure, PictureReader
+from lesion_demo.data.folders import Picture
+from lesion_demo.evaluate.inference import Predictions
+from lesion_demo.evaluate.referral import distance_to_threshold
+from lesion_demo.evaluate.run import EvaluatedSplit, run_edited, run_model
+from lesion_demo.evaluate.scores import report
+from lesion_demo.images.quality import check_quality
+from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.results import Metrics, OutcomeCounts, Outcomes, Report
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a report is made at.
+
+    Attributes:
+        margins: by the point's name, in log-odds: closer to its threshold the answer is `uncertain`.
+        photographs: sources that were taken without a dermatoscope.
+    """
+
+    points: Sequence[OperatingPoint]
+    margins: Mapping[str, float]
+    photographs: Collection[str] = ()
+
+    def report(self, split: EvaluatedSplit) -> Report:
+        """Everything about `split`, with intervals by group."""
+        made = report(split.labels, split.probabilities, self.points, groups=split.groups)
+        seen = np.array([picture.near_duplicate_of_train for picture in split.pictures])
+        points = tuple(
+            replace(found, outcomes=outcomes(split, point, self.margins[point.name]))
+            for found, point in zip(made.points, self.points, strict=True)
+        )
+        return replace(
+            made,
+            points=points,
+            seen_benign=int((seen & (split.labels == 0)).sum()),
+            seen_malignant=int((seen & (split.labels == 1)).sum()),
+            photographs=bool(split.pictures) and all(picture.source in self.photographs for picture in split.pictures),
+        )
+
+
+def summarise(test: EvaluatedSplit | None, val: EvaluatedSplit, judge: Judge) -> Metrics:
+    """The report on the test split, where there is one, and on validation."""
+    metrics = Metrics(validation_by_source=_by_source(val, judge))
+    if test is None:
+        return metrics
+    return replace(
+        metrics,
+        test=judge.report(test),
+        test_without_near_duplicates=judge.report(
+            test.where([not picture.near_duplicate_of_train for picture in test.pictures])
+        ),
+        test_by_source=_by_source(test, judge),
+    )
+
+
+def _by_source(split: EvaluatedSplit, judge: Judge) -> dict[str, Report]:
+    return {source: judge.report(own) for source, own in split.by_source().items()}
+
+
+def outcomes(split: EvaluatedSplit, point: OperatingPoint, margin: float) -> Outcomes | None:
+    """The four answers at `point` by the truth; None where it was not looked at which pictures get an answer."""
+    if split.assessable is None:
+        return None
+    unsure = distance_to_threshold(split.probabilities, point.threshold) < margin
+    called = split.probabilities >= point.threshold
+    judged = split.assessable
+
+    def of(label: int) -> OutcomeCounts:
+        own = split.labels == label
+        return OutcomeCounts(
+            benign=int((own & judged & ~unsure & ~called).sum()),
+            malignant=int((own & judged & ~unsure & called).sum()),
+            uncertain=int((own & judged & unsure).sum()),
+            not_assessable=int((own & ~judged).sum()),
+        )
+
+    return Outcomes(of(0), of(1))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A network with all that is needed to say of pictures what the app would.
+
+    Attributes:
+        known: which pictures are familiar; None where that cannot be told.
+        device: see `pick_device`.
+    """
+
+    model: nn.Module
+    spec: PreprocessSpec
+    known: KnownPictures | None
+    reader: PictureReader
+    views: int = 1
+    workers: int = WORKERS
+    device: str | None = None
+
+    def predict(
+        self, pictures: Sequence[Picture], title: str, measure: Measure[Any] | None = check_quality
+    ) -> Predictions:
+        """What the network says of `pictures`; as `measured`, what `measure` finds: their quality reports."""
+        return run_model(
+            self.model,
+            self.spec,
+            pictures,
+            title=title,
+            reader=self.reader,
+            measure=measure,
+            views=self.views,
+            workers=self.workers,
+            device=self.device,
+        )
+
+    def edited(
+        self, pictures: Sequence[Picture], edits: Sequence[Edit], title: str, measure: Measure[Any] | None = None
+    ) -> Iterator[Predictions]:
+        """What the network says of `pictures` under each of `edits`; as `measured`, what `measure` finds then."""
+        return run_edited(
+            self.model,
+            self.spec,
+            pictures,
+            edits,
+            title=title,
+            reader=self.reader,
+            measure=measure,
+            workers=self.workers,
+            device=self.device,
+        )
+
+    def score(self, pictures: Sequence[Picture], temperature: float, title: str) -> EvaluatedSplit:
+        """`pictures` with their calibrated probabilities, and which of them get a verdict."""
+        return self.evaluated(pictures, self.predict(pictures, title), temperature)
+
+    def evaluated(self, pictures: Sequence[Picture], predictions: Predictions, temperature: float) -> EvaluatedSplit:
+        """The same after `predict`: by the quality of a picture and by its likeness to those `known`."""
+        judged = np.array([report.assessable for report in predictions.measured], dtype=bool)
+        if self.known is not None and predictions.early is not None:
+            judged &= ~self.known.refused(predictions.early)
+        return EvaluatedSplit(tuple(pictures), predictions.probabilities(temperature), judged)

@@ -1,0 +1,349 @@
+"""Any picture file a person has → RGB uint8 [H, W, 3], upright and in sRGB, or an `ImageError` that says why not."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
+
+from lesion_demo.errors import ImageError
+from lesion_demo.images import jpeg, tiff
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif"}
+    | {".heic", ".heif", ".hif", ".jp2"}
+)
+"""File name endings, lower case, that a folder scan takes for pictures. `load_image` itself looks at the content."""
+
+MAX_PIXELS = 100_000_000
+"""Width × height beyond which a picture is refused unread: decoded, it would fill the memory."""
+MAX_BYTES = 1 << 30
+"""A larger file is refused unread (100 megapixels of 16-bit RGB are 0.6 GB)."""
+MIN_SIDE = 32
+"""Pixels; on a shorter side than this no lesion can be seen."""
+MAX_ASPECT = 10
+"""A picture that is more times as long as wide, or as wide as long, is refused: no camera makes one."""
+MAX_SCANS = 100
+"""A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
+whole picture; libtiff draws the same line, since libjpeg draws none."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
+"""What Pillow may try. Its other formats (EPS runs Ghostscript, for one) are not for files of unknown origin."""
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+"""Pillow modes whose values exceed 8 bits and which its own conversion would clip."""
+_BAND = 1 << 22
+"""Pixels that are converted at a time, so that what comes in between takes little memory."""
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, RuntimeError, ArithmeticError),
+    *(MemoryError, struct.error, zlib.error),
+)
+"""What Pillow and its plugins raise on damaged files, found by feeding them some."""
+
+
+@dataclass(frozen=True)
+class LoadedPicture:
+    """What a file holds.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], RGB.
+        first_of_several: is it one picture of more: of a document's pages, or of an animation?
+    """
+
+    pixels: NDArray[np.uint8]
+    first_of_several: bool = False
+
+
+def load_image(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8]:
+    """The pixels of `load_picture`."""
+    return load_picture(source).pixels
+
+
+def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
+    """The picture in `source`, a path or a file's content, as uint8 [H, W, 3], RGB, 0–255.
+
+    EXIF orientation and an embedded colour profile are applied, transparency is laid over white, grey becomes RGB,
+    16-bit and float values are scaled to 8 bits. Of animations and multi-page files it is the first picture.
+
+    It takes up to 8 bytes of memory for each pixel, beside the file itself and what a decoder may want for its own.
+
+    Raises:
+        ImageError: the file is missing, empty, no picture, damaged, too large, too small, too oblong, takes too many
+            passes to decode, or more memory than there is.
+    """
+    name = f"“{Path(source).name}”" if isinstance(source, str | Path) else "The file"
+    try:
+        data = _read(source, name)
+        with _open(data, name) as image:
+            _check_before_decoding(image, data, name)
+            several = shows_several(image)
+            pixels = _decode(image, name)
+    except MemoryError as error:
+        raise out_of_memory(name) from error
+    _check_least(pixels, name)
+    return LoadedPicture(pixels, several)
+
+
+def pixels_of(image: Image.Image, name: str = "The picture") -> NDArray[np.uint8]:
+    """An image that a program has opened or made, in any of Pillow's modes, as `load_picture` gives those of files.
+
+    Raises:
+        ImageError: it is damaged, too large, too small or too oblong, or takes more memory than there is.
+    """
+    _check_size(image, name)
+    try:
+        pixels = _decode(image.copy(), name)
+    except MemoryError as error:
+        raise out_of_memory(name) from error
+    except _DAMAGE as error:  # the copy decodes a file that was opened and no more
+        raise _damaged(name) from error
+    _check_least(pixels, name)
+    return pixels
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """The picture at `path` with its header read and its pixels not yet decoded; whose name is of no account.
+
+    Raises:
+        ImageError: there is none that can be read.
+    """
+    try:
+        return Image.open(path, formats=_readable_formats())
+    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"“{Path(path).name}” is not a picture in a format known here.") from error
+
+
+def shows_several(image: Image.Image) -> bool:
+    """Is `image` the first of an animation's pictures, or of a document's pages?
+
+    The second picture in a camera's MPO file is a smaller or brighter copy of the first, and does not count.
+    """
+    if image.format == "MPO":
+        return False
+    try:
+        if isinstance(image, TiffImageFile):
+            return tiff.has_more_pages(image)
+        return bool(getattr(image, "is_animated", False))
+    except _DAMAGE:  # there is a second one, though it cannot be read
+        return True
+
+
+def out_of_memory(name: str) -> ImageError:
+    """What to say where the memory does not suffice for the picture called `name`."""
+    return ImageError(f"{name} takes more memory than there is just now; please scale it down, or try again later.")
+
+
+def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    try:
+        image.load()
+        return _to_pixels(_upright(image))
+    except MemoryError:
+        raise
+    except _DAMAGE as error:
+        raise _damaged(name) from error
+
+
+def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
+    """What would take too long, too much memory, or come out wrong is told by the header, or by a look at the file."""
+    _check_size(image, name)
+    if image.format in ("JPEG", "MPO") and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
+        raise ImageError(
+            f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
+            "please export it again as an ordinary JPEG."
+        )
+    if tiff.is_misread(image):
+        raise ImageError(
+            f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
+        )
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{width} × {height} pixels")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"{name} is {width} × {height} pixels, more than {MAX_ASPECT} times as long as it is wide; "
+            "please cut out the part that shows the lesion."
+        )
+
+
+def _check_least(pixels: NDArray[np.uint8], name: str) -> None:
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ImageError(
+            f"{name} is only {width} × {height} pixels; please use a picture of at least {MIN_SIDE} on each side."
+        )
+
+
+def _read(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
+    """The content of `source`, known not to be empty."""
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, str | Path):
+        data = _read_path(Path(source), name)
+    else:
+        data = source.read()
+    if not data:
+        raise ImageError(f"{name} is empty; please copy or export it again.")
+    if len(data) > MAX_BYTES:
+        raise _too_large(name, f"{len(data) / 2**30:.1f} GB")
+    return data
+
+
+def _read_path(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder; please choose a picture file.")
+        if path.exists() and not path.is_file():  # a pipe keeps one waiting, and /dev/zero has no end
+            raise ImageError(f"{name} is no regular file; please choose a picture file.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _too_large(name, f"{size / 2**30:.1f} GB")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist; please check the path {path}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ImageError(f"{name} could not be read from disk: {error}.") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """The picture with its header read and its pixels not yet decoded."""
+    formats = _readable_formats()
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, f"over {MAX_PIXELS // 10**6} megapixels") from error
+    except MemoryError:
+        raise
+    except _DAMAGE as error:
+        if _starts_like_a_picture(data[:16], formats):
+            raise _damaged(name) from error
+        raise ImageError(
+            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
+        ) from error
+
+
+@functools.cache
+def _readable_formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this installation can read; adds HEIC to Pillow the first time it is called."""
+    import pillow_heif  # here, not above: 16 MB of codec that training never needs
+
+    pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
+    tests = [Image.OPEN[name][1] for name in formats]
+    return any(test is not None and test(prefix) is True for test in tests)
+
+
+def _damaged(name: str) -> ImageError:
+    return ImageError(f"{name} is damaged or cut off; please copy or export it again.")
+
+
+def _too_large(name: str, size: str) -> ImageError:
+    limit = MAX_PIXELS // 10**6
+    return ImageError(f"{name} is too large ({size}); please scale it down below {limit} megapixels.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """`image`, decoded, turned as its EXIF says; where the EXIF is damaged and the pixels are not, as it is stored."""
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except _DAMAGE:
+        return image
+    return image
+
+
+def _to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """`image` in any of Pillow's modes as uint8 [H, W, 3], sRGB."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    if image.mode in _DEEP_MODES:
+        white, negative = _white(image), tiff.is_white_zero(image)
+        for rows, band in _bands(image):
+            grey = _to_8_bits(np.asarray(band), white)
+            pixels[rows] = (255 - grey if negative else grey)[..., None]
+    else:
+        for rows, band in _bands(image):
+            pixels[rows] = np.asarray(_to_rgb(band))
+    return pixels
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """`image` from top to bottom, some rows at a time, each part with the rows that it holds."""
+    step = max(1, _BAND // image.width)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """`image` in any of Pillow's modes with up to 8 bits as mode RGB in sRGB."""
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if image.mode == "LAB":
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        return _between_profiles(image, lab)
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    if profile:
+        image = _apply_profile(image, profile)
+    return image.convert("RGB")
+
+
+def _white(image: Image.Image) -> float:
+    """The value that is white in `image`, which is of one of _DEEP_MODES.
+
+    It is taken to be the top of the smallest usual range that holds the largest value: 1 (floats only), then 8, 12 and
+    16 bits, then that value itself.
+
+    Raises:
+        ValueError: a value is not a number.
+    """
+    peak = float(np.max([np.asarray(band).max() for _, band in _bands(image)]))
+    if not np.isfinite(peak):  # NaN too: it wins every maximum
+        raise ValueError("the picture holds values that are not numbers")
+    tops = (1.0, 255.0, 4095.0, 65535.0) if image.mode == "F" else (255.0, 4095.0, 65535.0)
+    return next((top for top in tops if peak <= top), peak)
+
+
+def _to_8_bits(values: NDArray[np.generic], white: float) -> NDArray[np.uint8]:
+    """Grey values [H, W] of any number type as uint8 [H, W]; what is negative is 0, and `white` is 255."""
+    return np.round(np.clip(values.astype(np.float64) / white, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """`image` (RGB, CMYK or L) taken from its embedded ICC `profile` to sRGB: phones save in Display P3.
+
+    A profile that is damaged or made for other channels is disregarded, as browsers do.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        return _between_profiles(image, source)
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def _between_profiles(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    assert converted is not None  # it is None only for inPlace=True
+    return converted

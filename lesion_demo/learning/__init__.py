@@ -1,1 +1,0 @@
-"""From image folders to a tuned, evaluated network."""

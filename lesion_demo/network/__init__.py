@@ -1,0 +1,1 @@
+"""Networks: how they are built, begun, saved, and run in one pass."""

@@ -1,0 +1,93 @@
+"""Is a picture like those that a network has learnt from? Its distance to them in the network's early features.
+
+Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) to the training pictures' mean colours, edges and textures, as
+the mean over the picture of every channel of three early blocks, see `forward`. Late features were trained to forget
+all but the class: in them, a cat is a lesion. docs/EXPERIMENTS.md has the comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lesion_demo.errors import CheckpointError
+from lesion_demo.evaluate.arrays import Bools, Floats
+from lesion_demo.files import replacing
+
+
+@dataclass(frozen=True)
+class KnownPictures:
+    """Where the pictures that a network knows lie in its features.
+
+    Attributes:
+        mean: float64 [D].
+        precision: inverse covariance, float64 [D, D].
+        limit: up to this distance a picture is familiar.
+        photograph: float64 [D + 1], weights and bias: above 0 a picture was taken without a dermatoscope. None where
+            there were too few such pictures to learn from, or too few others.
+        bare: float64 [D + 1], likewise: above 0 a picture shows skin without a lesion.
+    """
+
+    mean: Floats
+    precision: Floats
+    limit: float
+    photograph: Floats | None = None
+    bare: Floats | None = None
+
+    def distances(self, features: Floats) -> Floats:
+        """Mahalanobis distance [N], 0 or more, of `features` [N, D], early ones of `forward`."""
+        offset = features - self.mean
+        return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", offset, self.precision, offset), 0.0)))
+
+    def photographs(self, features: Floats) -> Bools:
+        """Which of `features` [N, D] are of pictures taken without a dermatoscope, [N]."""
+        return _beyond(features, self.photograph)
+
+    def bare_skin(self, features: Floats) -> Bools:
+        """Which of `features` [N, D] are of skin without a lesion, [N]."""
+        return _beyond(features, self.bare)
+
+    def refused(self, features: Floats) -> Bools:
+        """Which of `features` [N, D] are of pictures that get no verdict: too far away, or bare skin; [N]."""
+        return (self.distances(features) > self.limit) | self.bare_skin(features)
+
+
+def _beyond(features: Floats, direction: Floats | None) -> Bools:
+    if direction is None:
+        return np.zeros(len(features), dtype=bool)
+    return np.asarray(features @ direction[:-1] + direction[-1] > 0)
+
+
+def write_known(path: Path, known: KnownPictures) -> None:
+    """Save to a safetensors file, whole or not at all."""
+    values = {"mean": known.mean, "precision": known.precision, "limit": np.array([known.limit])}
+    directions = {"photograph": known.photograph, "bare": known.bare}
+    values |= {name: direction for name, direction in directions.items() if direction is not None}
+    with replacing(path) as part:
+        save_file(values, part)
+        part.chmod(0o644)  # as the weights beside it: a server may run as another user
+
+
+def read_known(path: Path) -> KnownPictures:
+    """What `write_known` wrote.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        values = load_file(path)
+        directions = (values.get("photograph"), values.get("bare"))
+        known = KnownPictures(values["mean"], values["precision"], float(values["limit"][0]), *directions)
+    except (OSError, SafetensorError, KeyError, IndexError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
+    size = known.mean.size
+    sizes_agree = all(direction is None or direction.shape == (size + 1,) for direction in directions)
+    if known.mean.shape != (size,) or known.precision.shape != (size, size) or not sizes_agree:
+        raise CheckpointError(f"{path} is damaged (sizes do not agree): copy the checkpoint again.")
+    if not all(np.isfinite(value).all() for value in values.values()):
+        raise CheckpointError(f"{path} is damaged (it holds what is no number): copy the checkpoint again.")
+    return known

@@ -1,0 +1,1 @@
+"""What is said of a picture, without training, data or audit code."""

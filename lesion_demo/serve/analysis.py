@@ -1,0 +1,226 @@
+"""One picture through all that is said of it: quality → familiarity → probability → verdict → explanation."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
+from secrets import token_hex
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
+from lesion_demo.config import CLASSES, OperatingPoint
+from lesion_demo.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
+from lesion_demo.images.artefacts import Artefact, find_artefacts
+from lesion_demo.images.load import load_picture
+from lesion_demo.images.look import Look
+from lesion_demo.images.quality import QualityReport, check_quality
+from lesion_demo.images.tone import tone_of, typology_angle
+from lesion_demo.images.transforms import Picture
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.explanation import DEFAULT_METHOD, Explainer, Heat, overlay, place
+from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.guard import one_picture
+
+DEFAULT_OPERATING_POINT = "sensitive"
+"""A missed melanoma costs more than a needless visit."""
+NOTEBOOK_SIDE = 400
+"""Longer side, pixels, of the picture and of its heat map in a notebook."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is said of one picture.
+
+    Attributes:
+        probability: of malignancy, 0–1, calibrated at the checkpoint's prevalence.
+        margin: closer to the threshold than this, in log-odds, the verdict is `uncertain`.
+        quality: is the picture fit to be judged? The probability stands either way.
+        familiarity: is it like the pictures that the model has learnt from? None where the checkpoint cannot tell.
+        artefacts: what else is in it: a ring, hair, a ruler; each present or not.
+        skin_tone: by name, roughly estimated from clear skin, see `lesion_demo.images.tone`.
+        heats: by method, float32 [S, S] in 0–1 over the square that the network saw: where the picture speaks for
+            `malignant`. They explain this class whatever the verdict, so that they mean the same for every picture.
+        lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
+        visible: that square in the picture: left, top, width, height in pixels.
+        shape: height and width of the picture in pixels.
+        first_of_several: did the file hold more pictures, of which nothing is said here?
+        id: of this picture's analysis, a fresh random token; all that is said of the picture carries it.
+        picture: uint8 [H, W, 3], for a notebook to show; None on the page, which keeps a smaller one.
+    """
+
+    probability: float
+    operating_point: OperatingPoint
+    margin: float
+    quality: QualityReport
+    familiarity: Familiarity | None
+    artefacts: tuple[Artefact, ...]
+    skin_tone: str
+    heats: Mapping[str, Heat]
+    lesion: NDArray[np.bool_] | None
+    visible: tuple[int, int, int, int]
+    shape: tuple[int, int]
+    first_of_several: bool = False
+    id: str = field(default_factory=lambda: token_hex(16))
+    picture: Picture | None = None
+
+    @property
+    def assessable(self) -> bool:
+        """Is there a verdict at all?"""
+        return self.quality.assessable and (self.familiarity is None or self.familiarity.familiar)
+
+    @property
+    def photograph(self) -> bool:
+        """Was the picture, by its looks, taken without a dermatoscope, outside what the model was tested on?"""
+        return self.familiarity is not None and self.familiarity.photograph
+
+    @property
+    def verdict(self) -> Outcome:
+        """One of four; `call` is the plain answer behind it."""
+        return decide(self.probability, self.operating_point, margin=self.margin, assessable=self.assessable)
+
+    @property
+    def call(self) -> str:
+        """`benign` or `malignant`, however close to the threshold and however poor the picture."""
+        return call_of(self.probability, self.operating_point)
+
+    @property
+    def uncertain_zone(self) -> tuple[float, float]:
+        """Between these probabilities (0–1) the verdict is `uncertain`."""
+        return uncertain_zone(self.operating_point, self.margin)
+
+    def off_lesion(self, method: str = DEFAULT_METHOD) -> float | None:
+        """Share (0–1) of the heat map's mass that lies off the lesion; None where there is no lesion, or no heat."""
+        heat = self.heats[method]
+        total = float(heat.sum())
+        if self.lesion is None or total <= 0:
+            return None
+        return float(heat[~self.lesion].sum()) / total
+
+    def heat_map_for(self, height: int, width: int, method: str = DEFAULT_METHOD) -> Heat:
+        """A heat map [height, width] over a copy of the picture that was scaled to this size; 0 where not seen."""
+        rows, columns = self.shape
+        left, top, across, down = self.visible
+        x, y = round(left * width / columns), round(top * height / rows)
+        right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
+        return place(self.heats[method], (x, y, right - x, bottom - y), (height, width))
+
+    def at(self, point: OperatingPoint, margin: float) -> Analysis:
+        """The same findings, judged at another operating point with its `margin` in log-odds."""
+        return replace(self, operating_point=point, margin=margin)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What to mind about the picture, in a few words each; the page has sentences."""
+        found = [f"{check.name} ({check.severity})" for check in self.quality.warnings]
+        if self.familiarity is not None and not self.familiarity.familiar:
+            found.append("no lesion made out" if self.familiarity.bare_skin else "unlike the training pictures")
+        if self.photograph:
+            found.append("looks as if taken without a dermatoscope")
+        if self.first_of_several:
+            found.append("first of several pictures in its file")
+        return tuple(found)
+
+    def __repr__(self) -> str:
+        point = self.operating_point
+        return (
+            f"Analysis: {self.verdict.value.replace('_', ' ')}; probability of malignancy {self.probability:.3f}, "
+            f"threshold {point.threshold:.3f} (operating point {point.name})"
+            f"{'; mind: ' if self.cautions else ''}{', '.join(self.cautions)}"
+        )
+
+    def _repr_html_(self) -> str | None:
+        """For a notebook: the picture and its heat map above the words; None where the picture is not at hand."""
+        if self.picture is None:
+            return None
+        small = Image.fromarray(self.picture)
+        small.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+        pixels = np.asarray(small)
+        file = io.BytesIO()
+        Image.fromarray(np.hstack([pixels, overlay(pixels, self.heat_map_for(*pixels.shape[:2]))])).save(file, "PNG")
+        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return f"<img src='{source}' alt='The picture, and its heat map'><p>{escape(repr(self))}</p>"
+
+
+class Analyzer:
+    """A checkpoint, ready to be asked about pictures; threads may share one."""
+
+    _shipped: Checkpoint | None = None
+
+    def __init__(
+        self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None, *, device: str | None = None
+    ) -> None:
+        """Takes over `loaded.model`, and moves it to `device`, see `pick_device`.
+
+        Args:
+            shipped: where `loaded.meta` is fitted to a clinic, what it was before.
+
+        Raises:
+            CheckpointError: the checkpoint lacks the default operating point.
+            DeviceError: this machine has no such device.
+        """
+        self.folder = loaded.folder
+        self.meta = loaded.meta
+        self._shipped = shipped
+        self.meta.operating_point(DEFAULT_OPERATING_POINT)
+        self._predictor = Predictor(loaded, device)
+        self._explainer = Explainer(loaded.model)
+
+    @property
+    def shipped(self) -> Checkpoint:
+        """What the checkpoint's own files say; `meta` is what holds here, other where it is fitted to a clinic."""
+        return self._shipped or self.meta
+
+    def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Picture]:
+        """Everything about the picture in the file at `path`, as `analyze`, and the picture itself, uint8 [H, W, 3].
+
+        Raises:
+            ImageError: there is no picture that can be read, or that the memory suffices for.
+        """
+        loaded = load_picture(path)
+        with one_picture(f"“{Path(path).name}”"):
+            found = self.analyze(loaded.pixels, point)
+        return replace(found, first_of_several=loaded.first_of_several), loaded.pixels
+
+    def margin_at(self, point: OperatingPoint) -> float:
+        """In log-odds: closer to the threshold of `point` than this, a verdict is `uncertain`."""
+        return self.meta.margin_at(point)
+
+    def point(self, name: str, threshold: float | None = None) -> OperatingPoint:
+        """The checkpoint's operating point `name`, or one of that name with a `threshold` (0–1) of one's own.
+
+        Raises:
+            CheckpointError: there is none of that name, and no threshold.
+        """
+        return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
+
+    def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+        """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
+        point = point or self.point(DEFAULT_OPERATING_POINT)
+        look = Look.of(picture)
+        inputs = self._predictor.prepare(look)[None]  # [1, 3, S, S]
+        found = self._predictor.predict(inputs)
+        visible = look.visible(self.meta.preprocess)
+        return Analysis(
+            probability=float(found.probabilities[0]),
+            operating_point=point,
+            margin=self.margin_at(point),
+            quality=check_quality(look),
+            familiarity=found.familiarity[0],
+            artefacts=find_artefacts(look),
+            skin_tone=tone_of(typology_angle(look)),
+            heats=self._explainer.heats(inputs, found.forward, CLASSES.index(MALIGNANT)),
+            lesion=look.lesion_in(visible, inputs.shape[-1]),
+            visible=visible.corner_and_size,
+            shape=look.shape,
+        )
+
+    def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:
+        """Calibrated probabilities of malignancy [N] in 0–1 of N pictures uint8 [H, W, 3], without explanations."""
+        return self._predictor.probabilities(pictures)

@@ -1,0 +1,101 @@
+"""Pictures → calibrated probabilities of malignancy, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.errors import CheckpointError
+from lesion_demo.evaluate.scores import malignant_probability
+from lesion_demo.images.look import Look
+from lesion_demo.images.transforms import Picture, eval_transform
+from lesion_demo.network.forward import Engine, Forward, TorchEngine
+from lesion_demo.serve.familiarity import Familiarity
+
+BATCH_SIZE = 16
+"""Pictures per forward pass."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of N pictures after one pass.
+
+    Attributes:
+        probabilities: of malignancy, float64 [N] in 0–1, calibrated.
+        familiarity: how unlike the training pictures each is; None where nothing is known.
+        forward: the pass itself.
+    """
+
+    probabilities: NDArray[np.float64]
+    familiarity: tuple[Familiarity | None, ...]
+    forward: Forward
+
+
+class Predictor:
+    """A checkpoint's network, preprocessing and temperature. It keeps nothing between calls: threads may share one."""
+
+    def __init__(
+        self, loaded: LoadedCheckpoint, device: torch.device | str | None = None, engine: Engine | None = None
+    ) -> None:
+        """Takes over `loaded.model` and moves it to `device`, see `pick_device`.
+
+        Args:
+            engine: what runs the network; PyTorch, if there is none.
+        """
+        self._engine = engine or TorchEngine(loaded.model, device)
+        self._folder = loaded.folder
+        self._known = loaded.known
+        self.local = loaded.meta.local
+        self._temperature, self._intercept = loaded.meta.temperature, loaded.meta.intercept
+        self._transform = eval_transform(loaded.meta.preprocess)
+
+    def prepare(self, picture: Picture | Look) -> Tensor:
+        """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3] or a look at it."""
+        return self._transform(picture)
+
+    def predict(self, inputs: Tensor) -> Prediction:
+        """Everything about inputs float32 [N, 3, S, S] that one forward pass tells.
+
+        Raises:
+            CheckpointError: the network's answer is not a number.
+        """
+        found = self._engine(inputs)
+        return Prediction(self._calibrated(found.logits), self._familiarity(found), found)
+
+    def _calibrated(self, logits: Tensor) -> NDArray[np.float64]:
+        if not logits.isfinite().all():
+            raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
+        found = malignant_probability(logits.cpu().numpy(), self._temperature, self._intercept)
+        if not np.isfinite(found).all():
+            raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
+        return found
+
+    def _familiarity(self, found: Forward) -> tuple[Familiarity | None, ...]:
+        if self._known is None or found.early is None:
+            return (None,) * len(found.logits)
+        known, features = self._known, found.early.cpu().double().numpy()
+        each = zip(known.distances(features), known.photographs(features), known.bare_skin(features), strict=True)
+        return tuple(
+            Familiarity(float(distance), known.limit, bool(photo), bool(bare)) for distance, photo, bare in each
+        )
+
+    def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
+        """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.
+
+        `pictures` is read a batch at a time, so that it may be a generator over more of them than memory holds.
+        """
+        inputs = (self.prepare(picture) for picture in pictures)
+        results = [self.predict(torch.stack(batch)).probabilities for batch in _batches(inputs, batch_size)]
+        return np.concatenate(results) if results else np.empty(0)
+
+
+def _batches(inputs: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
+    while batch := list(islice(inputs, size)):
+        yield batch

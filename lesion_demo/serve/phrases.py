@@ -1,0 +1,99 @@
+"""Findings in the reader's words, for the page and the report alike."""
+
+from __future__ import annotations
+
+from lesion_demo.card.clinics import Tested
+from lesion_demo.card.phrases import clinic_name, share
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.decision import MALIGNANT, Outcome
+from lesion_demo.images.quality import SEVERE, QualityCheck
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.texts import Texts
+
+SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
+"""An outcome's sign, beside its words; colour alone would not do."""
+SHARE = "share"
+"""Unit of a check that is told in percent."""
+
+
+def measured(scores: Tested, texts: Texts) -> str:
+    """The worst sensitivity and specificity over the clinics with their intervals, and the range, as sentences."""
+    words = texts.verdict
+    (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    sentences = [
+        words.measured.format(
+            sensitivity=share(sensitivity, texts),
+            sensitivity_source=clinic_name(least_sensitive.found, texts),
+            specificity=share(specificity, texts),
+            specificity_source=clinic_name(least_specific.found, texts),
+        )
+    ]
+    if len(scores.clinics) > 1:
+        found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
+        sentences.append(words.measured_range.format(found=found, alarms=alarms))
+    seen = [clinic_name(clinic.found, texts) for clinic in scores.clinics if clinic.flatters]
+    if seen:
+        sentences.append(words.measured_seen.format(sources=", ".join(seen)))
+    return " ".join(sentences)
+
+
+def fitted(meta: Checkpoint, texts: Texts) -> str:
+    """Which clinic `meta` is fitted to, as a sentence; empty as shipped."""
+    if meta.local is None:
+        return ""
+    local = meta.local
+    return texts.verdict.fitted.format(name=local.name, pictures=texts.number(local.pictures), date=local.fitted_on)
+
+
+def comparison(analysis: Analysis, texts: Texts) -> str:
+    """The probability against the threshold, as a sentence."""
+    words = texts.verdict
+    low, high = analysis.uncertain_zone
+    sentence = words.above if analysis.call == MALIGNANT else words.below
+    if analysis.verdict is Outcome.UNCERTAIN:
+        sentence = words.in_zone
+    return sentence.format(
+        probability=texts.percent(analysis.probability),
+        threshold=texts.percent(analysis.operating_point.threshold),
+        low=texts.percent(low),
+        high=texts.percent(high),
+    )
+
+
+def reasons(analysis: Analysis, texts: Texts) -> list[str]:
+    """Why a picture is not, or hardly, fit to be judged and how to retake it; the gravest first."""
+    checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
+    found = [retake(check, texts) for check in checks]
+    if analysis.familiarity is not None and not analysis.familiarity.familiar:
+        found.append(texts.verdict.bare_skin if analysis.familiarity.bare_skin else texts.verdict.unfamiliar)
+    return found
+
+
+def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:
+    """Why the figures do not hold for a picture without a dermatoscope, by its reader or its looks; empty with one."""
+    words = texts.verdict
+    if not dermoscopic:
+        return words.not_dermoscopic
+    return words.looks_not_dermoscopic if analysis.photograph else ""
+
+
+def retake(check: QualityCheck, texts: Texts) -> str:
+    """How to do better on a check that the picture failed."""
+    return texts.quality.retake.get(check.name, check.advice)
+
+
+def measured_line(check: QualityCheck, texts: Texts) -> tuple[str, str]:
+    """What was measured, with its unit, and the limit, both in words."""
+    words = texts.quality
+    unit = words.units.get(check.unit, f"{{value}} {check.unit}").strip()
+    bound = words.at_least if check.is_lower_bound else words.at_most
+    return unit.format(value=_measured(check.value, check, texts)), bound.format(
+        limit=_measured(check.limit, check, texts)
+    )
+
+
+def _measured(value: float, check: QualityCheck, texts: Texts) -> str:
+    """`value` of `check` in as many digits as its limit asks for; a share in percent."""
+    if check.unit == SHARE:
+        return texts.percent(value)
+    return texts.number(value, 0 if abs(check.limit) >= 10 else 2 if abs(check.limit) >= 0.1 else 4)

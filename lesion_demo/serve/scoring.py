@@ -1,0 +1,137 @@
+"""Many picture files through the network, a row for each, whatever happens to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import decide
+from lesion_demo.errors import CheckpointError, ImageError, reason
+from lesion_demo.images.files import picture_files
+from lesion_demo.images.load import load_picture
+from lesion_demo.images.look import Look
+from lesion_demo.images.quality import QualityReport, check_quality
+from lesion_demo.serve.classifier import BATCH_SIZE, Predictor
+from lesion_demo.serve.guard import one_picture
+from lesion_demo.serve.table import CsvRow
+
+log = logging.getLogger(__name__)
+
+
+def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> Iterator[CsvRow]:
+    """A row for each of `files`, in that order, as soon as its batch is done; what cannot be scored says why.
+
+    Args:
+        margin: closer to the threshold than this, in log-odds, a picture is `uncertain`.
+
+    Raises:
+        CheckpointError: the network is damaged.
+    """
+    with tqdm(total=len(files), unit="picture") as progress:
+        for start in range(0, len(files), BATCH_SIZE):
+            batch = files[start : start + BATCH_SIZE]
+            yield from _score_batch(batch, predictor, point, margin)
+            progress.update(len(batch))
+
+
+def find_files(paths: Sequence[str]) -> list[str]:
+    """Every file to score among `paths` and below them, folders opened up in alphabetical order.
+
+    A file that is named outright is taken whatever it is called; of a folder's, those with a picture's suffix. A
+    folder that has none stands for itself, and so does a path that does not exist: both are reported later.
+    """
+    files: list[str] = []
+    for path in paths:
+        files += (_pictures_below(path) if Path(path).is_dir() else []) or [path]
+    return files
+
+
+def _pictures_below(folder: str) -> list[str]:
+    """The pictures in `folder` and below, and the folders in it that may not be read."""
+    found = picture_files(Path(folder))
+    if found.skipped:
+        log.warning("%s", found.in_words())
+    return sorted(map(str, (*found.pictures, *found.closed)))
+
+
+def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
+    """A row for each of `files`; those that can be read go through the network in one pass."""
+    rows: dict[int, CsvRow] = {}
+    readable: list[_Readable] = []
+    for index, file in enumerate(files):
+        try:
+            readable.append(_Readable(index, file, *_read(file, predictor)))
+        except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
+            rows[index] = CsvRow(file, error=reason(error, file))
+    rows |= _judge(readable, predictor, point, margin)
+    return [rows[index] for index in range(len(files))]
+
+
+class _Readable(NamedTuple):
+    """A picture on its way to the network: its place in the batch, and `inputs` float32 [3, S, S]."""
+
+    place: int
+    file: str
+    inputs: Tensor
+    quality: QualityReport
+    first_of_several: bool
+
+
+def _judge(
+    pictures: Sequence[_Readable], predictor: Predictor, point: OperatingPoint, margin: float
+) -> dict[int, CsvRow]:
+    """Rows by their places; if the network refuses all at once, it is asked for one after the other.
+
+    Raises:
+        CheckpointError: the network itself is damaged, whatever the pictures.
+    """
+    rows: dict[int, CsvRow] = {}
+    if not pictures:
+        return rows
+    try:
+        stacked = torch.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
+        found = predictor.predict(stacked)
+        findings = zip(pictures, found.probabilities, found.familiarity, strict=True)
+        for (place, file, _, quality, several), probability, familiarity in findings:
+            assessable = quality.assessable and (familiarity is None or familiarity.familiar)
+            verdict = decide(float(probability), point, margin=margin, assessable=assessable)
+            rows[place] = CsvRow.scored(
+                file,
+                float(probability),
+                verdict,
+                quality,
+                familiarity,
+                point,
+                predictor.local,
+                first_of_several=several,
+            )
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
+        if len(pictures) == 1:
+            return {pictures[0].place: CsvRow(pictures[0].file, error=reason(error, pictures[0].file))}
+        for picture in pictures:
+            rows |= _judge([picture], predictor, point, margin)
+    return rows
+
+
+def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport, bool]:
+    """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged, and whether
+    there are more pictures in the file.
+
+    Raises:
+        ImageError: there is no readable picture there.
+    """
+    if Path(file).is_dir():
+        raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
+    loaded = load_picture(file)
+    with one_picture(f"“{Path(file).name}”"):
+        look = Look.of(loaded.pixels)
+        return predictor.prepare(look), check_quality(look), loaded.first_of_several

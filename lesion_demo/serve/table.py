@@ -1,0 +1,127 @@
+"""What was found of many pictures, as a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TextIO
+
+from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import Outcome
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import replacing
+from lesion_demo.images.quality import QualityReport
+from lesion_demo.local_calibration import LocalCalibration
+from lesion_demo.serve.familiarity import Familiarity
+
+OK = "ok"
+UNFAMILIAR = "unlike training pictures"
+BARE_SKIN = "no lesion"
+PHOTOGRAPH = "photograph, not dermoscopy"
+FIRST_OF_SEVERAL = "first picture of several in the file"
+
+
+@dataclass(frozen=True)
+class CsvRow:
+    """One picture in a table; its fields, in their order, are the columns.
+
+    Attributes:
+        file: the path as it was given to `score`; on the page, the file's label, which no other has.
+        probability: calibrated, of malignancy: six decimals, or empty.
+        verdict: `benign`, `malignant`, `uncertain`, `not_assessable`, or empty.
+        quality: `ok`, or the names of the checks that the picture failed, joined by '; '.
+        familiarity: `ok`, `unlike training pictures`, `no lesion` on bare skin, or `photograph, not dermoscopy`, which
+            the figures were not measured on; empty where the checkpoint cannot tell.
+        error: why there is no probability, or empty.
+        operating_point, threshold: what the verdict was found with.
+        calibration: the clinic that probability and threshold are fitted to; empty where they are the checkpoint's own.
+        note: `first picture of several in the file`, of which the others were not looked at, or empty.
+    """
+
+    file: str
+    probability: str = ""
+    verdict: str = ""
+    quality: str = ""
+    familiarity: str = ""
+    error: str = ""
+    operating_point: str = ""
+    threshold: str = ""
+    calibration: str = ""
+    note: str = ""
+
+    @classmethod
+    def scored(
+        cls,
+        file: str,
+        probability: float,
+        verdict: Outcome,
+        quality: QualityReport,
+        familiarity: Familiarity | None,
+        point: OperatingPoint,
+        local: LocalCalibration | None = None,
+        *,
+        first_of_several: bool = False,
+    ) -> CsvRow:
+        """The row of a picture with a `probability` of malignancy (0–1), judged at `point`, with a clinic's fit."""
+        return cls(
+            file=file,
+            probability=f"{probability:.6f}",
+            verdict=verdict.value,
+            quality="; ".join(check.name for check in quality.warnings) or OK,
+            familiarity="" if familiarity is None else _in_a_word(familiarity),
+            operating_point=point.name,
+            threshold=f"{point.threshold:.6f}",
+            calibration="" if local is None else str(local),
+            note=FIRST_OF_SEVERAL if first_of_several else "",
+        )
+
+
+def _in_a_word(familiarity: Familiarity) -> str:
+    if familiarity.bare_skin:
+        return BARE_SKIN
+    if not familiarity.familiar:
+        return UNFAMILIAR
+    return PHOTOGRAPH if familiarity.photograph else OK
+
+
+def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
+    """Write a heading and `rows` as UTF-8 into `path`; a file that was there is replaced when all is written.
+
+    Bytes of a file name that are not UTF-8 are written as escapes, so that one odd name does not spoil the table.
+
+    Raises:
+        LesionDemoError: the disk refused; a file that was there before is still there.
+    """
+    try:
+        with replacing(path) as part, _opened(part, "w") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(field.name for field in fields(CsvRow))
+            writer.writerows(map(astuple, rows))
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def append_csv(path: Path, row: CsvRow) -> None:
+    """Add `row` to what `write_csv` wrote into `path`.
+
+    Raises:
+        LesionDemoError: the disk refused.
+    """
+    try:
+        with _opened(path, "a") as file:
+            csv.writer(file, lineterminator="\n").writerow(astuple(row))
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _opened(path: Path, mode: str) -> TextIO:
+    return path.open(mode, newline="", encoding="utf-8", errors="backslashreplace")  # type: ignore[return-value]
+
+
+def _unwritten(path: Path, error: OSError) -> LesionDemoError:
+    why = error.strerror or error
+    return LesionDemoError(
+        f"Could not write the table {path.name} ({why}): free some disk space, or choose another place."
+    )

@@ -1,1 +1,0 @@
-"""From a checkpoint and a picture to an explained verdict."""

@@ -1,0 +1,137 @@
+"""See that a run can be what its configuration says, before any picture is read and before hours have passed."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lesion_demo.config import CLASSES, StageConfig, TrainConfig, to_dict
+from lesion_demo.data.folders import Picture
+from lesion_demo.data.held_out import Shares
+from lesion_demo.errors import DataError, TrainingError
+from lesion_demo.images.load import MIN_SIDE
+from lesion_demo.network.forward import check_heat_map
+from lesion_demo.network.init import check_blends
+from lesion_demo.network.model import build_model
+from lesion_demo.train.schedule import rate_factor
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("auto", "no", "fp16", "bf16")
+FEW = 20
+"""Validation pictures of a class below which no threshold can be chosen: 95 % of fewer than 20 is all of them."""
+MOST_REPEATS = 10
+"""Times that an epoch may show every training picture, before a recipe is made for more data than there is."""
+
+
+def check_settings(config: TrainConfig) -> None:
+    """See that every setting makes sense by itself.
+
+    Raises:
+        TrainingError, DataError: one does not; the first is named, with its value.
+    """
+    try:
+        problem = next(_problems(config), None)
+    except TypeError as error:  # a file may hold anything
+        raise TrainingError(f"A setting is of the wrong type ({error}): correct the configuration.") from error
+    if problem is not None:
+        raise TrainingError(problem)
+    shares_of(config)
+    check_blends(config.init, first_share=config.first_share, last_share=config.last_share)
+    model = build_model(config.backbone, dropout=config.dropout).to("meta")  # sizes alone: no pixel is computed
+    for size in sorted({config.preprocess.image_size, *(stage.image_size for stage in config.stages)}):
+        check_heat_map(model, size, config.backbone)
+
+
+def shares_of(config: TrainConfig) -> Shares:
+    """How much of each data set validates.
+
+    Raises:
+        DataError: a share is out of range.
+    """
+    return Shares(config.val_fraction, dict(config.val_fractions), config.seed)
+
+
+def _problems(config: TrainConfig) -> Iterator[str]:
+    if not config.stages:
+        yield "The configuration has no stages: nothing would be trained."
+    for stage in config.stages:
+        yield from _stage_problems(stage)
+    for name, value in dataclasses.asdict(config.augment).items():
+        if isinstance(value, float | int) and name != "rotation_degrees" and not 0 <= value <= 1:
+            yield f"augment.{name} is {value}: a probability lies between 0 and 1."
+    least: dict[str, float] = {"micro_batch": 1, "workers": 0, "clip_norm": 0, "weight_decay": 0, "ema_decay": 0}
+    yield from _too_small(config, least | {"label_smoothing": 0, "dropout": 0}, "")
+    yield from _too_small(config.preprocess, {"image_size": MIN_SIDE}, "preprocess.")
+    for name in ("ema_decay", "label_smoothing", "dropout"):
+        if getattr(config, name) >= 1:
+            yield f"{name} is {getattr(config, name)}: it must lie below 1."
+    if config.precision not in PRECISIONS:
+        yield f"precision is {config.precision!r}: use {', '.join(PRECISIONS)}."
+    for source, factor in config.emphasis:
+        if not (math.isfinite(factor) and factor >= 0):
+            yield f"emphasis draws {source} {factor} times as often: the factor must be 0 or more."
+
+
+def _stage_problems(stage: StageConfig) -> Iterator[str]:
+    if stage.epochs < 1:
+        yield f"Stage {stage.name} has {stage.epochs} epochs, which would train nothing: use --epochs 1 or more."
+    least = {"image_size": MIN_SIDE, "batch_size": 1, "epoch_pictures": 1, "patience": 1, "frozen_blocks": 0}
+    yield from _too_small(stage, least | {"backbone_rate": 0, "head_rate": 0}, f"{stage.name}.")
+    rate_factor(stage.schedule, 0)
+
+
+def _too_small(part: Any, least: Mapping[str, float], where: str) -> Iterator[str]:
+    for name, limit in least.items():
+        value = getattr(part, name)
+        if value is not None and not (math.isfinite(value) and value >= limit):
+            yield f"{where}{name} is {value}: it must be {limit:g} or more."
+
+
+def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Picture]) -> None:
+    """Say so if there are too few pictures for what `config` means to do with them.
+
+    Raises:
+        DataError: the recipe is for far more pictures, and validation has too few to choose thresholds by.
+    """
+    counts = Counter(picture.label for picture in val)
+    drawn = max(stage.epoch_pictures or 0 for stage in config.stages)
+    hungry = drawn > MOST_REPEATS * len(train)
+    way_out = "Add pictures, or use --preset quick, which is for a few hundred."
+    if hungry:
+        said = f"An epoch of this recipe draws {drawn:,} pictures, and there are {len(train):,} to train on"
+    if min(counts[label] for label in range(len(CLASSES))) < FEW:
+        found = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
+        few = f"{found} pictures validate, too few to choose four thresholds by ({FEW} of each are the least)"
+        if hungry:
+            raise DataError(f"{said}; {few}. {way_out}")
+        log.warning(
+            "%s: whatever this run claims of itself is chance. A larger --val-fraction may help. %s", few, way_out
+        )
+    elif hungry:
+        log.warning("%s. %s", said, way_out)
+
+
+def differences(before: TrainConfig, now: TrainConfig) -> list[str]:
+    """What `now` sets otherwise: `seed 1 instead of 0`, `stages.all.epochs 5 instead of 3`."""
+    old, new = _flat(to_dict(before)), _flat(to_dict(now))
+    # A stage that only one of them has is told by the list of stages.
+    names = [name for name in new if name in old and new[name] != old[name]]
+    return [f"{name} {new[name]} instead of {old[name]}" for name in names]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested settings by their paths; a stage is called by its name, and their names are a setting, too."""
+    found: dict[str, Any] = {}
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        value = {str(one.get("name", number)): one for number, one in enumerate(value)}
+        found[path] = ", ".join(value)
+    if not isinstance(value, dict):
+        return {path: value}
+    for name, one in value.items():
+        found |= _flat(one, f"{path}.{name}".lstrip("."))
+    return found

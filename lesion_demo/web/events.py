@@ -1,0 +1,174 @@
+"""What happens on the page: a picture comes in, an example is chosen, a control is moved, a report is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.images.transforms import Picture
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
+from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.templates import said_of
+from lesion_demo.web.verdict import CUSTOM
+from lesion_demo.web.view import Found, Kept, Request, Screen, View
+
+SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
+"""Puts what the page shows in the place of an event's last value, at the moment that it is sent."""
+SEND = SCREEN.replace("screen", "send")
+FAILED = "() => { lesion.failed(); }"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The components that events read and write."""
+
+    picture: gr.Image
+    dermoscopic: gr.Checkbox
+    result: gr.HTML
+    point: gr.Radio
+    threshold: gr.Slider
+    point_note: gr.HTML
+    heat: gr.ImageSlider
+    heat_note: gr.HTML
+    method: gr.Radio
+    opacity: gr.Slider
+    prevalence: gr.Slider
+    meaning: gr.HTML
+    quality: gr.HTML
+    case_id: gr.Textbox
+    examples: gr.Gallery
+    kept: gr.State
+    screen: gr.JSON
+    again: gr.Button
+    wipe: gr.Button
+
+    @property
+    def asking(self) -> list[Any]:
+        """What `Request` is made of, in its order."""
+        choices = [self.point, self.threshold, self.dermoscopic, self.prevalence, self.method, self.opacity]
+        return [self.kept, *choices, self.screen]
+
+
+def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
+    """Give the page its behaviour. `examples` are the files behind the gallery.
+
+    A picture is analysed into the session's state; when that has changed, everything is drawn from it and from the
+    controls as they stand then. Each part of the page is written by one event only, which runs once at a time and again
+    if something has changed meanwhile: so no older answer can come after a newer one.
+    """
+
+    def find(path: str | None, screen: dict[str, Any]) -> Kept:
+        return view.find(path, Screen(**screen).id)
+
+    def pick(chosen: gr.SelectData) -> str:
+        return str(examples[int(chosen.index)])
+
+    # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
+    panel.picture.upload(None, js="() => { lesion.begin(); }", **PRIVATE)
+    panel.picture.clear(None, js="() => { lesion.clear(); }", **PRIVATE)
+    panel.picture.clear(lambda: None, None, panel.kept, queue=False, show_progress="hidden", **PRIVATE)
+    finding = gr.on(
+        [panel.picture.upload, panel.again.click], find, [panel.picture, panel.screen], panel.kept, js=SEND,
+        trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
+    )  # fmt: skip
+    # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
+    picking = panel.examples.select(
+        pick, None, panel.picture, js="() => { lesion.begin(); }", trigger_mode="multiple",
+        show_progress="hidden", **PRIVATE,
+    )  # fmt: skip
+    picking.success(None, js="() => { lesion.again(); }", **PRIVATE)
+    for event in (finding, picking):
+        event.failure(None, js=FAILED, **PRIVATE)
+    nothing = "() => ['', null, '', '', '']"
+    parts = [panel.result, panel.heat, panel.heat_note, panel.meaning, panel.quality]
+    panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
+    _connect_controls(view, panel)
+    _connect_preview(panel)
+
+
+def _connect_controls(view: View, panel: Panel) -> None:
+    """What was found is drawn when it is there, and anew when a control is moved; the network rests."""
+
+    def judge(*values: Any) -> list[Any]:
+        request = Request.of(*values)
+        note = view.note(request.choices)
+        if found := request.found:
+            choices = request.choices
+            return [view.result(found, choices), note, view.meaning(found, choices), view.quality(found)]
+        if refused := request.refused:
+            return [said_of(refused.id, refused.card), note, "", ""]
+        return [_ended(request), note, gr.skip(), gr.skip()]
+
+    def look(*values: Any) -> list[Any]:
+        request = Request.of(*values)
+        if found := request.found:
+            return [*view.heat(found, request.choices), gr.skip()]
+        return [gr.skip(), gr.skip(), _ended(request)]
+
+    def offer_threshold(name: str) -> Any:
+        return gr.update(visible=name == CUSTOM)
+
+    panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
+    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
+    judged = [panel.result, panel.point_note, panel.meaning, panel.quality]
+    judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    drawing = [panel.kept.change, panel.method.input, panel.opacity.input]
+    looking = gr.on(drawing, look, panel.asking, [panel.heat, panel.heat_note, panel.result], js=SCREEN, **LIVE)
+    for event in (judging, looking):
+        event.failure(None, js=FAILED, **PRIVATE)
+
+
+def _connect_preview(panel: Panel) -> None:
+    """A picture that browsers cannot show gets a copy that they can; it takes its place if it is still on display."""
+
+    def preview(kept: Kept) -> tuple[Picture | None, str]:
+        return (kept.picture, kept.id) if isinstance(kept, Found) and kept.preview else (None, "")
+
+    copy, owner = gr.Image(visible="hidden"), gr.Textbox(visible="hidden")
+    made = panel.kept.change(preview, panel.kept, [copy, owner], **LIVE)
+    show = "(copy, owner) => lesion.fits(owner) ? copy : undefined"
+    made.success(None, [copy, owner], panel.picture, js=show, **PRIVATE)
+
+
+def _ended(request: Request) -> Any:
+    """For the verdict's place: a sign for the browser to say that the session has ended, if it has."""
+    return said_of(request.screen.id, "<span class='ended'></span>") if request.lost else gr.skip()
+
+
+def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dict[str, gr.Button]) -> None:
+    """Let `buttons`, by the name of a method of `writer`, make a report and have the browser save it.
+
+    The file is there for the picture on display only: with every other, the browser forgets it.
+    """
+    for name, button in buttons.items():
+        file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
+        panel.wipe.click(None, None, file, js="() => [null]", **PRIVATE)
+        make = _report_maker(view, getattr(writer, name))
+        asking = SCREEN.replace("screen()", f"screen('{name}')")
+        made = button.click(
+            make, [panel.case_id, *panel.asking], [file, panel.result], js=asking, show_progress_on=[button],
+            concurrency_limit=2, **PRIVATE,
+        )  # fmt: skip
+        made.success(None, file, js=f"file => {{ lesion.save('{name}', file); }}", **PRIVATE)
+
+
+def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Path]) -> Callable[..., Any]:
+    def make(case_id: str, *values: Any) -> Any:
+        request = Request.of(*values)
+        found, choices = request.found, request.choices
+        if found is None:
+            return None, _ended(request)
+        try:
+            path = write(view.judged(found, choices), found.picture, choices.circumstances(case_id))
+        except LesionDemoError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        return str(path), gr.skip()
+
+    return make

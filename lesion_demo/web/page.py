@@ -1,0 +1,186 @@
+"""The page: what stands where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from lesion_demo.card import read_facts
+from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analyzer
+from lesion_demo.serve.explanation import DEFAULT_METHOD, METHODS, OPACITY
+from lesion_demo.serve.texts import Texts
+from lesion_demo.web.about_tab import add_about_tab
+from lesion_demo.web.batch_tab import add_batch_tab
+from lesion_demo.web.endpoint import add_endpoint
+from lesion_demo.web.events import Panel, connect, connect_reports
+from lesion_demo.web.payloads import GuardedBlocks
+from lesion_demo.web.picture import unopened
+from lesion_demo.web.report_download import ReportWriter
+from lesion_demo.web.templates import fine, header, heading, model_line, notice_place
+from lesion_demo.web.verdict import CUSTOM, point_html
+from lesion_demo.web.view import View
+
+EXAMPLES = Path(__file__).resolve().parent / "examples"
+CACHE_SECONDS = (600, 1800)
+"""Every 600 s, uploads and results older than 1800 s are deleted; the page promises it within the hour."""
+CAMERA = gr.WebcamOptions(
+    mirror=False,
+    constraints={
+        "video": {"facingMode": {"ideal": "environment"}, "width": {"ideal": 1920}, "height": {"ideal": 1440}}
+    },
+)
+"""A phone's rear camera. Gradio would mirror the saved pixels, too."""
+PREVALENCE = 2.0
+"""Per cent of the lesions that are malignant, until the reader says otherwise; in PREVALENCES."""
+PREVALENCES = (0.1, 90.0)
+
+
+def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
+    """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
+    options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
+    with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
+        gr.HTML(header(texts), elem_id="head")
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            with gr.Tab(texts.page.tab_one, id="one"):
+                add_picture_tab(analyzer, texts)
+            with gr.Tab(texts.page.tab_many, id="many"):
+                add_batch_tab(analyzer, texts)
+            with gr.Tab(texts.page.tab_about, id="about"):
+                add_about_tab(analyzer, texts)
+        gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
+    app.queue(api_open=False, max_size=32)
+    return app
+
+
+def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
+    """One picture: capture and verdict first. What is written in order here is seen in that order on a phone."""
+    files = sorted(file for file in EXAMPLES.glob("*") if file.suffix in (".jpg", ".png"))
+    writer = ReportWriter(analyzer.meta, analyzer.folder.name, texts)
+    with gr.Column(elem_id="stage"):
+        with gr.Column(elem_id="picture-area"):
+            picture, dermoscopic = capture(texts)
+        with gr.Column(elem_id="result-area"):
+            gr.HTML(notice_place(texts), elem_id="notice")
+            result = gr.HTML(elem_id="result")
+            point, threshold, point_note = point_choice(analyzer, texts)
+        with gr.Column(elem_id="heat-area"):
+            heat, heat_note, method, opacity = heat_view(texts)
+        with gr.Column(elem_id="meaning-area"):
+            prevalence, meaning = meaning_view(analyzer, texts)
+        with gr.Column(elem_id="quality-area"):
+            gr.HTML(heading(texts.quality.heading))
+            quality = gr.HTML(elem_id="quality")
+        with gr.Column(elem_id="take-area"):
+            case_id, buttons = report_download(texts)
+        with gr.Column(elem_id="examples-area"):
+            examples = example_gallery(files, texts)
+    panel = Panel(
+        picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
+        meaning, quality, case_id, examples,
+        kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
+        screen=gr.JSON(visible="hidden"),
+        again=gr.Button(visible="hidden", elem_id="again"),
+        wipe=gr.Button(visible="hidden", elem_id="wipe"),
+    )  # fmt: skip
+    view = View(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
+    connect(view, panel, files)
+    connect_reports(view, panel, writer, buttons)
+    add_endpoint(analyzer, writer, PREVALENCE / 100)
+
+
+def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
+    """Where a picture comes in; help with the camera is written under it."""
+    picture = gr.Image(
+        type="filepath",
+        sources=["upload", "webcam", "clipboard"],
+        webcam_options=CAMERA,
+        label=texts.page.picture_label,
+        placeholder=texts.page.picture_hint,
+        alt_text=texts.page.picture_alt,
+        buttons=["fullscreen"],
+        height=420,
+        elem_id="picture",
+    )
+    picture.preprocess = unopened  # type: ignore[method-assign]
+    gr.HTML("<div id='capture-help' aria-live='polite'></div>", elem_id="capture-help-place")
+    return picture, gr.Checkbox(True, label=texts.page.dermoscopic_label, elem_id="dermoscopic")
+
+
+def point_choice(analyzer: Analyzer, texts: Texts) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
+    """The checkpoint's operating points by name, those that have one in `texts` first, and one of the reader's own."""
+    words, default = texts.verdict, analyzer.point(DEFAULT_OPERATING_POINT)
+    names = [point.name for point in analyzer.meta.operating_points]
+    known = [name for name in words.points if name in names]
+    choices = [(words.points.get(name, name), name) for name in [*known, *sorted(set(names) - set(known))]]
+    choices.append((words.custom, CUSTOM))
+    radio = gr.Radio(choices, value=default.name, label=words.point_label, elem_id="point")
+    threshold = gr.Slider(
+        0.0, 1.0, round(default.threshold, 2), step=0.01, visible=False,
+        label=words.custom_threshold_label, elem_id="threshold",
+    )  # fmt: skip
+    return radio, threshold, gr.HTML(point_html(analyzer.meta, default, texts), elem_id="point-note")
+
+
+def heat_view(texts: Texts) -> tuple[gr.ImageSlider, gr.HTML, gr.Radio, gr.Slider]:
+    """Picture and heat map under one handle; how it is made and drawn waits behind an accordion."""
+    words = texts.page
+    gr.HTML(heading(words.heat_heading))
+    slider = gr.ImageSlider(
+        show_label=False,
+        interactive=False,
+        buttons=["fullscreen"],
+        format="jpeg",
+        max_height=420,
+        elem_id="heat",
+    )
+    note = gr.HTML(elem_id="heat-note")
+    with gr.Accordion(words.heat_settings, open=False, elem_id="heat-settings"):
+        methods = [(words.methods.get(name, name), name) for name in METHODS]
+        method = gr.Radio(methods, value=DEFAULT_METHOD, label=words.method_label, elem_id="method")
+        opacity = gr.Slider(0, 100, round(OPACITY * 100), step=5, label=words.opacity_label, elem_id="opacity")
+    return slider, note, method, opacity
+
+
+def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
+    """What share of lesions is malignant where the reader works, and what follows."""
+    words = texts.verdict
+    trained = texts.percent(analyzer.meta.prevalence, 0)
+    gr.HTML(heading(words.meaning_heading) + fine(words.prevalence_info.format(trained=trained)))
+    prevalence = gr.Slider(*PREVALENCES, PREVALENCE, step=0.1, label=words.prevalence_label, elem_id="prevalence")
+    return prevalence, gr.HTML(elem_id="meaning")
+
+
+def report_download(texts: Texts) -> tuple[gr.Textbox, dict[str, gr.Button]]:
+    """The report's case number, and a button for each form that it comes in."""
+    words = texts.page
+    gr.HTML(heading(words.take_heading) + fine(words.take_text))
+    case_id = gr.Textbox(label=words.case_id_label, info=words.case_id_info, max_length=80, elem_id="case-id")
+    with gr.Row():
+        buttons = {
+            "pdf": gr.Button(words.pdf_button, variant="primary", min_width=80, elem_id="pdf"),
+            "json": gr.Button(words.json_button, min_width=80, elem_id="json"),
+        }
+    return case_id, buttons
+
+
+def example_gallery(files: list[Path], texts: Texts) -> gr.Gallery:
+    return gr.Gallery(
+        [(str(file), example_caption(file, texts)) for file in files],
+        label=texts.page.examples_label,
+        columns=max(1, len(files)),
+        rows=1,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        visible=bool(files),
+        elem_id="examples",
+    )
+
+
+def example_caption(file: Path, texts: Texts) -> str:
+    """The caption of `phantom_benign_2.jpg` is that of `phantom_benign`."""
+    kind = file.stem.rstrip("0123456789").rstrip("_")
+    return texts.page.examples.get(kind, kind.replace("_", " "))

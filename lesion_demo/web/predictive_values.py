@@ -1,0 +1,79 @@
+"""What a result means where the reader works: post-test probability, predictive values, and patients to count."""
+
+from __future__ import annotations
+
+from lesion_demo.card.clinics import Clinic, Tested, tested
+from lesion_demo.card.phrases import clinic_name
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.decision import Outcome
+from lesion_demo.prevalence import at_prevalence, enough_patients, frequencies
+from lesion_demo.results import Outcomes
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.phrases import SYMBOLS
+from lesion_demo.serve.texts import Texts
+from lesion_demo.web.templates import render
+from lesion_demo.web.verdict import CUSTOM
+
+Row = tuple[str, str, str]
+"""An answer, its sign, and how many get it, in words."""
+
+
+def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalence: float) -> str:
+    """The result of `analysis` where `prevalence` (0–1) of the lesions are malignant."""
+    words, point = texts.verdict, analysis.operating_point
+    if not analysis.assessable:
+        return render("predictive_values.html", texts=texts, after=None)
+    scores = tested(meta, point)
+    sentence, note = "", words.custom_not_tested if point.name == CUSTOM else words.not_tested
+    rows: list[Row] = []
+    if point.name != CUSTOM and scores is not None:
+        worst = scores.lowest(lambda clinic: clinic.ppv(prevalence))
+        sides = analysis.margin > 0 and worst.point.outcomes is None
+        sentence, rows = _frequencies(scores, worst, prevalence, texts)
+        note = " ".join([words.carries_over, *([words.uncertain_counted] if sides else [])])
+    after = texts.percent(at_prevalence(analysis.probability, meta.prevalence, prevalence))
+    return render(
+        "predictive_values.html",
+        texts=texts,
+        after=after,
+        sentence=sentence,
+        rows=rows,
+        note=note,
+        outcome=analysis.verdict.value,
+    )
+
+
+def _frequencies(scores: Tested, worst: Clinic, prevalence: float, texts: Texts) -> tuple[str, list[Row]]:
+    """The answers to whole patients as in the clinic that is `worst` for the PPV, and both predictive values at worst;
+    first, a sentence that says so."""
+    words = texts.verdict
+    whole = frequencies(worst.answers, prevalence, enough_patients(worst.answers, prevalence))
+    sentence = words.frequencies.format(
+        patients=texts.number(whole.benign.total + whole.malignant.total),
+        malignant=texts.number(whole.malignant.total),
+        source=clinic_name(worst.found, texts),
+    )
+    least = scores.lowest(lambda clinic: clinic.npv(prevalence))
+    where = "" if least == worst else words.at_worst.format(source=clinic_name(least.found, texts))
+    values = {
+        Outcome.MALIGNANT: _predictive(worst.ppv(prevalence), texts),
+        Outcome.BENIGN: _predictive(least.npv(prevalence), texts) + where,
+    }
+    counted = (Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE) if worst.point.outcomes is not None else ()
+    return sentence, [_row(answer, whole, values.get(answer, ""), texts) for answer in (*values, *counted)]
+
+
+def _predictive(share: float | None, texts: Texts) -> str:
+    return texts.verdict.none_called if share is None else texts.percent(share)
+
+
+def _row(answer: Outcome, whole: Outcomes, value: str, texts: Texts) -> Row:
+    """How many get this `answer`, by the truth, with its predictive value; page.css marks the one of this picture."""
+    benign, malignant = (getattr(of_class, answer.value) for of_class in (whole.benign, whole.malignant))
+    text = texts.verdict.called[answer.value].format(
+        called=texts.number(benign + malignant),
+        benign=texts.number(benign),
+        malignant=texts.number(malignant),
+        value=value,
+    )
+    return answer.value, SYMBOLS[answer], text

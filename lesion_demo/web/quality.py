@@ -1,0 +1,70 @@
+"""Every check as a line: measured, limit, result, what to do where it failed; then what else is in the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lesion_demo.card import ModelFacts
+from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.phrases import measured_line, retake
+from lesion_demo.serve.texts import Texts
+from lesion_demo.web.templates import render
+
+SYMBOLS = {OK: "✓", WARNING: "⚠", SEVERE: "✕"}
+
+
+FEW_TESTED = 30
+"""Below so many pictures of a skin tone the audit says next to nothing about it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, and advice under it where the check failed."""
+
+    severity: str
+    name: str
+    value: str
+    limit: str
+    result: str
+    advice: str = ""
+
+    @property
+    def symbol(self) -> str:
+        return SYMBOLS[self.severity]
+
+
+def quality_html(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
+    """A table with a row for each quality check of `analysis` and one for familiarity; then what else it shows."""
+    words = texts.quality
+    rows = [_row(check, texts) for check in analysis.quality.checks]
+    if analysis.familiarity is not None:
+        rows.append(_familiarity_row(analysis.familiarity, texts))
+    present = [words.artefacts.get(found.name, found.name) for found in analysis.artefacts if found.present]
+    note = words.artefacts_found.format(names=", ".join(present)) if present else words.no_artefacts
+    return render("quality.html", texts=texts, rows=rows, artefacts=note, skin_tone=_skin_tone(analysis, facts, texts))
+
+
+def _skin_tone(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
+    """The estimate, and a warning where the model was hardly tested on such skin."""
+    words, tested = texts.quality, facts.tested_with(analysis.skin_tone)
+    said = words.skin_tone.format(tone=words.tones.get(analysis.skin_tone, analysis.skin_tone))
+    if tested is None or tested >= FEW_TESTED:
+        return said
+    return f"{said} {words.few_tested.format(pictures=texts.number(tested))}"
+
+
+def _familiarity_row(familiarity: Familiarity, texts: Texts) -> Row:
+    words, severity = texts.quality, OK if familiarity.familiar else SEVERE
+    limit = words.at_most.format(limit=texts.number(familiarity.limit, 1))
+    said = words.bare_skin if familiarity.bare_skin else words.known[severity]
+    return Row(severity, words.familiarity, texts.number(familiarity.distance, 1), limit, said)
+
+
+def _row(check: QualityCheck, texts: Texts) -> Row:
+    words, (value, limit) = texts.quality, measured_line(check, texts)
+    advice = "" if check.passed else retake(check, texts)
+    return Row(
+        check.severity, words.names.get(check.name, check.name), value, limit, words.results[check.severity], advice
+    )

@@ -1,0 +1,88 @@
+"""The verdict as HTML: warnings first, then one of four outcomes, the probability against the threshold, and advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lesion_demo.card.clinics import tested
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import Outcome
+from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, measured, out_of_scope, reasons
+from lesion_demo.serve.texts import Texts
+from lesion_demo.web.templates import fine, render
+
+CUSTOM = "custom"
+"""Name of an operating point whose threshold is the reader's own."""
+
+
+def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool) -> str:
+    """All that stands in the verdict's place: what to know before it, then the verdict itself."""
+    words, outcome = texts.verdict, analysis.verdict
+    scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
+    trained = words.trained_prevalence.format(prevalence=texts.percent(meta.prevalence, 0))
+    notices = [("scope", words.not_dermoscopic_heading, scope)] if scope else []
+    if analysis.first_of_several:
+        notices.append(("several", words.first_of_several_heading, words.first_of_several))
+    assessable = outcome is not Outcome.NOT_ASSESSABLE
+    return render(
+        "verdict.html",
+        texts=texts,
+        notices=notices,
+        outcome=outcome.value,
+        symbol=SYMBOLS[outcome],
+        assessable=assessable,
+        warned=assessable and bool(analysis.quality.warnings),
+        reasons=reasons(analysis, texts),
+        bar=bar_of(analysis, texts),
+        comparison=comparison(analysis, texts),
+        note=" ".join(filter(None, (trained, fitted(meta, texts)))),
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from 0 to 100 %: filled up to the probability, a mark at the threshold, a band where it is uncertain.
+
+    Attributes:
+        probability, threshold, low, high: places on it, 0–1, as CSS writes them.
+        this, limit, zone: the same in words; no `zone`, no band.
+    """
+
+    probability: str
+    threshold: str
+    low: str
+    high: str
+    this: str
+    limit: str
+    zone: str
+
+    @property
+    def spoken(self) -> str:
+        return ", ".join(filter(None, (self.this, self.limit, self.zone)))
+
+
+def bar_of(analysis: Analysis, texts: Texts) -> Bar:
+    words, threshold = texts.verdict, analysis.operating_point.threshold
+    low, high = analysis.uncertain_zone
+    return Bar(
+        probability=f"{analysis.probability:.4f}",
+        threshold=f"{threshold:.4f}",
+        low=f"{low:.4f}",
+        high=f"{high:.4f}",
+        this=f"{words.probability_label} {texts.percent(analysis.probability)}",
+        limit=f"{words.threshold_label} {texts.percent(threshold)}",
+        zone=words.zone_label.format(low=texts.percent(low), high=texts.percent(high)) if analysis.margin > 0 else "",
+    )
+
+
+def point_html(meta: Checkpoint, point: OperatingPoint, texts: Texts) -> str:
+    """What an operating point is for, and how it did in the worst clinics, where it was tested."""
+    words = texts.verdict
+    if point.name == CUSTOM:
+        return fine(words.custom_note)
+    parts = [words.point_notes[point.name]] if point.name in words.point_notes else []
+    if scores := tested(meta, point):
+        parts.append(measured(scores, texts))
+    return fine(" ".join(parts))

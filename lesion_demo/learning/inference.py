@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lesion_demo.learning.arrays import malignant_probability
 from lesion_demo.learning.dataset import Sample
-from lesion_demo.learning.metrics import malignant_probability
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
 """The views of a picture: as it is, mirrored, upside down, and both; axes of [B, 3, S, S]. A lesion has no upside."""

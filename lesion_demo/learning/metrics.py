@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.learning import intervals
-from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
+from lesion_demo.learning.arrays import Bools, Floats, Ints, checked, has_both, malignant_probability, need_pictures
 from lesion_demo.learning.calibration import (
     ReliabilityCurve,
     calibration_error,
@@ -24,7 +24,6 @@ from lesion_demo.learning.calibration import (
     choose_threshold,
     fit_bias,
     fit_temperature,
-    malignant_probability,
     reliability_curve,
 )
 from lesion_demo.learning.intervals import bootstrap, paired_bootstrap, share_of

@@ -13,8 +13,8 @@ from torch import Tensor
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.imaging.transforms import Picture, eval_transform
+from lesion_demo.learning.arrays import malignant_probability
 from lesion_demo.learning.familiarity import describe
-from lesion_demo.learning.metrics import malignant_probability
 from lesion_demo.serving.familiarity import Familiarity
 
 BATCH_SIZE = 16

@@ -21,8 +21,9 @@ from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
 from lesion_demo.network.forward import early_size
 from lesion_demo.network.model import build_model
-from lesion_demo.network.weights import WEIGHTS_FILE, load_into, sha256_of, write_weights
+from lesion_demo.network.weights import load_into, sha256_of, write_weights
 from lesion_demo.results import DataSet, Metrics, to_json
+from lesion_demo.run_folder import KNOWN_FILE, META_FILE, WEIGHTS_FILE
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ _CAME_WITH = {
     "referral_margins": 4,
 }
 """The schema from which on a file must have these; it must have all others in any case."""
-META_FILE = "checkpoint.json"
-KNOWN_FILE = "familiarity.safetensors"
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")

@@ -10,6 +10,8 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.prevalence import require_share
 
 BENIGN, MALIGNANT = CLASSES
+DEFAULT_OPERATING_POINT = "sensitive"
+"""A missed melanoma costs more than a needless visit."""
 
 
 class Outcome(str, Enum):

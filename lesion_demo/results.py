@@ -211,6 +211,11 @@ class ChangeResult:
     shift_benign: float | None
     shift_malignant: float | None
 
+    @property
+    def is_ring(self) -> bool:
+        """Is the change a drawn dermatoscope ring?"""
+        return self.name.startswith("ring")
+
 
 @dataclass(frozen=True)
 class Stratum:

@@ -16,10 +16,9 @@ from pathlib import Path
 from lesion_demo.config import STRICT, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
+from lesion_demo.run_folder import CONFIG_FILE, SPLIT_FILE
 
 SHOWN_FILE = "shown.json"
-SPLIT_FILE = "split.csv"
-_CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def fingerprint(pictures: Iterable[tuple[str, str, str]], source_balance: float)
 def fingerprint_of_folder(folder: Path) -> str:
     """The same from the split and the configuration that a run left in `folder`; empty where they do not say."""
     try:
-        balance = json.loads((folder / _CONFIG_FILE).read_text(encoding="utf-8"))["source_balance"]
+        balance = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["source_balance"]
         with (folder / SPLIT_FILE).open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
         return fingerprint([(row["content_hash"], row["label"], row["source"]) for row in rows], balance)

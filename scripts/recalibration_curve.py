@@ -33,7 +33,7 @@ from lesion_demo.evaluate.plots import write_plots
 from lesion_demo.evaluate.recalibration import balance, fit_local
 from lesion_demo.evaluate.scores import calibration_error, point_scores, score
 from lesion_demo.files import write_json
-from lesion_demo.train.run import SPLIT_FILE
+from lesion_demo.run_folder import SPLIT_FILE
 
 SIZES = (50, 100, 200, 400)
 POINT = "sensitive"

@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.launch import launch_options
 from lesion_demo.web.page import build_app
 

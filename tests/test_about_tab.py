@@ -25,7 +25,7 @@ from lesion_demo.card.parts import Section, Table
 from lesion_demo.card.phrases import clinic_name
 from lesion_demo.checkpoint import find_best_checkpoint, read_meta
 from lesion_demo.results import DataSet
-from lesion_demo.serve.texts import Texts, load_texts
+from lesion_demo.texts import Texts, load_texts
 from lesion_demo.web.about_tab import add_about_tab, opening_html, section_html
 
 PROJECT = Path(__file__).resolve().parent.parent

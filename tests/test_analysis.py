@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.decision import BENIGN, MALIGNANT, Outcome, log_odds
+from lesion_demo.decision import BENIGN, DEFAULT_OPERATING_POINT, MALIGNANT, Outcome, log_odds
 from lesion_demo.errors import CheckpointError
 from lesion_demo.images.lesion import find_lesion
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.network.model import build_model, head_layer
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analysis, Analyzer
+from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.explanation import METHODS
 from lesion_demo.serve.familiarity import Familiarity

@@ -10,7 +10,7 @@ import pytest
 from app_site import DESK, PHONE, Site, choose_point, judged, open_site, opened, verdict, violations
 from playwright.sync_api import Browser, Page, expect
 
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 
 TEXTS = load_texts("en")
 

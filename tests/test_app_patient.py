@@ -21,7 +21,7 @@ from playwright.sync_api import Page, Route, expect
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES
 from lesion_demo.web.places import Precedence
 

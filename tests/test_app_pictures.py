@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES
 from lesion_demo.web.uploads import REPORT_PREFIX
 

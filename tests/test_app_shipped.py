@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, read_meta
 from lesion_demo.errors import CheckpointError
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.uploads import PREFIX
 
 TEXTS = load_texts("en")

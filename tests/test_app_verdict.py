@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lesion_demo.serve.phrases import SYMBOLS
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 
 TEXTS = load_texts("en")
 

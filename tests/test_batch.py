@@ -26,7 +26,7 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
 from lesion_demo.serve.report import render_pdf
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_tab import Batch, _progress, add_batch_tab
 
 

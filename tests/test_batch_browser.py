@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_tab import add_batch_tab
 from lesion_demo.web.launch import launch_options
 

@@ -21,7 +21,7 @@ from lesion_demo.images.lesion import find_lesion
 from lesion_demo.images.perturb import draw_ring
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import check_quality
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.capture import EVERY, HOLD, MOVEMENT, capture_script
 
 WORDS = load_texts("en").capture

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from lesion_demo.card import clinics
-from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, load_checkpoint, read_meta, save_checkpoint
+from lesion_demo.checkpoint import Checkpoint, load_checkpoint, read_meta, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.network.familiarity import KnownPictures, write_known
@@ -27,6 +27,7 @@ from lesion_demo.network.forward import early_size
 from lesion_demo.network.model import build_model
 from lesion_demo.network.weights import round_to_half, sha256_of
 from lesion_demo.results import UNKNOWN, Confusion, DataSet, Interval, Metrics, PointReport, Report
+from lesion_demo.run_folder import KNOWN_FILE
 
 BACKBONE = "mobilenet_v3_small"
 

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lesion_demo.audit.gallery import PROJECT, write_gallery
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.folders import Picture, scan_folder
 from lesion_demo.errors import DataError
-from lesion_demo.evaluate.gallery import PROJECT, write_gallery
 from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.evaluate.referral import distance_to_threshold
 from lesion_demo.evaluate.reporting import Judge, summarise
@@ -230,7 +230,7 @@ def test_a_gallery_that_is_stopped_shows_what_there_is_and_what_could_not_be_rea
             raise error
         return load_image(path)
 
-    monkeypatch.setattr("lesion_demo.evaluate.gallery.load_image", load)
+    monkeypatch.setattr("lesion_demo.audit.gallery.load_image", load)
     with pytest.raises(KeyboardInterrupt):
         write_gallery(tmp_path / "gallery", shipped, split, worst=3)
     page = (tmp_path / "gallery" / "index.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lesion_demo.__main__ import main
-from lesion_demo.checkpoint import KNOWN_FILE, Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.decision import Outcome
 from lesion_demo.errors import CheckpointError, LesionDemoError
@@ -24,6 +24,7 @@ from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
 from lesion_demo.network.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Crops, learn
 from lesion_demo.network.model import build_model
+from lesion_demo.run_folder import KNOWN_FILE
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.familiarity import Familiarity
 from lesion_demo.serve.table import CsvRow

@@ -21,10 +21,10 @@ from lesion_demo.data.split_file import write_split
 from lesion_demo.data.splits import prepare_splits
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.reevaluate import choose_again, look_outside
+from lesion_demo.evaluate.settle import evaluate
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.network.model import build_model
 from lesion_demo.results import Metrics, Report
-from lesion_demo.train.run import evaluate
 
 BACKBONE = "mobilenet_v3_small"
 

@@ -16,7 +16,7 @@ from app_site import Site
 from starlette.routing import Route
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.access import LOCAL, Access
 from lesion_demo.web.guard import JOBS, JSON_BYTES, OPEN_REQUESTS, Gate
 from lesion_demo.web.page import EXAMPLES

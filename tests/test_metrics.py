@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from lesion_demo.arrays import Floats, Ints
 from lesion_demo.config import OperatingPoint, to_dict
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.evaluate import intervals
 from lesion_demo.evaluate import scores as metrics
-from lesion_demo.evaluate.arrays import Floats, Ints
 
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 PROBABILITIES = np.array([0.1, 0.4, 0.6, 0.3, 0.8, 0.9])

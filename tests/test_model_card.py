@@ -16,7 +16,7 @@ from lesion_demo.card import ModelFacts, model_card, read_facts
 from lesion_demo.card.markdown import plain
 from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.errors import CheckpointError
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEXTS = load_texts()

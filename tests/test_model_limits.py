@@ -34,7 +34,7 @@ from lesion_demo.results import (
     StrangerResult,
     Stratum,
 )
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 
 TEXTS = load_texts()
 

@@ -27,7 +27,7 @@ from lesion_demo.serve.guard import one_picture
 from lesion_demo.serve.report import render_pdf, report_json
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.serve.table import FIRST_OF_SEVERAL
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_tab import _line
 from lesion_demo.web.verdict import verdict_html
 from lesion_demo.web.view import Found, Refused, View

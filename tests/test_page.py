@@ -23,7 +23,7 @@ from lesion_demo.prevalence import at_prevalence, predictive_values
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, measured_line
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.heat import heat_html, heat_pair
 from lesion_demo.web.launch import launch_options
 from lesion_demo.web.page import example_caption

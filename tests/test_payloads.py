@@ -19,7 +19,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES
 from lesion_demo.web.payloads import is_ours, named_files
 

@@ -14,11 +14,11 @@ from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
+from lesion_demo.arrays import Floats, Ints
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate import plots
 from lesion_demo.evaluate import scores as metrics
-from lesion_demo.evaluate.arrays import Floats, Ints
 
 POINTS = (OperatingPoint("accuracy", 0.5), OperatingPoint("f1", 0.5), OperatingPoint("sensitive", 0.2))
 

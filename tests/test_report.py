@@ -21,7 +21,7 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import DEFAULT_METHOD
 from lesion_demo.serve.phrases import SYMBOLS
 from lesion_demo.serve.report import _Page, render_pdf, report_json
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.report_download import Circumstances, ReportWriter
 
 PICTURE = render_phantom(3, malignant=True, size=300)

@@ -17,12 +17,13 @@ import torch
 from PIL import Image
 
 from lesion_demo.__main__ import main
-from lesion_demo.checkpoint import META_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from lesion_demo.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.images.load import LoadedPicture, load_picture
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.network.model import build_model
+from lesion_demo.run_folder import META_FILE
 from lesion_demo.serve.classifier import Prediction, Predictor
 
 COLUMNS = [

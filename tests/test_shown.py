@@ -24,8 +24,8 @@ from lesion_demo.checkpoint import (
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.network.model import build_model
-from lesion_demo.serve.texts import load_texts
 from lesion_demo.shown import fingerprint, fingerprint_of_folder
+from lesion_demo.texts import load_texts
 from lesion_demo.web.templates import model_line
 
 HERE, ELSEWHERE = "a" * 64, "b" * 64

@@ -24,6 +24,7 @@ from lesion_demo.data.dataset import PictureReader
 from lesion_demo.data.folders import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
+from lesion_demo.evaluate import settle
 from lesion_demo.files import write_json
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.images.transforms import eval_transform
@@ -408,7 +409,7 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     assert sum(shown) == len(splits.pictures) + crops
     assert float(head_layer(model).bias[1].detach()) < 0.9, "the bias should have been corrected"
 
-    again, _ = pipeline.evaluate(load_checkpoint(tmp_path), [phantom_data], workers=0)
+    again, _ = settle.evaluate(load_checkpoint(tmp_path), [phantom_data], workers=0)
     before, after = by_path(saved.metrics), by_path(again)
     assert before.keys() == after.keys()
     for name, value in before.items():

@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT
 from jinja2 import UndefinedError
 
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 from lesion_demo.web.templates import error_card, heading, part, render, said_of
 
 EVIL = "<script>alert(1)</script>'\"&"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from lesion_demo import texts as module
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.results import Interval
-from lesion_demo.serve import texts as module
-from lesion_demo.serve.texts import TRANSLATIONS, languages, load_texts
+from lesion_demo.texts import TRANSLATIONS, languages, load_texts
 
 PACKAGE = TRANSLATIONS.parent
 

@@ -22,19 +22,21 @@ from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
 from lesion_demo.data.dataset import PictureReader, balanced_weights
 from lesion_demo.data.folders import Picture, scan_folder
 from lesion_demo.errors import CheckpointError, TrainingError
+from lesion_demo.evaluate import settle
 from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.files import write_json
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.images.transforms import train_transform
 from lesion_demo.network.model import build_model, head_name
-from lesion_demo.network.weights import WEIGHTS_FILE, read_weights, round_to_half, write_weights
+from lesion_demo.network.weights import read_weights, round_to_half, write_weights
 from lesion_demo.recipes import PRESETS
+from lesion_demo.run_folder import AFTER, WEIGHTS_FILE
 from lesion_demo.shown import fingerprint_of_folder
 from lesion_demo.train import loop as training
 from lesion_demo.train import run as pipeline
 from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
-from lesion_demo.train.state import AFTER, load_state, save_state, warn_of_same_draws
+from lesion_demo.train.state import load_state, save_state, warn_of_same_draws
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -65,7 +67,7 @@ def test_a_run_leaves_everything_it_promises(tiny_config: TrainConfig, phantom_d
     assert read_meta(folder).val_pictures == fingerprint_of_folder(folder) != ""
 
     loaded = load_checkpoint(folder)
-    metrics, evaluated = pipeline.evaluate(loaded, [phantom_data])
+    metrics, evaluated = settle.evaluate(loaded, [phantom_data])
     assert len(evaluated.pictures) == 12
     assert metrics.test == loaded.meta.metrics.test  # the saved weights give the saved figures
     assert {point.name for point in loaded.meta.operating_points} == {"accuracy", "f1", "balanced", "sensitive"}

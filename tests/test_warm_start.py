@@ -20,7 +20,7 @@ from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.network.init import calibrate_batch_norms, initialise, load_backbone
 from lesion_demo.network.lite2 import SHARPNESS, ChannelMap, carry_over_lite2, lite2_input, lite2_weights
 from lesion_demo.network.model import build_model, head_layer
-from lesion_demo.network.weights import WEIGHTS_FILE
+from lesion_demo.run_folder import WEIGHTS_FILE
 
 B3 = "efficientnet_b3"
 SIDE = 64

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lesion_demo.arrays import Floats, has_both
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.folders import Picture
-from lesion_demo.evaluate.arrays import Floats, has_both
 from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.referral import coverage_curve, distance_to_threshold, zones
 from lesion_demo.evaluate.reporting import Scorer

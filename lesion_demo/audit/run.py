@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from lesion_demo.arrays import Floats
 from lesion_demo.audit.changes import audit_changes, blind_scores
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
 from lesion_demo.audit.shortcuts import CHANGES
@@ -21,17 +22,17 @@ from lesion_demo.data.dataset import WORKERS, PictureReader
 from lesion_demo.data.folders import Picture
 from lesion_demo.data.split_file import read_split
 from lesion_demo.data.splits import Splits
-from lesion_demo.evaluate.arrays import Floats
 from lesion_demo.evaluate.inference import early_features
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.evaluate.settle import read_choices
 from lesion_demo.images.perturb import DEGRADATIONS, STRENGTHS
 from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import plain_skin, unrelated_pictures
 from lesion_demo.results import Audit, ChangeResult, DegradationResult, NewClinicResult, StrangerResult, UntouchedResult
-from lesion_demo.train.run import SPLIT_FILE, read_choices
+from lesion_demo.run_folder import SPLIT_FILE
 
 PICTURES = 200
 """Of the test split, by default, to draw changes on: more take longer than they tell."""

@@ -104,8 +104,3 @@ class Changed:
 
     def __call__(self, image: Picture, index: int) -> Picture:
         return CHANGES[self.name](image, np.random.default_rng(index))
-
-
-def is_ring(name: str) -> bool:
-    """Is the change of this name a drawn dermatoscope ring?"""
-    return name.startswith("ring")

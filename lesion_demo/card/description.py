@@ -18,7 +18,7 @@ from lesion_demo.card.parts import Description, Plot, Section
 from lesion_demo.card.phrases import count, decimal, point_name, ratio
 from lesion_demo.card.training import data_section, procedure_section, version_section
 from lesion_demo.card.trust import trust_sections
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 PLOTS = {
     "reliability": "calibration",

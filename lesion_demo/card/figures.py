@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from lesion_demo.audit.shortcuts import is_ring
 from lesion_demo.card.clinics import tested_on
 from lesion_demo.card.folder import ModelFacts
 from lesion_demo.card.parts import Headline, Section, Table, table
@@ -23,9 +22,9 @@ from lesion_demo.card.phrases import (
     stratum_name,
 )
 from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.results import Audit, ChangeResult, Outcomes, PointReport, Report
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 CELLS = ("tp", "fn", "fp", "tn")
@@ -64,7 +63,7 @@ def _test_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
 def _change_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
     """The worst ring, and the worst change of all where it is another."""
     changes = _worst_first(facts.audit) if facts.audit else []
-    rings = [change for change in changes if is_ring(change.name)]
+    rings = [change for change in changes if change.is_ring]
     for change in dict.fromkeys([*rings[:1], *changes[:1]]):
         kind, among = ("worst_change", changes) if change is changes[0] else ("worst_ring", rings)
         name = texts.about.changes.get(change.name, change.name)

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from typing_extensions import NotRequired, TypedDict
 
-from lesion_demo.checkpoint import META_FILE, Checkpoint, read_meta
+from lesion_demo.checkpoint import Checkpoint, read_meta
 from lesion_demo.config import from_dict
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.results import Audit, Metrics, Report
+from lesion_demo.run_folder import AUDIT_FILE, CONFIG_FILE, HISTORY_FILE, META_FILE, METRICS_FILE
 
-METRICS_FILE, AUDIT_FILE, CONFIG_FILE, HISTORY_FILE = "metrics.json", "audit.json", "config.json", "history.csv"
 PLOTS_FOLDER = "plots"
 METRICS_PARTS = ("test", "test_without_near_duplicates", "validation_by_source")
 AUDIT_PARTS = ("changes", "strata", "blind_roc_auc", "untouched", "degradations", "strangers", "referrals")

@@ -20,9 +20,9 @@ from lesion_demo.card.phrases import (
     source_name,
     stratum_name,
 )
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.results import Interval, Report, Stratum
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 CALIBRATION_LIMIT = 0.04
 """A calibration error above it is told: a probability is then off by four points on average."""

@@ -16,7 +16,7 @@ from lesion_demo.card.figures import audit_sections
 from lesion_demo.card.folder import ModelFacts
 from lesion_demo.card.parts import Plot, Table
 from lesion_demo.card.trust import trust_sections
-from lesion_demo.serve.texts import load_texts
+from lesion_demo.texts import load_texts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lesion_demo.card.folder import SourceResult
 from lesion_demo.results import Interval
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 MINUS = "\N{MINUS SIGN}"
 

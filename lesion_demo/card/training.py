@@ -9,7 +9,7 @@ from typing import Any
 from lesion_demo.card.folder import ModelFacts, Procedure, Stage
 from lesion_demo.card.parts import Section, Table, table
 from lesion_demo.card.phrases import count, decimal, init_name, plain, source_name
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 SPLITS = ("train", "val", "test")
 

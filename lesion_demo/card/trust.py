@@ -8,7 +8,7 @@ from lesion_demo.card.folder import ModelFacts
 from lesion_demo.card.parts import Section, Table, table
 from lesion_demo.card.phrases import capital, count, decimal, point_name, ratio, share, source_name
 from lesion_demo.results import Audit
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 ALL = "all"
 

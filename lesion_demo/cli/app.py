@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serve.analysis import Analyzer
     from lesion_demo.serve.local import with_calibration
-    from lesion_demo.serve.texts import load_texts
+    from lesion_demo.texts import load_texts
     from lesion_demo.web.access import Access
     from lesion_demo.web.launch import require_free, serve
 

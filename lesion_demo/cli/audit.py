@@ -8,10 +8,9 @@ from pathlib import Path
 from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.files import check_file, check_folder, write_json
+from lesion_demo.run_folder import AUDIT_FILE, STOPPED_AUDIT_FILE
 
 HELP = "measure how far a checkpoint's verdicts depend on rings, hair, light, … and on no lesion at all"
-AUDIT_FILE = "audit.json"
-STOPPED_FILE = "audit-stopped.json"
 """What had been measured when an audit was stopped; nothing reads it but people."""
 
 
@@ -59,10 +58,10 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
         )
     except KeyboardInterrupt as stop:
-        kept = f"the {len(changes)} changes measured so far are in {folder / STOPPED_FILE}"
+        kept = f"the {len(changes)} changes measured so far are in {folder / STOPPED_AUDIT_FILE}"
         if changes:
             measured = [to_json(change) for change in changes]
-            write_json(folder / STOPPED_FILE, {"operating_point": args.operating_point, "changes": measured})
+            write_json(folder / STOPPED_AUDIT_FILE, {"operating_point": args.operating_point, "changes": measured})
         print(f"\nStopped: {kept if changes else 'nothing was measured yet'}; {folder / AUDIT_FILE} is as it was.")
         return exit_code(stop)
     write_json(folder / AUDIT_FILE, to_json(found))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from lesion_demo.cli.arguments import add_checkpoint
+from lesion_demo.run_folder import CARD_FILE
 
 HELP = "write a checkpoint's model card, README.md, from its own files"
-CARD_FILE = "README.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

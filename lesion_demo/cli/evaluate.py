@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.data and (args.choose or args.external is None):
         raise DataError("Name the data sets of the checkpoint's run with --data, or a folder from outside: --external.")
 
+    from lesion_demo.audit.gallery import check_gallery
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.evaluate.gallery import check_gallery
 
     if args.json is not None:
         check_file(args.json, "--json", new_folder=True)
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     """Report on the run's own pictures; gives the exit code."""
-    from lesion_demo.evaluate.gallery import write_gallery
-    from lesion_demo.train.run import evaluate
+    from lesion_demo.audit.gallery import write_gallery
+    from lesion_demo.evaluate.settle import evaluate
 
     metrics, split = evaluate(loaded, args.data, views=args.views, workers=args.workers, device=args.device)
     print_reports(metrics)

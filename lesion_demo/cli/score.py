@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.out, "--out")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
-    from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT
+    from lesion_demo.decision import DEFAULT_OPERATING_POINT
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.local import with_calibration
     from lesion_demo.serve.scoring import find_files, score_files

@@ -15,6 +15,7 @@ from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, from_di
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_folder
 from lesion_demo.recipes import PRESETS, RETIRED
+from lesion_demo.run_folder import CONFIG_FILE
 
 HELP = "train on image folders and leave a tuned checkpoint"
 OVERRIDES = (
@@ -83,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
             return show(args.out / args.run, promoting=True)
         raise DataError("Name the pictures to train on: --data DIR.")
     from lesion_demo.train.run import train
-    from lesion_demo.train.state import CONFIG_FILE
 
     if args.resume:
         folder, config, data, class_map = resumed(args)

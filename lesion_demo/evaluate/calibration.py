@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
 
+from lesion_demo.arrays import (
+    Floats,
+    Ints,
+    checked,
+    logistic,
+    margins,
+    need_both,
+    need_pictures,
+)
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.evaluate.arrays import Floats, Ints, checked, margins, need_both, need_pictures
 from lesion_demo.results import CalibrationLine
 
 RULES = ("f1", "balanced", "sensitive")
@@ -28,11 +36,6 @@ class ReliabilityCurve:
     predicted: Floats
     observed: Floats
     count: Ints
-
-
-def malignant_probability(logits: ArrayLike, temperature: float = 1.0, intercept: float = 0.0) -> Floats:
-    """Column 1 of softmax(logits / temperature), its log-odds shifted: float [N, 2] → float64 [N] in 0–1."""
-    return _logistic(margins(logits) / temperature + intercept)
 
 
 def calibration_error(
@@ -84,7 +87,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
         DataError: as `score`, or one of the classes is absent.
     """
     margin = margins(logits)
-    y, _, w = checked(labels, _logistic(margin), weights)
+    y, _, w = checked(labels, logistic(margin), weights)
     need_both(y)
     if weights is not None:
         margin = margin[np.asarray(weights) > 0]
@@ -131,7 +134,7 @@ def calibration_line(
 
 def _fit_both(margin: Floats, labels: ArrayLike, weights: ArrayLike | None) -> tuple[float, float]:
     """Temperature and bias with the least (weighted) log loss, for malignant minus benign logits `margin` [N]."""
-    y, _, w = checked(labels, _logistic(margin), weights)
+    y, _, w = checked(labels, logistic(margin), weights)
     need_both(y)
     if weights is not None:
         margin = margin[np.asarray(weights) > 0]
@@ -190,7 +193,3 @@ def _candidates(y: Ints, p: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     fp, tp = (np.append(np.cumsum(mass[::-1])[::-1], 0.0) for mass in at)
     usable = thresholds > np.append(-1.0, scores)  # no threshold in 0–1 clears a score of 1
     return thresholds[usable], fp[usable], tp[usable]
-
-
-def _logistic(x: Floats) -> Floats:
-    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))

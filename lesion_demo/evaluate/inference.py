@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lesion_demo.arrays import Floats, malignant_probability
 from lesion_demo.data.dataset import MeasuredSample, Sample
-from lesion_demo.evaluate.arrays import Floats
-from lesion_demo.evaluate.scores import malignant_probability
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import Transform
 from lesion_demo.network.forward import forward, to_device_of

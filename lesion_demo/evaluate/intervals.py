@@ -12,8 +12,8 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from lesion_demo.arrays import Bools, Floats, Ints, checked, need_pictures
 from lesion_demo.errors import DataError
-from lesion_demo.evaluate.arrays import Bools, Floats, Ints, checked, need_pictures
 from lesion_demo.results import Interval
 
 Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]

@@ -22,7 +22,7 @@ from lesion_demo.evaluate.recalibration import cross_validate, fit_local, local_
 from lesion_demo.evaluate.run import run_model
 from lesion_demo.evaluate.scores import malignant_probability, score
 from lesion_demo.local_calibration import LocalCalibration, require_name
-from lesion_demo.train.run import SPLIT_FILE
+from lesion_demo.run_folder import SPLIT_FILE
 
 LEAST_PICTURES = 100
 LEAST_OF_CLASS = 20

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from lesion_demo.arrays import Floats
 from lesion_demo.config import OperatingPoint
-from lesion_demo.evaluate.arrays import Floats
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#B5609A", "#C98A00"
 """After Okabe & Ito 2008, the last two darkened for thin lines on white."""

@@ -17,10 +17,10 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
+from lesion_demo.arrays import Floats, Ints, checked, has_both, need_both, need_pictures
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.evaluate import intervals
-from lesion_demo.evaluate.arrays import Floats, Ints, checked, has_both, need_both, need_pictures
 from lesion_demo.evaluate.plot_style import (
     BLUE,
     FAINT,

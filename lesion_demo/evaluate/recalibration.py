@@ -35,9 +35,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.model_selection import StratifiedGroupKFold
 
+from lesion_demo.arrays import Bools, Floats, Ints, checked, need_both
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import DataError
-from lesion_demo.evaluate.arrays import Bools, Floats, Ints, checked, need_both
 from lesion_demo.evaluate.calibration import RULES, choose_threshold
 from lesion_demo.evaluate.intervals import wilson
 from lesion_demo.evaluate.run import SENSITIVITY

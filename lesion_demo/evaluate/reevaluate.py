@@ -23,13 +23,13 @@ from lesion_demo.data.split_file import SPLIT_HEADER, read_split, write_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CheckpointError, DataError
 from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.evaluate.settle import describe, judge_of, read_choices, settle
 from lesion_demo.files import replacing, write_json
 from lesion_demo.results import Report, to_json
-from lesion_demo.train.run import FURTHER_FILE, METRICS_FILE, SPLIT_FILE, describe, judge_of, read_choices, settle
+from lesion_demo.run_folder import FURTHER_FILE, LOOKS_FILE, METRICS_FILE, SPLIT_FILE
 
 log = logging.getLogger(__name__)
 
-LOOKS_FILE = "external.csv"
 LOOKS_HEADER = ("time", "folder", "pictures", "fingerprint", "weights_sha256", "operating_points")
 
 

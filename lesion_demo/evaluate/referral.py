@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lesion_demo.evaluate.arrays import Floats, checked, need_both
+from lesion_demo.arrays import Floats, checked, need_both
 from lesion_demo.evaluate.intervals import share_of
 from lesion_demo.results import Zone
 

@@ -29,7 +29,7 @@ from lesion_demo.evaluate.referral import CONFIDENT_RATES, choose_margin
 from lesion_demo.evaluate.scores import choose_threshold, fit_bias, fit_temperature, malignant_probability, score
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.forward import place_model
-from lesion_demo.train.state import HISTORY_FILE
+from lesion_demo.run_folder import HISTORY_FILE
 
 PREVALENCE = 0.5
 """Of the population that `balanced_weights` makes out of the validation split."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
+from lesion_demo.arrays import Bools, Floats, Ints, checked, has_both, malignant_probability, need_pictures
 from lesion_demo.config import OperatingPoint
 from lesion_demo.evaluate import intervals
-from lesion_demo.evaluate.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
 from lesion_demo.evaluate.calibration import (
     ReliabilityCurve,
     calibration_error,
@@ -24,7 +24,6 @@ from lesion_demo.evaluate.calibration import (
     choose_threshold,
     fit_bias,
     fit_temperature,
-    malignant_probability,
     reliability_curve,
 )
 from lesion_demo.evaluate.intervals import bootstrap, paired_bootstrap, share_of

@@ -14,8 +14,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from lesion_demo.arrays import Bools, Floats
 from lesion_demo.errors import CheckpointError
-from lesion_demo.evaluate.arrays import Bools, Floats
 from lesion_demo.files import replacing
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
-from lesion_demo.evaluate.arrays import Bools, Floats
+from lesion_demo.arrays import Bools, Floats
 from lesion_demo.network.familiarity import KnownPictures
 
 REFUSED = 0.02

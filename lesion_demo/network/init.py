@@ -16,7 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lesion_demo.errors import TrainingError
 from lesion_demo.network.lite2 import carry_over_lite2, lite2_weights
 from lesion_demo.network.model import build_model, head_layer, head_name
-from lesion_demo.network.weights import WEIGHTS_FILE, load_into
+from lesion_demo.network.weights import load_into
+from lesion_demo.run_folder import WEIGHTS_FILE
 
 NO_FOLDERS = ("imagenet", "lite2", "none")
 """The names of first weights that are not those of a checkpoint."""

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import replacing
 
-WEIGHTS_FILE = "model.safetensors"
-
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], *, half: bool) -> None:
     """Write a state dict to `path`, atomically; with `half`, its weights (not batch-norm statistics) as float16.

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
-from lesion_demo.decision import MALIGNANT, Outcome, call_of, decide, uncertain_zone
+from lesion_demo.decision import DEFAULT_OPERATING_POINT, MALIGNANT, Outcome, call_of, decide, uncertain_zone
 from lesion_demo.images.artefacts import Artefact, find_artefacts
 from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
@@ -28,8 +28,6 @@ from lesion_demo.serve.explanation import DEFAULT_METHOD, Explainer, Heat, overl
 from lesion_demo.serve.familiarity import Familiarity
 from lesion_demo.serve.guard import one_picture
 
-DEFAULT_OPERATING_POINT = "sensitive"
-"""A missed melanoma costs more than a needless visit."""
 NOTEBOOK_SIDE = 400
 """Longer side, pixels, of the picture and of its heat map in a notebook."""
 

@@ -19,7 +19,7 @@ from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.labels import distinct_labels
 from lesion_demo.serve.report import render_pdf, report_json
 from lesion_demo.serve.table import CsvRow
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 MAX_PICTURES = 500
 MAX_UNPACKED_BYTES = 1_000_000_000

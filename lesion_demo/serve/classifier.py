@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lesion_demo.arrays import malignant_probability
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
-from lesion_demo.evaluate.scores import malignant_probability
 from lesion_demo.images.look import Look
 from lesion_demo.images.transforms import Picture, eval_transform
 from lesion_demo.network.forward import Engine, Forward, TorchEngine

@@ -11,7 +11,6 @@ import torch
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
-from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
 from torch import Tensor, nn
 
 from lesion_demo.images.transforms import Picture
@@ -53,6 +52,9 @@ class Explainer:
         layout = layout_of(model)
         self._linear = None if layout is None or by_gradients else layout.linear
         if self._linear is None:
+            # Only here: it brings scikit-learn and half of SciPy, which an EfficientNet's map does without.
+            from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
+
             cut = Cut(copy.deepcopy(model).requires_grad_(False)).eval()
             self._hooks = ActivationsAndGradients(cut, [cut.layer], cut.reshape)
             self._one_at_a_time = threading.Lock()

@@ -8,7 +8,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
 from lesion_demo.images.quality import SEVERE, QualityCheck
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
 """An outcome's sign, beside its words; colour alone would not do."""

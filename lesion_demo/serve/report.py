@@ -24,7 +24,7 @@ from lesion_demo.results import Interval
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import DEFAULT_METHOD, overlay
 from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, measured, measured_line, out_of_scope, reasons
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 REPORT_SCHEMA = 1
 FONT = "DejaVu"

@@ -27,14 +27,13 @@ from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.images.transforms import train_transform
 from lesion_demo.network.init import blend, blend_with_first
 from lesion_demo.network.model import set_train_mode, set_trainable
-from lesion_demo.network.weights import WEIGHTS_FILE, read_weights, write_weights
+from lesion_demo.network.weights import read_weights, write_weights
+from lesion_demo.run_folder import AFTER, BEST_FILE, WEIGHTS_FILE
 from lesion_demo.train.device import make_accelerator, micro_batch
 from lesion_demo.train.estimate import in_words, stage_seconds
 from lesion_demo.train.schedule import make_optimizer, set_rates
 from lesion_demo.train.settings import check_settings
 from lesion_demo.train.state import (
-    AFTER,
-    BEST_FILE,
     DECODED_FILE,
     Progress,
     check_run,

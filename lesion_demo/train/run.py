@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import hashlib
-import json
 import logging
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_checkpoint
+from lesion_demo.arrays import Floats
+from lesion_demo.checkpoint import Checkpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
-from lesion_demo.data.dataset import WORKERS, PictureReader, balanced_weights, measure_all
+from lesion_demo.data.dataset import PictureReader, balanced_weights, measure_all
 from lesion_demo.data.folders import Picture, name_sources, scan
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
-from lesion_demo.errors import CheckpointError
-from lesion_demo.evaluate.arrays import Floats
 from lesion_demo.evaluate.inference import Predictions, early_features
-from lesion_demo.evaluate.reporting import Judge, Scorer, summarise
-from lesion_demo.evaluate.run import PREVALENCE, Calibration, EvaluatedSplit, calibrate, write_evaluation_plots
+from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.evaluate.run import PREVALENCE
 from lesion_demo.evaluate.scores import fit_bias
-from lesion_demo.files import write_json
+from lesion_demo.evaluate.settle import Choices, describe, settle
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import close_up, plain_skin
@@ -38,20 +33,16 @@ from lesion_demo.network.familiarity import KnownPictures
 from lesion_demo.network.fit_familiarity import Crops, learn
 from lesion_demo.network.init import NO_FOLDERS, check_first_weights
 from lesion_demo.network.model import head_layer
-from lesion_demo.network.weights import WEIGHTS_FILE, round_to_half, write_weights
-from lesion_demo.results import DataSet, Metrics, to_json
-from lesion_demo.shown import SPLIT_FILE as SPLIT_FILE
+from lesion_demo.network.weights import round_to_half, write_weights
+from lesion_demo.run_folder import LOG_FILE, SPLIT_FILE, WEIGHTS_FILE
 from lesion_demo.shown import fingerprint
 from lesion_demo.train.device import make_accelerator
 from lesion_demo.train.loop import FitResult, fit
 from lesion_demo.train.settings import check_amount, check_settings, shares_of
-from lesion_demo.train.state import CONFIG_FILE, Start, check_run, claiming, write_start
+from lesion_demo.train.state import Start, check_run, claiming, write_start
 
 log = logging.getLogger(__name__)
 
-FURTHER_FILE = "further.csv"
-"""Pictures of data sets that the run did not have, on which choices were made again; like `split.csv`, all `val`."""
-METRICS_FILE = "metrics.json"
 KNOWN_PER_SOURCE = 1000
 """Training pictures of each data set, about, that familiarity is learnt from."""
 CROPPED = 3
@@ -189,43 +180,6 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     return save_checkpoint(folder, result.model, meta, known)
 
 
-def settle(
-    folder: Path,
-    scorer: Scorer,
-    val: Sequence[Picture],
-    test: Sequence[Picture],
-    choices: Choices,
-    *,
-    predictions: Predictions | None = None,
-    kept_epoch: int | None = None,
-) -> tuple[Calibration, Metrics]:
-    """Choose on the pictures `val`, report on them and on `test`, and leave the report and its plots in `folder`.
-
-    Args:
-        predictions: what the network says of `val`, where that is known already.
-    """
-    predictions = predictions or scorer.predict(val, "validation")
-    sources = {picture.source for picture in test}
-    calibration = calibrate(predictions, val, choices.source_balance, sources, choices.photographs)
-    evaluated = scorer.evaluated(val, predictions, calibration.temperature)
-    tested = None
-    if test:
-        tested = scorer.score(test, calibration.temperature, "test")
-    else:
-        log.warning("There is no test split: the report stands on validation alone, which flatters.")
-    judge = Judge(calibration.operating_points, calibration.referral_margins, choices.photographs)
-    metrics = summarise(tested, evaluated, judge)
-    write_json(folder / METRICS_FILE, to_json(metrics))
-    write_evaluation_plots(
-        folder,
-        tested or evaluated,
-        calibration.operating_points,
-        name="Test" if tested else "Validation",
-        kept_epoch=kept_epoch,
-    )
-    return calibration, metrics
-
-
 def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> float:
     """Shift the malignant output of `model` to suit its validation `predictions`, weighted by `weights` [N].
 
@@ -283,112 +237,12 @@ def skin_and_middle(image: Pixels) -> tuple[Pixels, Pixels] | None:
     return None if skin is None else (skin.copy(), close_up(image).copy())
 
 
-def evaluate(
-    loaded: LoadedCheckpoint,
-    roots: Sequence[Path],
-    *,
-    views: int = 1,
-    workers: int = WORKERS,
-    device: str | None = None,
-) -> tuple[Metrics, EvaluatedSplit]:
-    """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
-
-    Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
-    `workers` processes load the pictures, or this one if it is 0.
-
-    Also returns the evaluated test split, or validation where there is no test.
-
-    Raises:
-        DataError: the data sets are not those of the checkpoint's `split.csv`.
-    """
-    splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views, workers, device)
-    further = read_further(loaded.folder, roots)
-    val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
-    test = None
-    if splits.of("test"):
-        test = scorer.score(splits.of("test"), loaded.meta.temperature, "test")
-    return summarise(test, val, judge_of(loaded)), test or val
-
-
-def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
-    """The pictures beyond the run's own on which its choices were made; none where `roots` lack a data set of theirs.
-
-    Raises:
-        DataError: as `read_split`.
-    """
-    path = folder / FURTHER_FILE
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        needed = {row["source"] for row in csv.DictReader(file)}
-    if lacking := sorted(needed - set(name_sources(roots))):
-        log.warning(
-            "Without %s, on which choices were made, too: name it with --data to report it.", ", ".join(lacking)
-        )
-        return []
-    return read_split(path, roots).of("val")
-
-
-def judge_of(loaded: LoadedCheckpoint) -> Judge:
-    """What `loaded` is reported at."""
-    meta = loaded.meta
-    margins = {point.name: meta.margin_at(point) for point in meta.operating_points}
-    return Judge(meta.operating_points, margins, read_choices(loaded.folder).photographs)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a run's `config.json` says of the choices that are made on validation pictures.
-
-    Attributes:
-        photographs: data sets that were taken without a dermatoscope.
-        source_balance: see `lesion_demo.config.TrainConfig`.
-    """
-
-    photographs: tuple[str, ...] = ()
-    source_balance: float = 1.0
-
-
-def read_choices(folder: Path) -> Choices:
-    """Those of the run in `folder`, whatever else its configuration holds; the defaults where there is none.
-
-    Raises:
-        CheckpointError: the configuration cannot be read.
-    """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        return Choices()
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Choices(
-            tuple(map(str, values.get("photographs", ()))), float(values.get("source_balance", Choices.source_balance))
-        )
-    except (OSError, AttributeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no run's configuration ({error}): copy the checkpoint again.") from error
-
-
-def describe(splits: Splits) -> dict[str, DataSet]:
-    """Per source: a fingerprint of its pictures and splits, and how many of each class stand in each split."""
-    described = {}
-    for source in sorted({picture.source for picture in splits.pictures}):
-        pictures = [picture for picture in splits.pictures if picture.source == source]
-        counts = Counter(f"{picture.split}/{CLASSES[picture.label]}" for picture in pictures)
-        lines = sorted(f"{picture.content_hash} {picture.split}" for picture in pictures)
-        described[source] = DataSet(
-            fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-            counts=dict(sorted(counts.items())),
-            dropped=sum(picture.source == source for picture in splits.dropped),
-        )
-    return described
-
-
 @contextmanager
 def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
-    resume = folder / "resume"
-    resume.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(resume / "train.log", encoding="utf-8")
+    path = folder / LOG_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("lesion_demo")
     logger.addHandler(handler)

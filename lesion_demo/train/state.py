@@ -18,20 +18,13 @@ from filelock import FileLock, Timeout
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.files import replacing
+from lesion_demo.run_folder import CONFIG_FILE, HISTORY_FILE, LOCK_FILE, RESUME, START_FILE, STATE_FILE
 from lesion_demo.train.settings import differences
 
 log = logging.getLogger(__name__)
 
-CONFIG_FILE = "config.json"
-HISTORY_FILE = "history.csv"
-STATE_FILE = Path("resume") / "state.pt"
-BEST_FILE = Path("resume") / "best.safetensors"
-START_FILE = Path("resume") / "start.json"
-LOCK_FILE = Path("resume") / "lock"
-DECODED_FILE = Path("resume") / f"decoded-{platform.node()}"
+DECODED_FILE = RESUME / f"decoded-{platform.node()}"
 """The pictures of the run, decoded, for the processes of one machine; gone when they end."""
-AFTER = Path("resume") / "after"
-"""Holds a folder for each finished stage, with its weights."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.depthwise import use_fast_depthwise
 from lesion_demo.network.init import initialise
 from lesion_demo.network.model import build_model
-from lesion_demo.train.state import STATE_FILE, Progress, load_state
+from lesion_demo.run_folder import STATE_FILE
+from lesion_demo.train.state import Progress, load_state
 
 log = logging.getLogger(__name__)
 

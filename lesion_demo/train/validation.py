@@ -17,7 +17,8 @@ from lesion_demo.evaluate.scores import malignant_probability, score
 from lesion_demo.images.perturb import draw_random_ring
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.weights import write_weights
-from lesion_demo.train.state import BEST_FILE, HistoryRow, write_history
+from lesion_demo.run_folder import BEST_FILE
+from lesion_demo.train.state import HistoryRow, write_history
 from lesion_demo.train.trainer import Trainer
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from lesion_demo.card.description import describe
 from lesion_demo.card.parts import Description, Plot, Section
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.phrases import fitted
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import part, render
 
 STYLE_SHEET = Path(__file__).resolve().parent / "about.css"

@@ -16,14 +16,15 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.images.load import PICTURE_SUFFIXES
 from lesion_demo.images.transforms import Picture
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analyzer
+from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
 from lesion_demo.serve.phrases import SYMBOLS
 from lesion_demo.serve.table import append_csv, write_csv
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.picture import display_copy
 from lesion_demo.web.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
 from lesion_demo.web.templates import fine, part

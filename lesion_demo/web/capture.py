@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from lesion_demo.images import field_of_view, lesion, quality
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 SCRIPT = Path(__file__).with_suffix(".js")
 

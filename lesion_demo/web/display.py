@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import empty_card, part
 
 SCRIPT = Path(__file__).with_suffix(".js")

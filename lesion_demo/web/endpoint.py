@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
 from lesion_demo.images.transforms import Picture
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analyzer
+from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import DEFAULT_METHOD, OPACITY
 from lesion_demo.web.heat import heat_pair
 from lesion_demo.web.picture import display_copy, unopened

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import COLOURS, overlay
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 
 MOST = 0.5

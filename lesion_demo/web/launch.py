@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.serve.analysis import Analyzer
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.access import LOCAL, Access
 from lesion_demo.web.uploads import own_upload_folder, remove, swept
 

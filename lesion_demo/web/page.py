@@ -7,9 +7,10 @@ from pathlib import Path
 import gradio as gr
 
 from lesion_demo.card import read_facts
-from lesion_demo.serve.analysis import DEFAULT_OPERATING_POINT, Analyzer
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
+from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import DEFAULT_METHOD, METHODS, OPACITY
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.about_tab import add_about_tab
 from lesion_demo.web.batch_tab import add_batch_tab
 from lesion_demo.web.endpoint import add_endpoint

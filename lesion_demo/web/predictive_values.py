@@ -10,7 +10,7 @@ from lesion_demo.prevalence import at_prevalence, enough_patients, frequencies
 from lesion_demo.results import Outcomes
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 from lesion_demo.web.verdict import CUSTOM
 

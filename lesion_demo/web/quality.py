@@ -9,7 +9,7 @@ from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity
 from lesion_demo.serve.phrases import measured_line, retake
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 
 SYMBOLS = {OK: "✓", WARNING: "⚠", SEVERE: "✕"}

@@ -14,7 +14,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.report import render_pdf, report_json
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.uploads import REPORT_PREFIX
 
 

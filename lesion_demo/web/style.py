@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.capture import capture_script
 from lesion_demo.web.display import display_script
 

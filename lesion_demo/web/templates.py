@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.serve.phrases import fitted
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 

@@ -10,7 +10,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, measured, out_of_scope, reasons
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.templates import fine, render
 
 CUSTOM = "custom"

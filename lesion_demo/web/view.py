@@ -10,7 +10,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
-from lesion_demo.serve.texts import Texts
+from lesion_demo.texts import Texts
 from lesion_demo.web.heat import heat_html, heat_pair
 from lesion_demo.web.picture import display_copy, needs_preview
 from lesion_demo.web.places import PRECEDENCE

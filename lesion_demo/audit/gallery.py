@@ -19,7 +19,7 @@ from lesion_demo.images.load import load_image
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 def check_gallery(folder: Path) -> None:

@@ -26,6 +26,16 @@ def margins(logits: ArrayLike) -> Floats:
     return np.asarray(array[:, 1] - array[:, 0])
 
 
+def malignant_probability(logits: ArrayLike, temperature: float = 1.0, intercept: float = 0.0) -> Floats:
+    """Column 1 of softmax(logits / temperature), its log-odds shifted: float [N, 2] → float64 [N] in 0–1."""
+    return logistic(margins(logits) / temperature + intercept)
+
+
+def logistic(x: Floats) -> Floats:
+    """1 / (1 + exp(−x)), which neither overflows nor loses what is small."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+
+
 def checked(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None) -> tuple[Ints, Floats, Floats]:
     """Labels, probabilities and weights as arrays [N], without the pictures of weight 0.
 

@@ -51,6 +51,7 @@ from lesion_demo.learning.settings import check_amount, check_settings, shares_o
 from lesion_demo.learning.split_file import read_sides, read_split, write_split
 from lesion_demo.learning.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.learning.splits import Splits, prepare_splits
+from lesion_demo.learning.table import LabelTable
 from lesion_demo.learning.training import FitResult, fit
 from lesion_demo.learning.warm_start import NO_FOLDERS, check_first_weights
 from lesion_demo.learning.weights import WEIGHTS_FILE, round_to_half, write_weights
@@ -76,12 +77,13 @@ def train(
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
     resume: bool = False,
+    table: LabelTable | None = None,
 ) -> Checkpoint | None:
     """Run `config` on the data sets at `roots` and leave a complete checkpoint in `folder`.
 
     On several processes every one takes part in training; the first alone evaluates, saves and returns the checkpoint.
 
-    A start that fails before training leaves nothing in `folder`.
+    A `table` labels the pictures of the one root. A start that fails before training leaves nothing in `folder`.
 
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
@@ -94,13 +96,12 @@ def train(
                 check_run(folder, config, resume=resume)
             if not resume:
                 check_first_weights(config.init, config.backbone)
-            splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+            splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt, table=table)
         train, val = splits.of("train"), splits.of("val")
         check_amount(config, train, val)
         if accelerator.is_main_process:
-            write_start(
-                folder, Start(tuple(str(Path(root).expanduser().absolute()) for root in roots), _pairs(class_map))
-            )
+            places = tuple(str(Path(root).expanduser().absolute()) for root in roots)
+            write_start(folder, Start(places, _pairs(class_map), table))
         with _logging_to(folder):
             log.info("%s", splits.summary())
             with closing(PictureReader()) as reader:
@@ -119,6 +120,7 @@ def open_splits(
     *,
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
+    table: LabelTable | None = None,
 ) -> Splits:
     """The run's splits: those written in `folder` before, or new ones, written there with what they were made from.
 
@@ -137,8 +139,9 @@ def open_splits(
     )
     if path.is_file():
         check_record(path, record)
+        scanned = scan(roots, class_map, table)  # a wrong folder is told before every picture is read
         splits = read_split(path, roots)
-        check_labels(splits, scan(roots, class_map), path)
+        check_labels(splits, scanned, path)
         return splits
     if config.init not in NO_FOLDERS and not before.is_file():
         log.warning("%s has no %s: what it has learnt from may be validation here.", config.init, SPLIT_FILE)
@@ -149,6 +152,7 @@ def open_splits(
         earlier=read_sides(before) if before.is_file() else None,
         skip_corrupt=skip_corrupt,
         workers=config.workers,
+        table=table,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_split(path, splits)
@@ -297,7 +301,7 @@ def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
     path = folder / FURTHER_FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         needed = {row["source"] for row in csv.DictReader(file)}
     if lacking := sorted(needed - set(name_sources(roots))):
         log.warning(
@@ -337,7 +341,7 @@ def read_choices(folder: Path) -> Choices:
     if not path.is_file():
         return Choices()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
         return Choices(
             tuple(map(str, values.get("photographs", ()))), float(values.get("source_balance", Choices.source_balance))
         )

@@ -40,6 +40,8 @@ ROOMS = (
     "learning.model",
     "learning.warm_start_lite2",
     "learning.warm_start",
+    "learning.archive",
+    "learning.table",
     "learning.manifest",
     "learning.folders",
     "learning.fingerprints",

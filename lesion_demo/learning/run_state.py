@@ -19,6 +19,7 @@ from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import TrainingError
 from lesion_demo.files import replacing
 from lesion_demo.learning.settings import differences
+from lesion_demo.learning.table import LabelTable
 
 log = logging.getLogger(__name__)
 
@@ -236,10 +237,12 @@ class Start:
     Attributes:
         data: the data sets' folders, absolute.
         class_map: pairs of a class name and the class that it is mapped to.
+        table: what labels the pictures, where that is a table of one's own.
     """
 
     data: tuple[str, ...]
     class_map: tuple[tuple[str, str], ...] = ()
+    table: LabelTable | None = None
 
 
 def write_start(folder: Path, start: Start) -> None:

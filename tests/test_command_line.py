@@ -197,3 +197,40 @@ def test_the_default_preset_is_the_published_recipe() -> None:
     assert (everything.schedule, everything.patience, everything.min_improvement) == ("cosine", 5, 1e-4)
     assert {stage.batch_size for stage in config.stages} == {256}
     assert (config.backbone, config.init, config.preprocess.image_size) == ("efficientnet_b3", "imagenet", 300)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--workers", "-1"], "workers is -1"),
+        (["--batch-size", "0"], "batch_size is 0"),
+        (["--image-size", "0"], "image_size is 0"),
+        (["--epoch-pictures", "0"], "epoch_pictures is 0"),
+        (["--learning-rate", "0"], "--learning-rate 0.0"),
+        (["--photographs", "phones"], "no data set is called that"),
+        (["--label-column", "dx"], "--labels FILE"),
+        (["--labels", "nowhere.csv"], "nowhere.csv is not a file"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_one_sentence(
+    data: Path, tmp_path: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in failure(train(data, tmp_path, *flags), capsys)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_rates_pictures_and_photographs_by_flags() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    flags = ["--epoch-pictures", "50", "--learning-rate", "0.001", "--photographs", "phones"]
+    config = resolve_config(parser.parse_args(flags))
+    assert [(s.epoch_pictures, s.head_rate) for s in config.stages] == [(50, 0.001)] * 2
+    assert config.stages[1].backbone_rate == pytest.approx(0.0002)
+    assert config.photographs == ("phones",)
+
+
+def test_a_typo_in_data_is_told_before_any_picture_is_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lesion_demo.data.fingerprints.fingerprint", lambda *_, **__: pytest.fail("read"))
+    assert "nowhere does not exist" in failure(train(data, tmp_path, "--data", str(tmp_path / "nowhere")), capsys)

@@ -238,7 +238,7 @@ def test_a_link_gives_its_own_name(tmp_path: Path) -> None:
 
 
 def test_manifest_that_is_not_text(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_bytes(b"file,split,label\n\xff\xfe,train,benign\n")
+    (tmp_path / "manifest.csv").write_bytes(b"file,split,label\n\xff\0,train,benign\n")
     assert "save it as UTF-8 CSV" in fails(tmp_path)
 
 

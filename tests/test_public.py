@@ -228,5 +228,8 @@ with launch.socket.create_server(("127.0.0.1", 0)) as free:
 assert main(["app", "--checkpoint", checkpoint, "--language", "de", "--port", str(port)]) == 0
 print(json.dumps(list(sys.modules)))
 """
-UNWANTED = r"sklearn|accelerate|scipy\.(stats|optimize)|lesion_demo\.(data|evaluate|train|audit|recipes|cli\.(train|audit|evaluate)).*"
+UNWANTED = (
+    r"sklearn|accelerate|scipy\.(stats|optimize)|"
+    r"lesion_demo\.(data|evaluate|train|audit|recipes|cli\.(train|audit|evaluate)).*"
+)
 """What the page has no use for. PyTorch brings its DataLoader by itself, so that ours, in `data`, stands for it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from typing import Any
 from lesion_demo.cli.arguments import add_class_map, add_data
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, from_dict
+from lesion_demo.data.archive import unpacked
+from lesion_demo.data.folders import check_roots, name_sources
+from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import check_folder
 from lesion_demo.recipes import PRESETS, RETIRED
@@ -35,6 +40,22 @@ OVERRIDES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser, required=False)  # --resume knows them, and --promote needs none
     add_class_map(parser)
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="a spreadsheet (CSV) that labels the pictures")
+    for name, what in (
+        ("image", "names the picture"),
+        ("label", "holds the diagnosis"),
+        ("group", "tells which pictures stay together, such as a patient's number"),
+    ):
+        parser.add_argument(
+            f"--{name}-column", default="", metavar="HEADER", help=f"the column of --labels that {what}"
+        )
+    parser.add_argument(
+        "--photographs",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the data set of this name was taken without a dermatoscope; may be repeated",
+    )
     names = ", ".join(sorted(PRESETS))
     parser.add_argument("--preset", help=f"named configuration, one of {names} (default: default)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
@@ -55,6 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="at most this many epochs in every stage")
     parser.add_argument(
         "--length", type=float, default=1.0, metavar="FACTOR", help="draw so many times as many pictures in each epoch"
+    )
+    parser.add_argument("--epoch-pictures", type=int, metavar="N", help="pictures drawn in every epoch")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="RATE", help="peak of the head's; the backbone's keeps its ratio to it"
     )
     parser.add_argument("--batch-size", type=int, help="pictures per optimiser step")
     parser.add_argument("--micro-batch", type=int, help="pictures per forward pass; gradients accumulate")
@@ -83,17 +108,29 @@ def run(args: argparse.Namespace) -> int:
         if args.promote:
             return show(args.out / args.run, promoting=True)
         raise DataError("Name the pictures to train on: --data DIR.")
+    if args.data is not None:
+        args.data = [unpacked(path) for path in args.data]
+        check_roots(args.data)
+    table = label_table(args)
     from lesion_demo.train.run import train
 
+    data: list[Path]
     if args.resume:
-        folder, config, data, class_map = resumed(args)
+        folder, config, data, class_map, table = resumed(args)
     else:
         config, data, class_map = resolve_config(args), args.data, parse_class_map(args.class_map)
+        check_photographs(args.photographs, data)
         folder = args.out / (args.run or f"{config.backbone}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     check_folder(folder, "--out")
     try:
         checkpoint = train(
-            config, data, folder, class_map=class_map, skip_corrupt=args.skip_corrupt, resume=args.resume
+            config,
+            data,
+            folder,
+            class_map=class_map,
+            skip_corrupt=args.skip_corrupt,
+            resume=args.resume,
+            table=table,
         )
     except KeyboardInterrupt as stop:
         went_on = (folder / CONFIG_FILE).is_file()
@@ -104,6 +141,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}.")
         return show(folder, promoting=args.promote)
     return 0
+
+
+def label_table(args: argparse.Namespace) -> LabelTable | None:
+    """The table that the arguments name.
+
+    Raises:
+        DataError: a column is named without a table, or the table is no file.
+    """
+    columns = (args.image_column, args.label_column, args.group_column)
+    if args.labels is None:
+        if any(columns):
+            raise DataError("--image-column, --label-column and --group-column need the table: --labels FILE.")
+        return None
+    if not args.labels.is_file():
+        raise DataError(f"--labels {args.labels} is not a file; check the path.")
+    return LabelTable(str(args.labels.absolute()), *columns)
+
+
+def check_photographs(names: Sequence[str], data: Sequence[Path]) -> None:
+    """Raises DataError if one of the `names` given with --photographs is no data set's."""
+    known = name_sources(data)
+    if strangers := [name for name in names if name not in known]:
+        raise DataError(
+            f"--photographs {strangers[0]}: no data set is called that; those given are {', '.join(known)}."
+        )
 
 
 def check_promotion(args: argparse.Namespace) -> None:
@@ -129,8 +191,8 @@ def show(folder: Path, *, promoting: bool) -> int:
     return 0
 
 
-def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], dict[str, str]]:
-    """Folder, configuration, data sets and class map of the run that `--resume` goes on with.
+def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], dict[str, str], LabelTable | None]:
+    """Folder, configuration, data sets, class map and table of the run that `--resume` goes on with.
 
     Raises:
         LesionDemoError: there is no such run, or a flag asks for something else than it was started with.
@@ -149,12 +211,14 @@ def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], di
         )
     asked = parse_class_map(args.class_map)
     if start is None:
-        return folder, config, args.data, asked
+        return folder, config, args.data, asked, label_table(args)
     data, class_map = args.data or [Path(root) for root in start.data], dict(start.class_map)
     if asked and asked != class_map:
         was = " ".join(f"--class-map {name}={label}" for name, label in class_map.items()) or "none"
         raise LesionDemoError(f"{folder} was started with another class map ({was}): leave it as it was.")
-    return folder, config, data, class_map
+    if label_table(args) not in (None, start.table):
+        raise LesionDemoError(f"{folder} was started with another table of labels: leave --labels away.")
+    return folder, config, data, class_map, start.table
 
 
 def resolve_config(args: argparse.Namespace, base: TrainConfig | None = None) -> TrainConfig:
@@ -182,12 +246,27 @@ def resolve_config(args: argparse.Namespace, base: TrainConfig | None = None) ->
     stage_changes = {
         name: value
         for name, value in (
-            ("epochs", args.epochs), ("batch_size", args.batch_size), ("image_size", args.image_size)
+            ("epochs", args.epochs), ("batch_size", args.batch_size), ("image_size", args.image_size),
+            ("epoch_pictures", args.epoch_pictures),
         )
         if value is not None
     }  # fmt: skip
-    stages = tuple(_lengthened(replace(stage, **stage_changes), args.length) for stage in stages)
+    stages = tuple(
+        _lengthened(_at_rate(replace(stage, **stage_changes), args.learning_rate), args.length) for stage in stages
+    )
+    if args.photographs:
+        changes["photographs"] = tuple(dict.fromkeys((*config.photographs, *args.photographs)))
     return replace(config, stages=stages, **changes)
+
+
+def _at_rate(stage: StageConfig, rate: float | None) -> StageConfig:
+    """`stage` with the head's peak rate at `rate`, and the backbone's in proportion."""
+    if rate is None:
+        return stage
+    if not 0 < rate < math.inf:
+        raise LesionDemoError(f"--learning-rate {rate} teaches nothing; choose a number above 0, such as 0.0005.")
+    share = stage.backbone_rate / stage.head_rate if stage.head_rate else 1.0
+    return replace(stage, head_rate=rate, backbone_rate=rate * share)
 
 
 def _lengthened(stage: StageConfig, factor: float) -> StageConfig:
@@ -243,7 +322,10 @@ def parse_shares(given: list[str], of_source: dict[str, float]) -> dict[str, Any
 
 def read_config_file(path: Path) -> TrainConfig:
     try:
-        return from_dict(TrainConfig, json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise LesionDemoError(f"The configuration {path} is empty: name another, or use --preset.")
+        return from_dict(TrainConfig, json.loads(text))
     except (OSError, ValueError) as error:
         raise LesionDemoError(f"Could not read the configuration {path} ({error}).") from error
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import CLASSES
-from lesion_demo.data.manifest import MANIFEST, MANIFEST_COLUMNS, read_manifest
+from lesion_demo.data.manifest import ID_COLUMNS, MANIFEST, MANIFEST_COLUMNS, is_missing, read_manifest
+from lesion_demo.data.table import (
+    IMAGE_NAMES,
+    ISIC_TABLE,
+    LABEL_NAMES,
+    LabelTable,
+    find_column,
+    plain_header,
+    read_table,
+)
 from lesion_demo.errors import DataError
 from lesion_demo.images.files import is_hidden_folder, picture_files, skipped_in_words, why_skipped
 from lesion_demo.images.load import PICTURE_SUFFIXES
@@ -72,17 +82,25 @@ class Picture:
         return f"{self.source}/{self.file}"
 
 
-def scan(roots: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[Picture]:
+def scan(
+    roots: Sequence[Path], class_map: Mapping[str, str] | None = None, table: LabelTable | None = None
+) -> list[Picture]:
     """The pictures of several data sets, in the order of `roots`; each source name is unique (`data`, `data-2`, …).
 
+    With a `table`, that labels the pictures of the one root.
+
     Raises:
-        DataError: no root is given, one is given twice, or one is not a data set (see `scan_folder`).
+        DataError: no root is given, several are beside a table, one is given twice, or one is not a
+            data set (see `scan_folder`).
     """
     if not roots:
         raise DataError("No data set folder was given; name at least one with --data FOLDER.")
+    if table is not None and len(roots) != 1:
+        raise DataError(f"--labels is for one folder, and {len(roots)} are given with --data: name one.")
+    check_roots(roots)
     pictures: list[Picture] = []
     for source, root in name_sources(roots).items():
-        pictures += _scan_root(root, source, class_map)
+        pictures += _scan_root(root, source, class_map, table=table)
     return pictures
 
 
@@ -137,14 +155,37 @@ def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     return sources
 
 
-def _scan_root(root: Path, source: str, class_map: Mapping[str, str] | None, *, outside: bool = False) -> list[Picture]:
-    if not root.exists():
-        raise DataError(f"Data set folder {root} does not exist; check the path ({LAYOUT}).")
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder; name the data set's folder ({LAYOUT}).")
+def check_roots(roots: Sequence[Path]) -> None:
+    """See that each of the data sets `roots` is a folder, before anything is read.
+
+    Raises:
+        DataError: one is not.
+    """
+    for root in (Path(root).expanduser().absolute() for root in roots):
+        if not root.exists():
+            raise DataError(f"Data set folder {root} does not exist; check the path ({LAYOUT}).")
+        if not root.is_dir():
+            raise DataError(f"{root} is not a folder; name the data set's folder ({LAYOUT}).")
+
+
+def _scan_root(
+    root: Path,
+    source: str,
+    class_map: Mapping[str, str] | None,
+    *,
+    outside: bool = False,
+    table: LabelTable | None = None,
+) -> list[Picture]:
+    check_roots([root])
     labels = _label_table(class_map)
-    has_manifest = (root / MANIFEST).is_file()
-    pictures = _from_manifest(root, source, labels) if has_manifest else _from_folders(root, source, labels, outside)
+    if table is None and (root / ISIC_TABLE).is_file() and not (root / MANIFEST).is_file() and not _has_splits(root):
+        table = LabelTable(str(root / ISIC_TABLE))
+    if table is not None:
+        pictures = _from_table(root, source, labels, table, "test" if outside else "train")
+    elif (root / MANIFEST).is_file():
+        pictures = _from_manifest(root, source, labels)
+    else:
+        pictures = _from_folders(root, source, labels, outside)
     if not pictures:
         raise DataError(f"{root} holds no pictures; {LAYOUT}.")
     if not outside:
@@ -172,7 +213,8 @@ def _check_splits(root: Path, pictures: Sequence[Picture]) -> None:
 
 def _plain_name(name: str) -> str:
     """Lower case, with underscores, dashes and apostrophes out of the way."""
-    return re.sub(r"[\s_\-]+", " ", name.replace("'", "").replace("’", "")).strip().lower()
+    composed = unicodedata.normalize("NFC", name)  # a Mac's file system takes letters and accents apart
+    return re.sub(r"[\s_\-]+", " ", composed.replace("'", "").replace("’", "")).strip().lower()
 
 
 def _label_table(class_map: Mapping[str, str] | None) -> dict[str, int]:
@@ -295,3 +337,109 @@ def _from_manifest(root: Path, source: str, labels: Mapping[str, int]) -> list[P
     unread.pop(".csv", None)  # the manifest itself, for one
     _log_skipped(root, unread + Counter({f"picture that is not in {MANIFEST}": unlisted}))
     return pictures
+
+
+# --- a table of one's own --------------------------------------------------------------------------------------------
+
+
+def _has_splits(root: Path) -> bool:
+    return any(path.name.lower() in SPLITS for path in _subfolders(root))
+
+
+def _from_table(root: Path, source: str, labels: Mapping[str, int], table: LabelTable, split: str) -> list[Picture]:
+    """The pictures below `root` that `table` labels, all in `split`; one message tells of all its problems."""
+    header, rows = read_table(table.path)
+    image = find_column(table.path, header, table.image, IMAGE_NAMES, "--image-column")
+    label = find_column(table.path, header, table.label, LABEL_NAMES, "--label-column")
+    ids = _id_columns(table, header)
+    places = _places(root)
+    archive = table.path.name == ISIC_TABLE
+    problems: dict[str, list[str]] = {}
+    pictures: dict[Path, Picture] = {}
+    names: Counter[str] = Counter()
+    undecided = 0
+    for number, row in rows:
+        name, diagnosis = row[image], row[label]
+        if archive and _plain_name(diagnosis) in ("", "indeterminate"):
+            undecided += 1
+            continue
+        found = places.get(_key(name), [])
+        problem = _row_problem(name, diagnosis, found, labels, pictures)
+        if problem:
+            shown = diagnosis if problem == UNKNOWN else name
+            problems.setdefault(problem, []).append(f"{shown!r} (line {number})")
+            continue
+        names[diagnosis] += 1
+        columns = {own: "" if is_missing(row[index]) else row[index] for own, index in ids.items()}
+        file = found[0].relative_to(root).as_posix()
+        pictures[found[0]] = Picture(found[0], file, source, split, labels[_plain_name(diagnosis)], columns)
+    if problems:
+        raise DataError(_problems_in_words(table.path, problems))
+    for name, count in sorted(names.items()):
+        log.info("%s: %s → %s, %d pictures", table.path.name, name, CLASSES[labels[_plain_name(name)]], count)
+    unlisted = len({path for found in places.values() for path in found} - set(pictures)) - undecided
+    left_out = {f"picture that {table.path.name} gives no class": undecided, "picture that is not in it": unlisted}
+    _log_skipped(root, Counter({kind: max(0, count) for kind, count in left_out.items()}))
+    return list(pictures.values())
+
+
+UNKNOWN = "diagnoses that are not known"
+
+
+def _row_problem(
+    name: str, diagnosis: str, found: Sequence[Path], labels: Mapping[str, int], taken: Mapping[Path, Picture]
+) -> str:
+    """What is wrong with a row; empty if nothing is."""
+    if not name:
+        return "rows without a picture's name"
+    if not diagnosis:
+        return "pictures without a diagnosis"
+    if _plain_name(diagnosis) not in labels:
+        return UNKNOWN
+    if not found:
+        return "pictures that are not in the folder"
+    if len(found) > 1:
+        return "names that fit several files"
+    return "pictures listed twice" if found[0] in taken else ""
+
+
+def _problems_in_words(path: Path, problems: Mapping[str, Sequence[str]]) -> str:
+    told = []
+    for problem, cases in problems.items():
+        more = ", …" if len(cases) > 3 else ""
+        told.append(f"{len(cases):,} {problem}: {', '.join(cases[:3])}{more}")
+    advice = "Correct these rows or remove them"
+    if UNKNOWN in problems:
+        unknown = sorted({case.rpartition(" (")[0].strip("'\"") for case in problems[UNKNOWN]})
+        maps = " ".join(f'--class-map "{name}={CLASSES[0]}"' for name in unknown)
+        advice += f"; map each diagnosis to {' or '.join(CLASSES)}, e.g. {maps}"
+    return f"{path}: {'; '.join(told)}. {advice}."
+
+
+def _key(name: str) -> str:
+    """The last part of a picture's path, without a picture's suffix, whatever system spelt it."""
+    last = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name.casefold()
+    stem, dot, suffix = last.rpartition(".")
+    return stem if dot and f".{suffix}" in PICTURE_SUFFIXES else last
+
+
+def _places(root: Path) -> dict[str, list[Path]]:
+    """Where the pictures below `root` lie, by `_key`."""
+    places: dict[str, list[Path]] = {}
+    for path in picture_files(root).pictures:
+        places.setdefault(_key(path.name), []).append(path)
+    return places
+
+
+def _id_columns(table: LabelTable, header: Sequence[str]) -> dict[str, int]:
+    """`lesion_id`, `patient_id` → index of the column that holds it; the column `table.group` is one of them."""
+    plain = [plain_header(name) for name in header]
+    ids = {name: plain.index(plain_header(name)) for name in ID_COLUMNS if plain_header(name) in plain}
+    if table.group:
+        group = find_column(table.path, header, table.group, (), "--group-column")
+        if group not in ids.values():
+            free = next((name for name in reversed(ID_COLUMNS) if name not in ids), None)
+            if free is None:
+                raise DataError(f"{table.path} has lesion_id and patient_id already: leave --group-column away.")
+            ids[free] = group
+    return ids

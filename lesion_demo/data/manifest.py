@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lesion_demo.data.table import plain_header, read_table
 from lesion_demo.errors import DataError
 
 MANIFEST = "manifest.csv"
@@ -28,20 +28,12 @@ def read_manifest(path: Path) -> list[dict[str, str]]:
     `Patient_ID`, ` patient id` and `PatientID` are all `patient_id`; other columns keep their names.
 
     Raises:
-        DataError: the file is not readable as UTF-8 CSV, lacks a column, has one twice, or has one that looks like an
-            id but is not called one.
+        DataError: the file is not readable as CSV (see `read_table`), lacks a column, has one twice, or has one that
+            looks like an id but is not called one.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = _understand(path, next(reader, []))
-            rows = [
-                {name: cell.strip() for name, cell in zip(header, row + [""] * len(header), strict=False) if name}
-                for row in reader
-                if any(map(str.strip, row))
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} could not be read ({error}); save it as UTF-8 CSV.") from error
+    given, cells = read_table(path)
+    header = _understand(path, given)
+    rows = [{name: cell for name, cell in zip(header, row, strict=True) if name} for _, row in cells]
     for row in rows:
         row.update({name: "" for name in ID_COLUMNS if name in row and is_missing(row[name])})
     return rows
@@ -56,8 +48,8 @@ def is_missing(value: str) -> bool:
 
 def _understand(path: Path, header: Sequence[str]) -> list[str]:
     """The names in `header`, those with a meaning as `_UNDERSTOOD` spells them."""
-    meanings = {_plain(name): name for name in _UNDERSTOOD}
-    names = [meanings.get(_plain(name), name.strip()) for name in header]
+    meanings = {plain_header(name): name for name in _UNDERSTOOD}
+    names = [meanings.get(plain_header(name), name.strip()) for name in header]
     missing = [name for name in MANIFEST_COLUMNS if name not in names]
     if missing:
         raise DataError(f"{path} lacks the column {', '.join(missing)}; it needs file, split and label.")
@@ -66,7 +58,7 @@ def _understand(path: Path, header: Sequence[str]) -> list[str]:
         if len(spellings) > 1:
             raise DataError(f"{path} has the column {name} twice ({', '.join(map(repr, spellings))}); keep one.")
     for name in names:
-        found = _LIKE_AN_ID.fullmatch(_plain(name))
+        found = _LIKE_AN_ID.fullmatch(plain_header(name))
         if found and name not in ID_COLUMNS:
             meant = "lesion_id" if found[1] == "lesion" else "patient_id"
             raise DataError(
@@ -74,8 +66,3 @@ def _understand(path: Path, header: Sequence[str]) -> list[str]:
                 f"two sides of a split; if it says something else, give it another name."
             )
     return names
-
-
-def _plain(name: str) -> str:
-    """Lower case, letters and digits alone: without blanks, underscores and byte-order marks."""
-    return re.sub(r"[\W_]+", "", name.casefold())

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lesion_demo.config import CLASSES
 from lesion_demo.data.fingerprints import hash_file
-from lesion_demo.data.folders import Picture, name_sources
+from lesion_demo.data.folders import Picture, check_roots, name_sources
 from lesion_demo.data.splits import CORRUPT, DROPPED, SPLIT_NAMES, Splits
 from lesion_demo.errors import DataError
 from lesion_demo.files import replacing
@@ -31,7 +31,7 @@ def read_sides(path: Path) -> dict[str, str]:
         DataError: it is no split file.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             return {row["content_hash"]: row["split"] for row in csv.DictReader(file) if row["split"] in SPLIT_NAMES}
     except (OSError, csv.Error, KeyError, ValueError) as error:
         raise DataError(f"{path} could not be read as a split file ({error}); restore or remove it.") from error
@@ -41,7 +41,7 @@ def write_split(path: Path, splits: Splits) -> None:
     """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns."""
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*SPLIT_HEADER, REASON))
         writer.writerows(_to_row(picture) for picture in pictures)
@@ -62,9 +62,10 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
         DataError: the file is missing or no split file, a data set is not among `roots`, or a picture in use is
             missing or changed.
     """
+    check_roots(roots)
     sources = name_sources(roots)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             missing = [name for name in SPLIT_HEADER if name not in (reader.fieldnames or ())]
             if missing:
@@ -90,7 +91,7 @@ def hashes_of(path: Path, split: str) -> frozenset[str]:
         DataError: it is no split file.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             return frozenset(row["content_hash"] for row in csv.DictReader(file) if row["split"] == split)
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise DataError(f"{path} could not be read as a split file ({error}): copy the checkpoint again.") from error

@@ -23,6 +23,7 @@ from lesion_demo.data.grouping import (
     links_between,
 )
 from lesion_demo.data.held_out import USUAL, Shares, choose_val_groups
+from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def prepare_splits(
     earlier: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
     workers: int = 2,
+    table: LabelTable | None = None,
 ) -> Splits:
     """Scan, read, check, group and split the data sets `roots`; see `make_splits`.
 
@@ -100,7 +102,7 @@ def prepare_splits(
         DataError: a data set is not laid out as expected, pictures are corrupt (unless `skip_corrupt`), or there are
             too few to split.
     """
-    pictures = scan(roots, class_map)
+    pictures = scan(roots, class_map, table)
     shares.warn_of_strangers({picture.source for picture in pictures})
     prints = fingerprint(pictures, workers=workers)
     reasons = dict(prints.corrupt)

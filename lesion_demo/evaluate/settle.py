@@ -51,7 +51,7 @@ def read_choices(folder: Path) -> Choices:
     if not path.is_file():
         return Choices()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
         return Choices(
             tuple(map(str, values.get("photographs", ()))), float(values.get("source_balance", Choices.source_balance))
         )
@@ -133,7 +133,7 @@ def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
     path = folder / FURTHER_FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         needed = {row["source"] for row in csv.DictReader(file)}
     if lacking := sorted(needed - set(name_sources(roots))):
         log.warning(

@@ -21,6 +21,7 @@ from lesion_demo.data.folders import Picture, name_sources, scan
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
+from lesion_demo.data.table import LabelTable
 from lesion_demo.evaluate.inference import Predictions, early_features
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import PREVALENCE
@@ -57,12 +58,13 @@ def train(
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
     resume: bool = False,
+    table: LabelTable | None = None,
 ) -> Checkpoint | None:
     """Run `config` on the data sets at `roots` and leave a complete checkpoint in `folder`.
 
     On several processes every one takes part in training; the first alone evaluates, saves and returns the checkpoint.
 
-    A start that fails before training leaves nothing in `folder`.
+    A `table` labels the pictures of the one root. A start that fails before training leaves nothing in `folder`.
 
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
@@ -75,13 +77,12 @@ def train(
                 check_run(folder, config, resume=resume)
             if not resume:
                 check_first_weights(config.init, config.backbone)
-            splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt)
+            splits = open_splits(config, roots, folder, class_map=class_map, skip_corrupt=skip_corrupt, table=table)
         train, val = splits.of("train"), splits.of("val")
         check_amount(config, train, val)
         if accelerator.is_main_process:
-            write_start(
-                folder, Start(tuple(str(Path(root).expanduser().absolute()) for root in roots), _pairs(class_map))
-            )
+            places = tuple(str(Path(root).expanduser().absolute()) for root in roots)
+            write_start(folder, Start(places, _pairs(class_map), table))
         with _logging_to(folder):
             log.info("%s", splits.summary())
             with closing(PictureReader()) as reader:
@@ -100,6 +101,7 @@ def open_splits(
     *,
     class_map: Mapping[str, str] | None = None,
     skip_corrupt: bool = False,
+    table: LabelTable | None = None,
 ) -> Splits:
     """The run's splits: those written in `folder` before, or new ones, written there with what they were made from.
 
@@ -118,8 +120,9 @@ def open_splits(
     )
     if path.is_file():
         check_record(path, record)
+        scanned = scan(roots, class_map, table)  # a wrong folder is told before every picture is read
         splits = read_split(path, roots)
-        check_labels(splits, scan(roots, class_map), path)
+        check_labels(splits, scanned, path)
         return splits
     if config.init not in NO_FOLDERS and not before.is_file():
         log.warning("%s has no %s: what it has learnt from may be validation here.", config.init, SPLIT_FILE)
@@ -130,6 +133,7 @@ def open_splits(
         earlier=read_sides(before) if before.is_file() else None,
         skip_corrupt=skip_corrupt,
         workers=config.workers,
+        table=table,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_split(path, splits)

@@ -99,6 +99,14 @@ def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Pi
         DataError: the recipe is for far more pictures, and validation has too few to choose thresholds by.
     """
     counts = Counter(picture.label for picture in val)
+    for stage in config.stages:
+        epoch = stage.epoch_pictures or len(train)
+        if stage.batch_size >= epoch:
+            log.warning(
+                "Stage %s takes one optimiser step an epoch: its batch is %d and an epoch draws %d pictures. "
+                "Use --batch-size 16, or --preset quick.",
+                *(stage.name, stage.batch_size, epoch),
+            )
     drawn = max(stage.epoch_pictures or 0 for stage in config.stages)
     hungry = drawn > MOST_REPEATS * len(train)
     way_out = "Add pictures, or use --preset quick, which is for a few hundred."

@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from lesion_demo.config import TrainConfig, from_dict, to_dict
+from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import TrainingError
 from lesion_demo.files import replacing
 from lesion_demo.run_folder import CONFIG_FILE, HISTORY_FILE, LOCK_FILE, RESUME, START_FILE, STATE_FILE
@@ -238,10 +239,12 @@ class Start:
     Attributes:
         data: the data sets' folders, absolute.
         class_map: pairs of a class name and the class that it is mapped to.
+        table: what labels the pictures, where that is a table of one's own.
     """
 
     data: tuple[str, ...]
     class_map: tuple[tuple[str, str], ...] = ()
+    table: LabelTable | None = None
 
 
 def write_start(folder: Path, start: Start) -> None:

@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume:
         folder, config, data, class_map, table = resumed(args)
     else:
-        config, data, class_map = resolve_config(args), list(args.data), parse_class_map(args.class_map)
+        config, data, class_map = resolve_config(args), args.data or [], parse_class_map(args.class_map)
         check_photographs(args.photographs, data)
         folder = args.out / (args.run or f"{config.backbone}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     check_folder(folder, "--out")

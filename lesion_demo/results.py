@@ -334,6 +334,67 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class SkinResult:
+    """One data set's validation pictures, whole and with their lesions painted out.
+
+    Attributes:
+        specificity: of the whole pictures at the audit's operating point.
+        outlined: pictures whose lesion was made out; `without_lesion` is the ROC-AUC with it painted out.
+        within_disc: those whose lesion lies within a middle disc; `without_disc` is the ROC-AUC with it painted out.
+        log_odds, log_odds_without_lesion: mean calibrated log-odds of benign pictures.
+
+    None where a class that a figure needs is absent.
+    """
+
+    source: str
+    n_benign: Count
+    n_malignant: Count
+    specificity: Interval | None
+    roc_auc: Interval | None
+    outlined: Count
+    without_lesion: Interval | None
+    within_disc: Count
+    without_disc: Interval | None
+    log_odds: float | None
+    log_odds_without_lesion: float | None
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """N lesions of other data sets on the skin of `source`.
+
+    Attributes:
+        flips: share of verdicts turned by it.
+        shift: mean change of the calibrated log-odds.
+    """
+
+    source: str
+    n: Count
+    flips: Interval
+    shift: float
+
+
+@dataclass(frozen=True)
+class ClinicAudit:
+    """What the clinic adds to a verdict.
+
+    Attributes:
+        told: balanced accuracy with which the network's last features tell the data sets of benign pictures apart;
+            chance is one over their number. None where there is only one, or no such features.
+    """
+
+    skins: tuple[SkinResult, ...] = ()
+    moves: tuple[MoveResult, ...] = ()
+    told: float | None = None
+
+    @property
+    def spread(self) -> float | None:
+        """Between the highest and the lowest mean log-odds of benign skin without its lesion."""
+        known = [one.log_odds_without_lesion for one in self.skins if one.log_odds_without_lesion is not None]
+        return max(known) - min(known) if len(known) > 1 else None
+
+
+@dataclass(frozen=True)
 class Audit:
     """`audit.json`: everything found about a checkpoint, at one operating point.
 
@@ -347,6 +408,7 @@ class Audit:
         new_clinic: validation pictures of other data sets that pass where one alone is known, by source.
         referrals: the three zones at each operating point.
         coverage: scores of confidence compared.
+        clinics: what the clinic adds; None where the audit was made before that was asked.
         seconds: that all of it took; 0 where the file does not say.
     """
 
@@ -363,6 +425,7 @@ class Audit:
     new_clinic: tuple[NewClinicResult, ...] = ()
     referrals: tuple[ReferralResult, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    clinics: ClinicAudit | None = None
     seconds: float = 0.0
 
 

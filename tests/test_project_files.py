@@ -128,6 +128,6 @@ def test_the_changelog_has_its_form_and_the_version_is_semantic() -> None:
 
 def test_the_version_is_stated_once() -> None:
     project = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'dynamic = ["version"]' in project
+    assert 'dynamic = ["version", "dependencies"]' in project
     assert 'version = { attr = "lesion_demo.__version__" }' in project
     assert __version__ not in project

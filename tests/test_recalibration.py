@@ -261,7 +261,7 @@ def test_one_file_in_both_classes_is_refused(data: Path, loaded: LoadedCheckpoin
 def test_a_checkpoint_that_ranks_badly_is_refused_or_said_to(
     strength: float, said: str, clinic_folder: Path, loaded: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def odds(_: LoadedCheckpoint, chosen: Sequence[Picture]) -> NDArray[np.float64]:
+    def odds(_: LoadedCheckpoint, chosen: Sequence[Picture], device: str | None) -> NDArray[np.float64]:
         noise = np.random.default_rng(0).normal(size=len(chosen))
         return noise + strength * np.array([picture.label for picture in chosen])
 

@@ -118,7 +118,10 @@ def texts_asked_for() -> set[tuple[str, str]]:
                     found.add((area, node.attr))
     found |= set(re.findall(r"\bself\.(page)\.(\w+)", (PACKAGE / "texts.py").read_text(encoding="utf-8")))
     for path in [*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.md")]:
-        found |= set(re.findall(r"\btexts\.(\w+)\.(\w+)", path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r"\btexts\.(\w+)\.(\w+)", text))
+        for name, area in re.findall(r"{% set (\w+) = texts\.(\w+) %}", text):
+            found |= {(area, key) for key in re.findall(rf"\b{name}\.(\w+)", text)}
     return {(area, key) for area, key in found if key not in dir(dict)}
 
 
@@ -152,7 +155,7 @@ def test_every_text_that_is_asked_for_is_there_and_every_other_is_of_use(languag
     there = {(area, key) for area, texts in areas.items() for key in texts}
     assert asked - there == set()
     assert {pair for pair in there - asked if pair[0] != "capture"} == set()
-    script = (PACKAGE / "ui" / "capture.js").read_text(encoding="utf-8")
+    script = (PACKAGE / "web" / "capture.js").read_text(encoding="utf-8")
     assert [key for key in areas["capture"] if not re.search(rf"\b{key}\b", script)] == []
     assert {key for texts in areas.values() for key in texts} & set(dir(dict)) == set()
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lesion_demo.arrays import Floats
 from lesion_demo.audit.changes import audit_changes, blind_scores
+from lesion_demo.audit.clinics import audit_clinics
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
 from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import strata, traits
@@ -31,7 +32,15 @@ from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import plain_skin, unrelated_pictures
-from lesion_demo.results import Audit, ChangeResult, DegradationResult, NewClinicResult, StrangerResult, UntouchedResult
+from lesion_demo.results import (
+    Audit,
+    ChangeResult,
+    ClinicAudit,
+    DegradationResult,
+    NewClinicResult,
+    StrangerResult,
+    UntouchedResult,
+)
 from lesion_demo.run_folder import SPLIT_FILE
 
 PICTURES = 200
@@ -96,6 +105,16 @@ class Auditor:
         self.step()
         return as_they_are, held_back, new_clinics(self._train_features(sources), by_source)
 
+    def clinics(self, limit: int | None) -> ClinicAudit | None:
+        """What the clinic adds to a verdict; None where validation holds no dermoscopic picture."""
+        val = [picture for picture in self.splits.of("val") if picture.source not in self.photographs]
+        found = None
+        if val:
+            per_source = len(val) if limit is None else limit
+            found = audit_clinics(self.scorer, val, temperature=self.temperature, point=self.point, limit=per_source)
+        self.step()
+        return found
+
     def _train_features(self, sources: Sequence[str]) -> dict[str, Floats]:
         """Early features [K, D] of some training pictures of each of `sources`."""
         samples = {source: self._sample(source) for source in sources}
@@ -152,7 +171,7 @@ def audit(
     reader = PictureReader()
     reader.cache(tested, workers=workers)
     scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, reader, workers=workers, device=device)
-    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
+    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 5
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         photographs = read_choices(loaded.folder).photographs
         auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
@@ -162,6 +181,7 @@ def audit(
         changes = tuple(auditor.changes(plain, keep))
         spoilt = tuple(auditor.degradations(plain))
         as_they_are, strange, clinics = auditor.familiarity()
+        by_clinic = auditor.clinics(limit)
         sources = {picture.source for picture in tested}
         train = [picture for picture in splits.of("train") if picture.source in sources]
         blind = blind_scores(train, tested, reader, workers=workers)
@@ -178,5 +198,6 @@ def audit(
         new_clinic=tuple(clinics),
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),
+        clinics=by_clinic,
         seconds=time.monotonic() - started,
     )

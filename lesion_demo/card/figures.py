@@ -21,6 +21,7 @@ from lesion_demo.card.phrases import (
     source_name,
     stratum_name,
 )
+from lesion_demo.card.skin import skin_part
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.results import Audit, ChangeResult, Outcomes, PointReport, Report
@@ -208,6 +209,7 @@ def audit_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
         ("strata", texts.about.strata_title, _strata),
         ("changes", texts.about.changes_title, _changes),
         ("blind", texts.about.blind_title, _blind),
+        ("skin", texts.about.skin_title, skin_part),
     ):
         found = make(facts.audit, title, texts) if facts.audit else None
         note, tables = found or (texts.about.unknown, ())

@@ -133,3 +133,16 @@ def early_features(model: nn.Module, transform: Transform, pictures: Sequence[Pi
         assert early is not None
         found.append(early.cpu().double().numpy())
     return np.concatenate(found)
+
+
+@torch.inference_mode()
+def last_features(model: nn.Module, loader: DataLoader[Sample], title: str) -> Floats | None:
+    """Means of the last maps [N, C] of every picture, which a head would see; None where the network has no maps."""
+    model.eval()
+    found = []
+    for images, _, _ in tqdm(loader, title, leave=False):
+        maps = forward(model, to_device_of(model, images)).maps
+        if maps is None:
+            return None
+        found.append(maps.mean(dim=(2, 3)).cpu().double().numpy())
+    return np.concatenate(found)

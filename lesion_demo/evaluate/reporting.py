@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from lesion_demo.arrays import Floats
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.data.dataset import WORKERS, Edit, Measure, PictureReader
+from lesion_demo.data.dataset import WORKERS, Edit, LesionDataset, Measure, PictureReader, eval_loader
 from lesion_demo.data.folders import Picture
-from lesion_demo.evaluate.inference import Predictions
+from lesion_demo.evaluate.inference import Predictions, last_features
 from lesion_demo.evaluate.referral import distance_to_threshold
 from lesion_demo.evaluate.run import EvaluatedSplit, run_edited, run_model
 from lesion_demo.evaluate.scores import report
 from lesion_demo.images.quality import check_quality
+from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.forward import place_model
 from lesion_demo.results import Metrics, OutcomeCounts, Outcomes, Report
 
 
@@ -122,6 +125,11 @@ class Scorer:
             workers=self.workers,
             device=self.device,
         )
+
+    def last_features(self, pictures: Sequence[Picture], title: str) -> Floats | None:
+        """Means of the last maps [N, C] of `pictures`; None where the network has no maps."""
+        loader = eval_loader(LesionDataset(pictures, eval_transform(self.spec), self.reader), workers=self.workers)
+        return last_features(place_model(self.model, self.device), loader, title)
 
     def edited(
         self, pictures: Sequence[Picture], edits: Sequence[Edit], title: str, measure: Measure[Any] | None = None

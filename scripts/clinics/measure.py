@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lesion_demo.audit.clinics import clinic_told
 from lesion_demo.data.folders import Picture
 from lesion_demo.network.model import head_layer
 from scripts.clinics.experiment import Experiment
@@ -111,7 +108,7 @@ def figures(
             str(source): float(roc_auc_score(labels[sources == source], answers.odds[sources == source]))
             for source in sorted(set(sources) - {left_out})
         },
-        clinic=_telling(answers.features[benign], sources[benign]),
+        clinic=_told(answers.features[benign], sources[benign]),
     )
 
 
@@ -131,6 +128,7 @@ def _interval(labels: NDArray[np.int64], odds: NDArray[np.float64], groups: NDAr
     return float(low), float(high)
 
 
-def _telling(features: NDArray[np.float64], sources: NDArray[np.str_]) -> float:
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced"))
-    return float(balanced_accuracy_score(sources, cross_val_predict(regression, features, sources, cv=5)))
+def _told(features: NDArray[np.float64], sources: NDArray[np.str_]) -> float:
+    told = clinic_told(features, sources.tolist())
+    assert told is not None, "an experiment has several data sets"
+    return told

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from tqdm import tqdm
 
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.data.folders import Picture
 from lesion_demo.files import replacing
+from lesion_demo.images import Pixels, skin
 from lesion_demo.images.lesion import find_lesion
 from lesion_demo.images.load import load_image
 from lesion_demo.images.look import Look
@@ -23,18 +23,11 @@ from lesion_demo.images.look import Look
 SIDE = 192
 """Shorter side, pixels, of the copies that the runs work on: a cut-out field still has the network's 128."""
 SPEC = PreprocessSpec(image_size=128, round_window=True)
-FILL_SIDE = 48
-"""Pixels of the copy in which skin is continued under a lesion."""
-FILL_SIGMA = 5.0
-"""Standard deviation in those pixels of what is averaged for it."""
-MARGIN = 0.05
-"""A mask is widened by this share of the square's side before skin is taken from around it."""
 SOFT = 8.0
 """Added to values 0–255 before their logarithm is taken: the noise of black stays in bounds."""
 CROP_SHARE = 0.62
 """Share of a crop's side that the lesion's longer side takes."""
 
-Pixels = NDArray[np.uint8]
 Square = tuple[int, int, int, int]
 """Left, top, width, height in pixels of what the network is shown the middle of."""
 
@@ -125,17 +118,11 @@ def cut(pixels: Pixels, square: Square) -> Pixels:
 
 def _colour(seen: Pixels, mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """Mean and deviation [2, 3] of the logarithm of `seen`, within its disc and off its lesion."""
-    skin = _disc(seen.shape[0])
-    if mask is not None and (skin & ~mask).sum() > 100:
-        skin = skin & ~mask
-    values = np.log(seen[skin].astype(np.float32) + SOFT)
+    shown = skin.disc(seen.shape[0])
+    if mask is not None and (shown & ~mask).sum() > 100:
+        shown = shown & ~mask
+    values = np.log(seen[shown].astype(np.float32) + SOFT)
     return np.stack([values.mean(axis=0), values.std(axis=0)])
-
-
-def _disc(side: int) -> NDArray[np.bool_]:
-    axis = (np.arange(side) + 0.5) * 2 / side - 1
-    disc: NDArray[np.bool_] = np.hypot(*np.meshgrid(axis, axis)) < 1
-    return disc
 
 
 def recolour(pixels: Pixels, own: NDArray[np.float32], other: NDArray[np.float32]) -> Pixels:
@@ -160,31 +147,15 @@ def even_light(pixels: Pixels, square: Square) -> Pixels:
 
 def paint_out(pixels: Pixels, square: Square, mask: NDArray[np.bool_]) -> Pixels:
     """A copy whose lesion is covered with the skin from around it."""
-    seen = cut(pixels, square)
-    alpha = _soft(mask)
-    painted = seen * (1 - alpha) + _skin(seen, mask) * alpha
-    return _put(pixels, square, painted)
+    return _put(pixels, square, skin.paint_out(cut(pixels, square), mask))
 
 
 def transplant(
-    lesion: tuple[Pixels, Square, NDArray[np.bool_]], skin: tuple[Pixels, Square, NDArray[np.bool_]]
+    lesion: tuple[Pixels, Square, NDArray[np.bool_]], host: tuple[Pixels, Square, NDArray[np.bool_]]
 ) -> Pixels:
-    """The picture `skin` with the lesion of the picture `lesion` in place of its own, in its light.
-
-    What is carried over is how much light the lesion lets through, relative to its own skin (Chang et al. 2021,
-    arXiv 2106.02740, cut and paste alike, without the light).
-    """
-    pixels, square, mask = skin
-    side = square[2]
-    seen, covered = cut(pixels, square), _soft(mask)
-    bare = seen * (1 - covered) + _skin(seen, mask) * covered
-    source, own_mask = cut(lesion[0], lesion[1]), lesion[2]
-    through = (source + SOFT) / (_skin(source, own_mask) + SOFT)
-    moved = _resized(through.astype(np.float32), side)
-    alpha = _resized(_soft(own_mask)[..., 0].astype(np.float32), side)
-    alpha = alpha if alpha.ndim == 3 else alpha[..., None]
-    lit = (bare + SOFT) * moved - SOFT
-    return _put(pixels, square, bare * (1 - alpha) + lit * alpha)
+    """The picture `host` with the lesion of the picture `lesion` in place of its own, in its light."""
+    pixels, square, mask = host
+    return _put(pixels, square, skin.transplant(cut(lesion[0], lesion[1]), lesion[2], cut(pixels, square), mask))
 
 
 def lesion_square(square: Square, mask: NDArray[np.bool_] | None) -> Square:
@@ -200,43 +171,7 @@ def lesion_square(square: Square, mask: NDArray[np.bool_] | None) -> Square:
     return left + x, top + y, new, new
 
 
-def _put(pixels: Pixels, square: Square, seen: NDArray[np.floating]) -> Pixels:
+def _put(pixels: Pixels, square: Square, seen: Pixels) -> Pixels:
     copy = pixels.copy()
-    cut(copy, square)[:] = seen.round().clip(0, 255)
+    cut(copy, square)[:] = seen
     return copy
-
-
-def _resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """float [h, w] or [h, w, 3] → [side, side, …]."""
-    channels = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
-    done = [
-        np.asarray(Image.fromarray(channel).resize((side, side), Image.Resampling.BILINEAR)) for channel in channels
-    ]
-    return done[0] if values.ndim == 2 else np.stack(done, axis=-1)
-
-
-def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`mask` [s, s] widened by MARGIN with a soft edge, 0–1, float [s, s, 1]."""
-    side = mask.shape[0]
-    small = np.asarray(Image.fromarray(mask).resize((FILL_SIDE, FILL_SIDE)))
-    wide = ndimage.binary_dilation(small, iterations=max(1, round(MARGIN * FILL_SIDE)))
-    soft = ndimage.gaussian_filter(wide.astype(np.float32), 0.8)
-    return _resized(soft, side)[..., None]
-
-
-def _skin(seen: Pixels, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The skin of `seen` [s, s, 3] continued smoothly under the lesion: a mean of what lies around, near it more."""
-    side = seen.shape[0]
-    small = np.asarray(Image.fromarray(np.ascontiguousarray(seen)).resize((FILL_SIDE, FILL_SIDE))).astype(np.float32)
-    cover = np.asarray(Image.fromarray(mask).resize((FILL_SIDE, FILL_SIDE)))
-    wide = ndimage.binary_dilation(cover, iterations=max(2, round(2 * MARGIN * FILL_SIDE)))
-    weight = (~wide & _disc(FILL_SIDE)).astype(np.float32)
-    if weight.sum() < 50:  # the lesion fills the field: what is lightest stands for the skin
-        light = small.mean(axis=2)
-        weight = (light >= np.quantile(light[_disc(FILL_SIDE)], 0.85)).astype(np.float32)
-    weight = weight + 1e-6
-    mass = ndimage.gaussian_filter(weight, FILL_SIGMA, mode="constant")
-    filled = np.stack(
-        [ndimage.gaussian_filter(small[..., c] * weight, FILL_SIGMA, mode="constant") / mass for c in range(3)], axis=-1
-    )
-    return _resized(filled, side)

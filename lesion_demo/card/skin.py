@@ -1,0 +1,55 @@
+"""What the audit found of the clinic's part in a verdict: tables by data set."""
+
+from __future__ import annotations
+
+from lesion_demo.card.parts import Table, table
+from lesion_demo.card.phrases import count, ratio, share, signed, source_name
+from lesion_demo.results import Audit, ClinicAudit
+from lesion_demo.texts import Texts
+
+
+def skin_part(audit: Audit, title: str, texts: Texts) -> tuple[str, tuple[Table, ...]] | None:
+    """A sentence and its tables; None where the audit did not look at clinics."""
+    found = audit.clinics
+    if found is None or not found.skins:
+        return None
+    tables = (_skins(found, title, texts), _moves(found, texts))
+    return _note(found, texts), tuple(one for one in tables if one.rows)
+
+
+def _note(found: ClinicAudit, texts: Texts) -> str:
+    words, sentences = texts.about, [texts.about.skin_note]
+    if found.spread is not None:
+        sentences.append(words.skin_spread.format(spread=texts.number(found.spread, 1)))
+    if found.told is not None:
+        chance = texts.percent(1 / len(found.skins), 0)
+        sentences.append(words.skin_told.format(told=texts.percent(found.told, 0), chance=chance))
+    return " ".join(sentences)
+
+
+def _skins(found: ClinicAudit, title: str, texts: Texts) -> Table:
+    columns = ("source", "n_benign", "n_malignant", "specificity", "roc_auc", "without_lesion", "without_disc",
+               "log_odds", "log_odds_without_lesion")  # fmt: skip
+    rows = [
+        (
+            source_name(one.source, texts),
+            count(one.n_benign, texts),
+            count(one.n_malignant, texts),
+            share(one.specificity, texts),
+            ratio(one.roc_auc, texts),
+            ratio(one.without_lesion, texts),
+            ratio(one.without_disc, texts),
+            signed(one.log_odds, texts),
+            signed(one.log_odds_without_lesion, texts),
+        )
+        for one in found.skins
+    ]
+    return table(title, columns, rows, texts)
+
+
+def _moves(found: ClinicAudit, texts: Texts) -> Table:
+    rows = [
+        (source_name(one.source, texts), count(one.n, texts), share(one.flips, texts), signed(one.shift, texts))
+        for one in found.moves
+    ]
+    return table(texts.about.moves_title, ("source", "n", "flips", "shift"), rows, texts)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import app
 from lesion_demo.__main__ import main
 from lesion_demo.audit.gallery import PROJECT
 from lesion_demo.checkpoint import LoadedCheckpoint
@@ -65,7 +64,7 @@ def test_the_page_takes_a_device_too(
     shipped: LoadedCheckpoint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert app.main(["--checkpoint", str(shipped.folder), "--port", "0", "--device", "cuda"]) == 1
+    assert main(["app", "--checkpoint", str(shipped.folder), "--port", "0", "--device", "cuda"]) == 1
     assert capsys.readouterr().err.startswith("error: PyTorch finds no cuda device on this machine")
 
 
@@ -142,7 +141,8 @@ def test_what_cannot_be_written_is_told_before_the_work(
     command: str, option: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    source = [str(tmp_path)] if command == "score" else ["--data", str(tmp_path / "none")]
+    data = tmp_path if command == "train" else tmp_path / "none"  # training asks first whether there is a folder
+    source = [str(tmp_path)] if command == "score" else ["--data", str(data)]
     checkpoint = [] if command == "train" else ["--checkpoint", str(tmp_path / "none")]
     message = failure([command, *source, option, str(tmp_path / place), *checkpoint], capsys)
     assert str(tmp_path / place) in message

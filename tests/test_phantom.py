@@ -13,7 +13,7 @@ from PIL import Image
 from lesion_demo.images.field_of_view import find_field_of_view
 from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 
-EXAMPLES = Path(__file__).parent.parent / "lesion_demo" / "ui" / "examples"
+EXAMPLES = Path(__file__).parent.parent / "lesion_demo" / "web" / "examples"
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

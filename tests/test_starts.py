@@ -30,6 +30,7 @@ from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.model import build_model, head_layer
 from lesion_demo.recipes import PRESETS
+from lesion_demo.results import to_json
 from lesion_demo.train import run as pipeline
 from lesion_demo.train.loop import FitResult
 from lesion_demo.train.run import open_splits
@@ -236,6 +237,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(config=config, roots=list(roots), folder=folder, **more)
 
     monkeypatch.setattr(pipeline, "train", noted)
+    monkeypatch.setattr("lesion_demo.cli.train.check_roots", lambda roots: None)
     return found
 
 
@@ -376,7 +378,7 @@ def test_the_weights_are_saved_before_anything_is_said_of_them(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("This solver needs samples of at least 2 classes in the data")
 
-    monkeypatch.setattr(pipeline, "calibrate", fails)
+    monkeypatch.setattr(settle, "calibrate", fails)
     monkeypatch.setattr(pipeline, "learn_known", fails)
     with pytest.raises(ValueError, match="This solver"):
         pipeline.finish(
@@ -410,7 +412,7 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     assert float(head_layer(model).bias[1].detach()) < 0.9, "the bias should have been corrected"
 
     again, _ = settle.evaluate(load_checkpoint(tmp_path), [phantom_data], workers=0)
-    before, after = by_path(saved.metrics), by_path(again)
+    before, after = by_path(to_json(saved.metrics)), by_path(to_json(again))
     assert before.keys() == after.keys()
     for name, value in before.items():
         tolerance = 2e-5 if "calibration_line" in name else 1e-6  # the line is found by steps that end there

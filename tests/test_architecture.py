@@ -25,6 +25,7 @@ MAY_USE = {
     "local_calibration": BASE,
     "texts": BASE,
     "recipes": BASE,
+    "expected": BASE,
 }
 """Serving (serve, web, card) uses no training, data or audit code: the two journeys meet in the checkpoint."""
 EVERYTHING = {"__init__", "__main__", "cli"}

@@ -18,8 +18,10 @@ from lesion_demo.data.archive import unpacked
 from lesion_demo.data.folders import check_roots, name_sources
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import DataError, LesionDemoError
+from lesion_demo.expected import TOLERANCE, compare, read_expected
 from lesion_demo.files import check_folder
 from lesion_demo.recipes import PRESETS, RETIRED
+from lesion_demo.results import Metrics
 from lesion_demo.run_folder import CONFIG_FILE
 
 HELP = "train on image folders and leave a tuned checkpoint"
@@ -61,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="where runs are kept")
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="in the end audit the checkpoint, write its card, and compare it with what the recipe reached before",
+    )
     parser.add_argument(
         "--promote",
         action="store_true",
@@ -138,8 +145,35 @@ def run(args: argparse.Namespace) -> int:
         return exit_code(stop)
     if checkpoint is not None:
         print(f"Validation ROC-AUC {checkpoint.val_roc_auc:.4f}. The checkpoint is in {folder}.")
+        if args.audit:
+            complete(folder, data)
+            print("\n".join(against_expected(config, checkpoint.metrics)))
         return show(folder, promoting=args.promote)
     return 0
+
+
+def complete(folder: Path, data: Sequence[Path]) -> None:
+    """Audit the checkpoint in `folder` on its data sets, and write its card, as the commands `audit` and `card` do."""
+    from lesion_demo.cli import audit, card
+
+    chosen = ["--checkpoint", str(folder)]
+    for command, arguments in ((audit, [*chosen, *(f"--data={root}" for root in data)]), (card, chosen)):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        command.run(parser.parse_args(arguments))
+
+
+def against_expected(config: TrainConfig, metrics: Metrics) -> list[str]:
+    """How a run's figures compare with those that its recipe once reached, in a line or more."""
+    recipe = next((name for name, one in PRESETS.items() if one == config), None)
+    expected = None if recipe is None else read_expected(recipe)
+    if recipe is None or expected is None:
+        return [
+            "No figures to compare with: "
+            + (f"no run of {recipe} is written down." if recipe else "not a recipe's settings.")
+        ]
+    differences = list(compare(metrics, expected))
+    return differences or [f"Every ROC-AUC is within {TOLERANCE} of what {recipe} is expected to reach."]
 
 
 def label_table(args: argparse.Namespace) -> LabelTable | None:

@@ -167,11 +167,9 @@ def against_expected(config: TrainConfig, metrics: Metrics) -> list[str]:
     """How a run's figures compare with those that its recipe once reached, in a line or more."""
     recipe = next((name for name, one in PRESETS.items() if one == config), None)
     expected = None if recipe is None else read_expected(recipe)
-    if recipe is None or expected is None:
-        return [
-            "No figures to compare with: "
-            + (f"no run of {recipe} is written down." if recipe else "not a recipe's settings.")
-        ]
+    if expected is None:
+        why = "these are not a recipe's settings" if recipe is None else f"no run of {recipe} is written down"
+        return [f"There are no figures to compare with: {why}."]
     differences = list(compare(metrics, expected))
     return differences or [f"Every ROC-AUC is within {TOLERANCE} of what {recipe} is expected to reach."]
 

@@ -233,7 +233,7 @@ def test_the_nginx_example_serves_the_page_below_a_path_with_https(
             assert visitor.get(f"{address}/gradio_api/runs").status_code == 404
             forged = visitor.get(f"{address}/config", headers={"X-Forwarded-Host": "evil.example"})
             assert "evil.example" not in forged.text
-        client = Client(f"{address}/", ssl_verify=trusted, verbose=False)  # type: ignore[arg-type]
+        client = Client(f"{address}/", ssl_verify=trusted, verbose=False)
         findings, overlay = client.predict(handle_file(picture), api_name="/analyze")
         assert findings["verdict"]
         assert Path(overlay).stat().st_size > 0

@@ -6,19 +6,20 @@ FAKE_SECONDS in the environment is how long each picture takes.
 from __future__ import annotations
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -38,15 +39,19 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str, seconds: float = 0.0) -> Iterator[Served]:
-    """The app with these `options`, working in `folder`; killed at the end if it has not ended by itself."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+def served(
+    folder: Path, *options: str, seconds: float = 0.0, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """The app with these `options`, working in `folder`; killed at the end if it has not ended by itself.
+
+    What it prints tells its address.
+    """
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
     log = folder / "log"
-    environment = {**os.environ, "TMPDIR": str(temporary), "FAKE_SECONDS": str(seconds)}
-    command = [sys.executable, __file__, "--port", str(port), *options]
+    changed = {"TMPDIR": str(temporary), "FAKE_SECONDS": str(seconds), "GRADIO_SERVER_PORT": "0"}
+    environment = {**os.environ, **changed, **(environment or {})}
+    command = [sys.executable, __file__, *options]
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
@@ -57,7 +62,7 @@ def served(folder: Path, *options: str, seconds: float = 0.0) -> Iterator[Served
             preexec_fn=_heed_a_closed_terminal,
         )
     try:
-        app = Served(f"http://127.0.0.1:{port}", process, environment, temporary, log)
+        app = Served(_printed_address(process, log), process, environment, temporary, log)
         await_answer(app)
         yield app
     finally:
@@ -71,12 +76,22 @@ def _heed_a_closed_terminal() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def _printed_address(process: subprocess.Popen[bytes], log: Path, seconds: int = 120) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if printed := re.search(r"Open (http://\S+)", log.read_text()):
+            return printed[1]
+        assert process.poll() is None, f"the app ended: {log.read_text()}"
+        time.sleep(0.1)
+    raise AssertionError(f"the app printed no address within {seconds} s: {log.read_text()}")
+
+
 def await_answer(app: Served, seconds: int = 120) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert app.process.poll() is None, f"the app ended: {app.log.read_text()}"
         try:
-            with urllib.request.urlopen(app.address, timeout=10):
+            with DIRECT.open(app.address, timeout=10):
                 return
         except OSError:
             time.sleep(0.1)

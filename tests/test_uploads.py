@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ import fake_app
 import httpx
 import pytest
 from fake_app import Served, served
+from filelock import FileLock
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -27,9 +27,11 @@ from lesion_demo.web import uploads as module
 from lesion_demo.web.guard import JOBS
 from lesion_demo.web.uploads import (
     KEPT_SECONDS,
+    LOCK,
     PREFIX,
     REPORT_PREFIX,
     REPORT_SECONDS,
+    own_upload_folder,
     remove,
     sweep,
     sweep_dead,
@@ -50,26 +52,76 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def lock(folder: Path) -> int:
-    handle = os.open(folder, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return handle
-
-
 def test_sweep_takes_dead_folders_and_spares_living_ones_links_and_strangers(tmp_path: Path) -> None:
     living, dead, stranger = (tmp_path / name for name in (f"{PREFIX}a", f"{PREFIX}b", "lesion-demo-clone"))
     for folder in (living, dead, stranger):
         (folder / "inner").mkdir(parents=True)
         (folder / "inner" / "lesion.jpg").write_bytes(b"x")
+        (folder / LOCK).touch()
     (tmp_path / f"{PREFIX}link").symlink_to(stranger)
-    held = lock(living)
+    held = FileLock(living / LOCK)
+    held.acquire()
     sweep_dead(tmp_path)
     assert not dead.exists()
-    assert files(living) == files(stranger) == {"inner/lesion.jpg"}
-    os.close(held)  # as the kernel does for a process that is killed
+    assert files(living) == files(stranger) == {"inner/lesion.jpg", LOCK}
+    held.release()  # as the kernel does for a process that is killed
     sweep_dead(tmp_path)
     assert not living.exists()
-    assert files(stranger) == {"inner/lesion.jpg"}
+    assert files(stranger) == {"inner/lesion.jpg", LOCK}
+
+
+def test_a_folder_that_is_a_moment_old_is_left_to_who_makes_it(tmp_path: Path) -> None:
+    folder = tmp_path / f"{PREFIX}new"
+    folder.mkdir()
+    sweep_dead(tmp_path)
+    assert folder.is_dir()
+    assert files(folder) == set()
+    os.utime(folder, (0, 0))
+    sweep_dead(tmp_path)
+    assert not folder.exists()
+
+
+def test_another_users_folder_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock may be a link to a file of ours, which locking would empty."""
+    precious, folder = tmp_path / "precious", tmp_path / f"{PREFIX}trap"
+    precious.write_text("x")
+    folder.mkdir()
+    (folder / LOCK).symlink_to(precious)
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    sweep_dead(tmp_path)
+    assert precious.read_text() == "x"
+    assert folder.is_dir()
+
+
+def test_an_own_folder_is_locked_kept_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = own_upload_folder()
+    sweep(folder, (), time.time() + HOUR)
+    sweep_dead(tmp_path)
+    assert files(folder) == {LOCK}
+    remove(folder)
+    assert not folder.exists()
+
+
+def test_the_page_starts_where_the_system_has_no_posix(tmp_path: Path) -> None:
+    """As on Windows: none of the modules that only Unix has, and no SIGHUP."""
+    code = """
+import signal, sys
+import gradio, matplotlib, torch  # they look for these modules, too, and know what to do without
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+del signal.SIGHUP
+import os
+del os.getuid
+from lesion_demo.web import launch, page, uploads
+folder = uploads.own_upload_folder()
+launch.end_on_signals(folder)
+assert folder.is_dir()
+uploads.remove(folder)
+assert not folder.exists()
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(fake_app.PROJECT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=True)
 
 
 def test_whatever_is_older_than_fifty_minutes_goes_and_reports_go_after_two(tmp_path: Path) -> None:
@@ -124,6 +176,7 @@ def test_second_app_leaves_the_first_its_uploads_and_a_closed_terminal_leaves_no
     dead = tmp_path / "tmp" / f"{PREFIX}dead"
     dead.mkdir(parents=True)
     (dead / "lesion.jpg").write_bytes(b"x")
+    (dead / LOCK).touch()
     with served(tmp_path, "--allow-host", "demo.example") as app:
         assert not dead.exists()
         assert status(app, "demo.example") == status(app, "localhost") == 200

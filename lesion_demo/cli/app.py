@@ -17,8 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     add_calibration(parser)
     add_device(parser)
-    parser.add_argument("--host", default="0.0.0.0" if on_spaces else "127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_spaces else "127.0.0.1")
+    parser.add_argument(
+        "--host", default=host, help="name or address to listen on; default: GRADIO_SERVER_NAME, now %(default)s"
+    )
+    parser.add_argument(
+        "--port", type=port_number, default=os.environ.get("GRADIO_SERVER_PORT") or "7860",
+        help="0: any that is free; default: GRADIO_SERVER_PORT, now %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--root-path", type=root_path, default=os.environ.get("GRADIO_ROOT_PATH") or None, metavar="PATH",
+        help="where a proxy shows the page: a path such as /lesion, or a whole address; default: GRADIO_ROOT_PATH",
+    )  # fmt: skip
     parser.add_argument("--language", default=language, help="of the page, one of translations/; default: %(default)s")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
@@ -31,18 +41,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def port_number(text: str) -> int:
+    """A TCP port, 0 to 65535."""
+    if not text.isascii() or not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def root_path(text: str) -> str:
+    """The path or address of a page, without a slash at its end."""
+    if not text.startswith(("/", "http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a path such as /lesion nor an address with https://")
+    return text.rstrip("/")
+
+
 def run(args: argparse.Namespace) -> int:
     """Load the checkpoint and serve the page; a signal ends the process, so that only an error comes back."""
     logging.getLogger().setLevel(logging.WARNING)  # Gradio's client tells of every request it makes
+
+    from lesion_demo.web.zero_gpu import ask_for_gpu, import_spaces, on_zero_gpu
+
+    zero_gpu = on_zero_gpu(os.environ)
+    if zero_gpu:
+        import_spaces()
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.serve.analysis import Analyzer
     from lesion_demo.serve.local import with_calibration
     from lesion_demo.texts import load_texts
     from lesion_demo.web.access import Access
-    from lesion_demo.web.launch import require_free, serve
+    from lesion_demo.web.launch import address_to_open, free_port, serve
 
-    require_free(args.host, args.port)
+    port = free_port(args.host, args.port)
     access = Access.create(args.host, args.allow_host, args.trusted_proxy, os.environ)
     texts = load_texts(args.language)
     shipped = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
@@ -50,5 +80,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
     if loaded.meta.local is not None:
         print(f"{loaded.meta.local}.")
-    print(f"Open http://{args.host}:{args.port} in a browser. Ctrl-C stops.", flush=True)
-    return serve(Analyzer(loaded, shipped.meta, device=args.device), texts, args.host, args.port, access)
+    shown = f"; behind your proxy it is at {args.root_path}" if args.root_path else ""
+    print(f"Open {address_to_open(args.host, port)} in a browser{shown}. Ctrl-C stops.", flush=True)
+    analyzer = Analyzer(loaded, shipped.meta, device="cpu" if zero_gpu else args.device)
+    if zero_gpu:
+        ask_for_gpu(analyzer)
+    return serve(analyzer, texts, args.host, port, access, args.root_path)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from lesion_demo.errors import LesionDemoError
 
 SPACE_PROXIES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 """Hugging Face's proxies reach a Space from private addresses."""
+USER, PASSWORD = "LESION_USER", "LESION_PASSWORD"
+"""Variables of the environment: with both set, the page asks for them."""
 SUBNET = 64
 """Bits of an IPv6 address that one client cannot choose; the others it can, anew for every request."""
 
@@ -24,22 +26,27 @@ class Access:
         names: beside loopback, in lower case.
         any_address: also every IP address; whoever misuses another site's name for ours (DNS rebinding) has none.
         proxies: what these say of who asked, and by which name, is believed.
+        login: name and password that the page asks for; None where it asks for none.
     """
 
     names: frozenset[str] = frozenset()
     any_address: bool = False
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    login: tuple[str, str] | None = field(default=None, repr=False)
 
     @classmethod
     def create(
         cls, host: str, allowed: Iterable[str], proxies: Iterable[str], environment: Mapping[str, str]
     ) -> Access:
-        """That of an app on `host`, by the options `--allow-host` and `--trusted-proxy`; `environment`: is it a Space?
+        """That of an app on `host`, by the options `--allow-host` and `--trusted-proxy`.
 
         An app that listens on all of the machine's addresses answers by each of them, and by the machine's name.
 
+        Args:
+            environment: says whether this is a Space, and what the login is.
+
         Raises:
-            LesionDemoError: a name or an address is none.
+            LesionDemoError: a name or an address is none, or half of a login is missing.
         """
         names, believed = {_name(one) for one in (host, *allowed)}, [*proxies]
         address = _address(without_port(host))
@@ -50,7 +57,7 @@ class Access:
         if "SPACE_ID" in environment:
             names.add(environment.get("SPACE_HOST", "").lower())
             believed += SPACE_PROXIES
-        return cls(frozenset(names - {""}), anywhere, tuple(map(_network, believed)))
+        return cls(frozenset(names - {""}), anywhere, tuple(map(_network, believed)), _login(environment))
 
     def answers_to(self, host: str) -> bool:
         """May a request be addressed to `host`, a name or an address with or without a port?"""
@@ -96,6 +103,13 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _login(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    user, password = environment.get(USER, ""), environment.get(PASSWORD, "")
+    if bool(user) != bool(password):
+        raise LesionDemoError(f"A login takes both {USER} and {PASSWORD}: set the other one, too, or neither.")
+    return (user, password) if user else None
 
 
 def _name(text: str) -> str:

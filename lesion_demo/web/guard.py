@@ -23,6 +23,8 @@ READ = re.compile(
 )
 WRITTEN = re.compile(rf"{API}/(upload|cancel|reset/?|queue/join|run/[^/]+)")
 """What the page, `gradio_client` and the start of a Space ask for; all else that Gradio would answer is closed."""
+LOGIN = re.compile(rf"/(login|logout)/?|{API}/login_check/?")
+"""The same where the page asks for a name and a password."""
 STARTING = re.compile(rf"{API}/(queue/join|run/[^/]+)")
 """What starts a job."""
 FILE = f"{API}/file="
@@ -93,6 +95,8 @@ class Gate:
         return None
 
     def _is_open(self, method: str, path: str) -> bool:
+        if self._access.login is not None and LOGIN.fullmatch(path):
+            return True
         if method in ("GET", "HEAD"):
             named = path.removeprefix(FILE)
             return bool(READ.fullmatch(path)) and (named == path or is_ours(named, self._folders))

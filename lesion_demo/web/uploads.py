@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -13,12 +13,16 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from lesion_demo.errors import LesionDemoError
 
 PREFIX = "lesion-demo-uploads-"
 """Of every such folder's name, among the system's temporary files."""
 REPORT_PREFIX = "report-"
 """Of the name of a folder, among the uploads, with a report that bears a case number."""
+LOCK = "lock"
+"""The file in such a folder that its process keeps locked."""
 KEPT_SECONDS = 3000
 """An upload or a result goes when it was written longer ago; the page promises it within the hour."""
 REPORT_SECONDS = 120
@@ -27,23 +31,28 @@ SWEEP_SECONDS = 30
 """From one sweep to the next."""
 
 _LOG = logging.getLogger(__name__)
+_held: dict[Path, FileLock] = {}
+"""Locks of this process, by their folders: a lock that nothing refers to is released."""
 
 
 def own_upload_folder() -> Path:
-    """A new folder that no other user may read, locked until the process ends; to be removed before.
+    """This process's folder, which no other user may read, locked until the process ends; to be removed before.
 
     A process that was killed leaves its folder behind, but not the lock: such folders are removed here, first.
 
     Raises:
         LesionDemoError: the disk refused.
     """
+    if _held:
+        return next(iter(_held))
     parent = Path(tempfile.gettempdir())
     sweep_dead(parent)
     try:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
             # Before it was locked, another process may have taken it for a dead one's, and removed it.
-            if _lock(folder) is not None and folder.exists():
+            if (lock := _lock(folder)) is not None and folder.exists():
+                _held[folder] = lock
                 return folder
     except OSError as error:
         raise LesionDemoError(
@@ -54,27 +63,42 @@ def own_upload_folder() -> Path:
 def sweep_dead(parent: Path) -> None:
     """Remove the upload folders in `parent` whose process has ended."""
     for folder in parent.glob(f"{PREFIX}*"):
-        if (lock := _lock(folder)) is not None:
+        if _is_own(folder) and _has_begun(folder) and (lock := _lock(folder)) is not None:
+            lock.release()  # Windows deletes no file that is open
             remove(folder)
-            os.close(lock)
 
 
-def _lock(folder: Path) -> int | None:
-    """A lock on `folder` until the handle is closed or the process ends; None where it is another's, or gone."""
+def _is_own(folder: Path) -> bool:
+    """Is it a folder, no link to one, and this user's? In another's, a lock might be a link to who knows what."""
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        found = folder.lstat()
     except OSError:
-        return None
+        return False
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
+
+
+def _has_begun(folder: Path) -> bool:
+    """Was it ever locked? One that is a moment old may be about to be."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return (folder / LOCK).exists() or folder.stat().st_mtime < time.time() - KEPT_SECONDS
     except OSError:
-        os.close(handle)
+        return False  # its owner has removed it
+
+
+def _lock(folder: Path) -> FileLock | None:
+    """A lock on `folder` until it is released or the process ends; None where it is another's, or gone."""
+    lock = FileLock(folder / LOCK, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except (OSError, Timeout):
         return None
-    return handle
+    return lock
 
 
 def remove(folder: Path) -> None:
     """Delete `folder`, though a thread may be writing into it."""
+    if (lock := _held.pop(folder, None)) is not None:
+        lock.release()
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -110,7 +134,9 @@ def sweep(folder: Path, kept: Collection[Path], now: float) -> None:
     for directory, _, names in os.walk(folder, topdown=False):
         limit = REPORT_SECONDS if Path(directory).name.startswith(REPORT_PREFIX) else KEPT_SECONDS
         paths = [Path(directory, name) for name in names]
-        if Path(directory) != folder:
+        if Path(directory) == folder:
+            paths = [path for path in paths if path.name != LOCK]
+        else:
             paths.append(Path(directory))
         for path in paths:
             if path not in kept:

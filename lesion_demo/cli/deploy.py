@@ -1,0 +1,204 @@
+"""`deploy`: the page and one checkpoint, to a Space on Hugging Face; nothing else that lies in the folder."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from lesion_demo.cli.arguments import add_checkpoint
+from lesion_demo.errors import LesionDemoError
+from lesion_demo.run_folder import (  # fmt: skip
+    AUDIT_FILE,
+    CARD_FILE,
+    CONFIG_FILE,
+    HISTORY_FILE,
+    KNOWN_FILE,
+    META_FILE,
+    METRICS_FILE,
+    WEIGHTS_FILE,
+)
+
+HELP = "upload the page and one checkpoint to a Space on Hugging Face, or list what would be uploaded"
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+CODE = (
+    "app.py",
+    "LICENSE",
+    "assets/screenshot*.png",
+    "lesion_demo/**/*.py",
+    "lesion_demo/card/templates/*.md",
+    "lesion_demo/translations/*.json",
+    "lesion_demo/web/*.css",
+    "lesion_demo/web/*.js",
+    "lesion_demo/web/templates/*.html",
+    "lesion_demo/web/examples/phantom_*.jpg",
+)
+"""What goes to a Space, beside the checkpoint, requirements.txt and README.md; all else stays, whatever it is."""
+PLOTS = (
+    *("roc", "precision_recall", "reliability", "thresholds", "confusion_*", "learning_curves", "validation_metrics"),
+    *("audit", "ring_flips", "degradations", "strangers", "coverage"),
+)
+CHECKPOINT = (
+    *(META_FILE, WEIGHTS_FILE, KNOWN_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, AUDIT_FILE, CARD_FILE),
+    *(f"plots/{name}.png" for name in PLOTS),
+)
+"""Of a run's folder. `split.csv` and its kin stay: they name pictures, lesions and patients."""
+ZERO_GPU = {"torch": "torch>=2.8,<2.12", "torchvision": "torchvision>=0.23,<0.27"}
+"""What ZeroGPU has; elsewhere the newest will do."""
+SPACE = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+class Api(Protocol):
+    """What is asked of `huggingface_hub.HfApi`."""
+
+    def create_repo(self, repo_id: str, *, repo_type: str, space_sdk: str, private: bool, exist_ok: bool) -> Any: ...
+
+    def repo_info(self, repo_id: str, *, repo_type: str) -> Any: ...
+
+    def list_repo_files(self, repo_id: str, *, repo_type: str) -> list[str]: ...
+
+    def create_commit(self, repo_id: str, operations: Any, *, commit_message: str, repo_type: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file of the Space: where it lies there, and the file here or the bytes that it is made of."""
+
+    place: str
+    source: Path | bytes
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("space", type=space_name, metavar="OWNER/SPACE", help="it is made if there is none")
+    add_checkpoint(parser)
+    parser.add_argument("--public", action="store_true", help="let everybody see it (default: private)")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="OWNER/NAME",
+        help="a model on the Hub that the Space shall name as its own; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dataset", action="append", default=[], metavar="OWNER/NAME",
+        help="a data set on the Hub that the Space shall name; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="list every file with its size and upload nothing, as without a token (HF_TOKEN, or hf auth login)",
+    )  # fmt: skip
+
+
+def space_name(text: str) -> str:
+    """OWNER/SPACE."""
+    if not SPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no Space: give its owner and its name, as in clinic/lesion-demo")
+    return text
+
+
+def run(args: argparse.Namespace) -> int:
+    """List what goes to the Space and, with a token, upload it."""
+    from huggingface_hub import HfApi, get_token
+
+    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+
+    folder = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)).folder
+    files = space_files(PROJECT, folder, models=args.model, datasets=args.dataset)
+    for file in files:
+        print(f"{file.size:>12,}  {file.place}")
+    kind = "public" if args.public else "private"
+    print(f"{sum(file.size for file in files):>12,}  bytes in {len(files)} files, for the {kind} Space {args.space}")
+    token = None if args.dry_run else get_token()
+    if token is None:
+        why = "A dry run" if args.dry_run else "There is no token (HF_TOKEN, or 'hf auth login')"
+        print(f"{why}: nothing was uploaded.")
+        return 0
+    for stranger in upload(HfApi(token=token), args.space, files, public=args.public):
+        print(f"Left in the Space, though it is no part of the page: {stranger}")
+    print(f"Uploaded; the Space builds now: https://huggingface.co/spaces/{args.space}")
+    return 0
+
+
+def space_files(
+    project: Path, checkpoint: Path, *, models: Sequence[str] = (), datasets: Sequence[str] = ()
+) -> list[Upload]:
+    """Everything that goes to a Space, by name: the page of `project` with the run in the folder `checkpoint`.
+
+    Args:
+        models: on the Hub, for the Space to name; so are `datasets`.
+
+    Raises:
+        LesionDemoError: the project's files are not there, as in an installed package.
+    """
+    try:
+        readme = (project / "README.md").read_text(encoding="utf-8")
+        requirements = (project / "requirements.txt").read_text(encoding="utf-8")
+    except OSError as error:
+        raise LesionDemoError(f"{error.filename} cannot be read: deploy from a copy of the whole project.") from error
+    run_place = PurePosixPath("checkpoints", checkpoint.resolve().name)
+    found = [
+        Upload("README.md", with_metadata(readme, models, datasets).encode()),
+        Upload("requirements.txt", for_zero_gpu(requirements).encode()),
+        *_matching(project, CODE, PurePosixPath()),
+        *_matching(checkpoint, CHECKPOINT, run_place),
+        *_matching(project, ["checkpoints/LICENSE.md"], PurePosixPath()),
+    ]
+    return sorted(found, key=lambda one: one.place)
+
+
+def _matching(root: Path, patterns: Sequence[str], place: PurePosixPath) -> Iterator[Upload]:
+    """The files below `root` that match; links are none, as they may lead anywhere."""
+    for pattern in patterns:
+        for path in root.glob(pattern):
+            inner = path.relative_to(root)
+            hidden = any(part.startswith((".", "__pycache__")) for part in inner.parts)
+            if path.is_file() and not hidden and not _through_link(root, inner):
+                yield Upload((place / inner.as_posix()).as_posix(), path)
+
+
+def _through_link(root: Path, inner: Path) -> bool:
+    return any((root / part).is_symlink() for part in (inner, *inner.parents) if part != Path())
+
+
+def for_zero_gpu(requirements: str) -> str:
+    """`requirements` with PyTorch in the range that ZeroGPU has."""
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements.splitlines()]
+    return "".join(f"{ZERO_GPU.get(name, line)}\n" for name, line in zip(names, requirements.splitlines(), strict=True))
+
+
+def with_metadata(readme: str, models: Sequence[str], datasets: Sequence[str]) -> str:
+    """`readme`, whose head names these models and data sets on the Hub."""
+    for key, values in (("models", models), ("datasets", datasets)):
+        readme = re.sub(rf"^{key}: \[\]$", f"{key}: [{', '.join(values)}]", readme, count=1, flags=re.MULTILINE)
+    return readme
+
+
+def upload(api: Api, space: str, files: Sequence[Upload], *, public: bool) -> list[str]:
+    """Make the Space if need be, and put `files` into it in one commit; returns what else lies there.
+
+    Raises:
+        LesionDemoError: the Space is public and was not to be, or the Hub refused.
+    """
+    import httpx
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        api.create_repo(space, repo_type="space", space_sdk="gradio", private=not public, exist_ok=True)
+        if not public and not api.repo_info(space, repo_type="space").private:
+            raise LesionDemoError(f"The Space {space} is public already: make it private first, or say --public.")
+        operations = [
+            CommitOperationAdd(file.place, file.source if isinstance(file.source, bytes) else str(file.source))
+            for file in files
+        ]
+        api.create_commit(space, operations, commit_message="Upload lesion demo", repo_type="space")
+        there = api.list_repo_files(space, repo_type="space")
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        raise LesionDemoError(f"The Hub did not take the Space {space} ({error}): see to it, and try again.") from error
+    return sorted(set(there) - {file.place for file in files} - {".gitattributes"})

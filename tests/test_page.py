@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_analyzer import SIDE, FakeAnalyzer
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lesion_demo.card import ModelFacts, clinics, read_facts
 from lesion_demo.config import OperatingPoint
@@ -22,6 +22,7 @@ from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, Qualit
 from lesion_demo.prevalence import at_prevalence, predictive_values
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import SYMBOLS, measured_line
 from lesion_demo.texts import load_texts
 from lesion_demo.web.heat import heat_html, heat_pair
@@ -103,12 +104,26 @@ def test_unfamiliar_picture_is_not_assessable_however_good_it_is(analyzer: FakeA
 
 def test_bare_skin_is_not_assessable_and_told_as_such(analyzer: FakeAnalyzer) -> None:
     analyzer.bare_skin = True
-    text = plain(verdict(analyzer))
+    found = replace(analyzer.analyze(GOOD), quality=QualityReport(()))
+    text = plain(verdict_html(found, analyzer.meta, TEXTS, dermoscopic=True))
     assert "Not assessable" in text
     assert TEXTS.verdict.bare_skin in text
     assert TEXTS.verdict.unfamiliar not in text
-    row = plain(quality_html(analyzer.analyze(GOOD), facts(analyzer), TEXTS))
-    assert TEXTS.quality.bare_skin in row
+    assert TEXTS.quality.bare_skin in plain(quality_html(found, facts(analyzer), TEXTS))
+    assert not check_quality(np.full((300, 300, 3), (200, 160, 140), np.uint8)).lesion_stands_out
+
+
+def test_no_lesion_stands_out_is_never_said_of_a_blurred_or_visible_one(analyzer: FakeAnalyzer) -> None:
+    """By its early features a blurred lesion is skin; a doctor who sees it must not be told that there is none."""
+    analyzer.bare_skin = True
+    for picture in (GOOD, np.asarray(Image.fromarray(GOOD).filter(ImageFilter.GaussianBlur(6)))):
+        text = plain(verdict(analyzer, picture))
+        assert "Not assessable" in text
+        assert TEXTS.verdict.unrecognised in text
+        assert TEXTS.verdict.bare_skin not in text
+        assert TEXTS.quality.bare_skin not in plain(quality_html(analyzer.analyze(picture), facts(analyzer), TEXTS))
+    assert TEXTS.quality.retake["sharpness"] in text
+    assert BatchFinding(BatchItem("a.jpg", None), analyzer.analyze(GOOD), GOOD).row.familiarity != "no lesion"
 
 
 def test_poor_picture_is_warned_about_before_the_verdict(analyzer: FakeAnalyzer) -> None:

@@ -6,8 +6,9 @@ from lesion_demo.card.clinics import Tested
 from lesion_demo.card.phrases import clinic_name, share
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
-from lesion_demo.images.quality import SEVERE, QualityCheck
+from lesion_demo.images.quality import SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -65,8 +66,15 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
     found = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
-        found.append(texts.verdict.bare_skin if analysis.familiarity.bare_skin else texts.verdict.unfamiliar)
+        found.append(_stranger(analysis.familiarity, analysis.quality, texts))
     return found
+
+
+def _stranger(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> str:
+    """Why a picture unlike those that the model knows gets no verdict."""
+    if shows_bare_skin(familiarity, quality):
+        return str(texts.verdict.bare_skin)
+    return str(texts.verdict.unrecognised if familiarity.bare_skin else texts.verdict.unfamiliar)
 
 
 def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:

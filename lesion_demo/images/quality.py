@@ -32,6 +32,8 @@ class Limits:
 
 BRIGHTNESS = Limits(80.0, 30.0)
 """Mean luminance (0–255). 6 false alarms; 100 % at a quarter of the light, 63 % at gamma 3."""
+USUAL_BRIGHTNESS = 150.0
+"""About the median of the train pictures."""
 SHADOWS = Limits(1.16, 2.1)
 """See `optical_density`. 8 false alarms; 100 % at a quarter of the light, 71 % at gamma 3.
 
@@ -158,8 +160,9 @@ def _detail(pixels: Pixels) -> tuple[QualityCheck, ...]:
     """Contrast and sharpness of a working copy uint8 [h, w, 3]."""
     grey = measurements.luminance(pixels)
     motion = measurements.least_directional_sharpness(grey)
-    in_usual_light = max(1.0, BRIGHTNESS.warning / max(1.0, float(grey.mean())))  # dark is not flat as well
-    contrast = min(255.0, measurements.contrast(pixels) * in_usual_light)
+    brightness = max(1.0, float(grey.mean()))
+    gain = USUAL_BRIGHTNESS / brightness if brightness < BRIGHTNESS.warning else 1.0  # dark is not flat as well
+    contrast = min(255.0, measurements.contrast(pixels) * gain)
     return (
         _at_least("contrast", contrast, CONTRAST, "of 255", "Too flat: clean the lens."),
         _at_least("sharpness", sharpness(grey), SHARPNESS, "", "Blurred: hold still, focus on the lesion."),

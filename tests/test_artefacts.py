@@ -1,4 +1,4 @@
-"""A ring, hair and a ruler are found where they are drawn, and not where they are not."""
+"""A ring, hair, a ruler and ink are found where they are drawn, and not where they are not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def ruled(image: Picture, seed: int) -> Picture:
     return draw_ruler(image, np.random.default_rng(seed))
 
 
-DRAWINGS: dict[str, Callable[[Picture, int], Picture]] = {"hair": hairy, "ring": ringed, "ruler": ruled}
+def inked(image: Picture, seed: int) -> Picture:
+    return draw_pen_marks(image, np.random.default_rng(seed))
+
+
+DRAWINGS: dict[str, Callable[[Picture, int], Picture]] = {"hair": hairy, "ring": ringed, "ruler": ruled, "ink": inked}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -76,10 +80,18 @@ def test_hairs_are_found_in_every_direction() -> None:
 
 
 def test_ink_is_not_hair() -> None:
-    inked = draw_pen_marks(phantom(2), np.random.default_rng(0))
-    assert "hair" not in found(inked)
+    assert "hair" not in found(inked(phantom(2), 0))
     scribbled = draw_hair(phantom(2), np.random.default_rng(0), colour=(60, 40, 150))
     assert "hair" not in found(scribbled)
+
+
+def test_a_blue_grey_veil_and_violet_light_are_no_ink() -> None:
+    down, right = np.mgrid[:300, :300] - 150
+    veiled = phantom(2)
+    veiled[np.hypot(down - 60, right) < 30] = (95, 100, 118)
+    assert "ink" not in found(veiled)
+    violet = (phantom(2) * np.array([0.95, 0.85, 1.25])).clip(0, 255).astype(np.uint8)
+    assert "ink" not in found(violet)
 
 
 def test_dots_are_not_hair() -> None:
@@ -126,7 +138,7 @@ def test_a_small_hatched_patch_at_the_edge_is_no_ruler() -> None:
 
 def test_every_artefact_says_by_what_measure() -> None:
     artefacts = find_artefacts(hairy(phantom(0), 0))
-    assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler"]
+    assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler", "ink"]
     for artefact in artefacts:
         assert isinstance(artefact, Artefact)
         assert artefact.present == (artefact.value > artefact.limit)

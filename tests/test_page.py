@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_analyzer import SIDE, FakeAnalyzer
-from PIL import Image
+from fake_analyzer import SIDE, FakeAnalyzer, scores
+from PIL import Image, ImageFilter
 
 from lesion_demo.card import ModelFacts, clinics, read_facts
 from lesion_demo.config import OperatingPoint
@@ -22,6 +22,7 @@ from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, Qualit
 from lesion_demo.prevalence import at_prevalence, predictive_values
 from lesion_demo.results import Audit, DataSet, Metrics, Report, Stratum
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import SYMBOLS, measured_line
 from lesion_demo.texts import load_texts
 from lesion_demo.web.heat import heat_html, heat_pair
@@ -52,7 +53,7 @@ def plain(html: str) -> str:
 
 
 def verdict(analyzer: FakeAnalyzer, picture: np.ndarray = GOOD, *, dermoscopic: bool = True) -> str:
-    return verdict_html(analyzer.analyze(picture), analyzer.meta, TEXTS, dermoscopic=dermoscopic)
+    return verdict_html(analyzer.analyze(picture), analyzer.meta, TEXTS, dermoscopic=dermoscopic, prevalence=0.02)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_verdict_has_sign_words_bar_and_advice(
     assert TEXTS.verdict.advice[outcome.value] in text
     assert f"this picture {probability * 100:.1f} %" in text
     assert "threshold 25.0 %" in text
-    assert "<details>" not in html
+    assert "About" in text.partition("Score and threshold")[0]
 
 
 def test_signs_and_words_of_the_outcomes_differ() -> None:
@@ -86,7 +87,7 @@ def test_lower_concern_comes_with_a_safety_net(analyzer: FakeAnalyzer) -> None:
 def test_not_assessable_gives_reasons_first_and_the_number_only_on_request(analyzer: FakeAnalyzer) -> None:
     html = verdict(analyzer, BLACK)
     assert html.count("<section") == 1  # the warning is the verdict
-    before, _, hidden = html.partition("<details>")
+    before, _, hidden = html.partition("<details")
     assert "Not assessable" in before
     assert TEXTS.quality.retake["brightness"] in plain(before)
     assert "bar" not in before
@@ -103,12 +104,26 @@ def test_unfamiliar_picture_is_not_assessable_however_good_it_is(analyzer: FakeA
 
 def test_bare_skin_is_not_assessable_and_told_as_such(analyzer: FakeAnalyzer) -> None:
     analyzer.bare_skin = True
-    text = plain(verdict(analyzer))
+    found = replace(analyzer.analyze(GOOD), quality=QualityReport(()))
+    text = plain(verdict_html(found, analyzer.meta, TEXTS, dermoscopic=True, prevalence=0.02))
     assert "Not assessable" in text
     assert TEXTS.verdict.bare_skin in text
     assert TEXTS.verdict.unfamiliar not in text
-    row = plain(quality_html(analyzer.analyze(GOOD), facts(analyzer), TEXTS))
-    assert TEXTS.quality.bare_skin in row
+    assert TEXTS.quality.bare_skin in plain(quality_html(found, facts(analyzer), TEXTS))
+    assert not check_quality(np.full((300, 300, 3), (200, 160, 140), np.uint8)).lesion_stands_out
+
+
+def test_no_lesion_stands_out_is_never_said_of_a_blurred_or_visible_one(analyzer: FakeAnalyzer) -> None:
+    """By its early features a blurred lesion is skin; a doctor who sees it must not be told that there is none."""
+    analyzer.bare_skin = True
+    for picture in (GOOD, np.asarray(Image.fromarray(GOOD).filter(ImageFilter.GaussianBlur(6)))):
+        text = plain(verdict(analyzer, picture))
+        assert "Not assessable" in text
+        assert TEXTS.verdict.unrecognised in text
+        assert TEXTS.verdict.bare_skin not in text
+        assert TEXTS.quality.bare_skin not in plain(quality_html(analyzer.analyze(picture), facts(analyzer), TEXTS))
+    assert TEXTS.quality.retake["sharpness"] in text
+    assert BatchFinding(BatchItem("a.jpg", None), analyzer.analyze(GOOD), GOOD).row.familiarity != "no lesion"
 
 
 def test_poor_picture_is_warned_about_before_the_verdict(analyzer: FakeAnalyzer) -> None:
@@ -124,11 +139,13 @@ def test_picture_without_dermatoscope_is_out_of_scope(analyzer: FakeAnalyzer) ->
 
 
 def test_bar_shows_the_uncertain_zone_only_where_there_is_one(analyzer: FakeAnalyzer) -> None:
-    assert "bar-zone" not in verdict_html(analyzer.analyze(GOOD), analyzer.meta, TEXTS, dermoscopic=True)
+    assert "bar-zone" not in verdict_html(
+        analyzer.analyze(GOOD), analyzer.meta, TEXTS, dermoscopic=True, prevalence=0.02
+    )
     analyzer.margin = 0.4
     analysis = analyzer.analyze(GOOD)
     low, high = analysis.uncertain_zone
-    bar = verdict_html(analysis, analyzer.meta, TEXTS, dermoscopic=True)
+    bar = verdict_html(analysis, analyzer.meta, TEXTS, dermoscopic=True, prevalence=0.02)
     assert f"--from:{low:.4f};--to:{high:.4f}" in bar
     assert f"from {TEXTS.percent(low)} to {TEXTS.percent(high)}" in bar
     assert low < 0.25 < high
@@ -136,11 +153,11 @@ def test_bar_shows_the_uncertain_zone_only_where_there_is_one(analyzer: FakeAnal
 
 def test_operating_point_tells_what_was_tested_and_nothing_else(analyzer: FakeAnalyzer) -> None:
     said = plain(point_html(analyzer.meta, analyzer.point("sensitive"), TEXTS))
-    assert "sensitivity was 90.0 % (87.0–91.0), on melanoma10k (test)" in said
-    assert "specificity 80.0 % (77.0–81.0), on HAM10000 (validation)" in said
+    assert "Lowest sensitivity: 90.0 % (87.0–91.0), melanoma10k (test)" in said
+    assert "Lowest specificity: 80.0 % (77.0–81.0), HAM10000 (validation)" in said
     assert "found 90–95 % of malignant lesions and raised a false alarm for 4–20 % of benign ones" in said
     assert "PAD-UFES" not in said, "photographs are no clinic that dermoscopy is compared with"
-    assert "flatters" not in said
+    assert "too favourable" not in said
     assert "sensitivity" not in point_html(analyzer.meta, analyzer.point("accuracy"), TEXTS)
     assert TEXTS.verdict.custom_note in point_html(analyzer.meta, analyzer.point(CUSTOM, 0.4), TEXTS)
     assert point_html(analyzer.meta, OperatingPoint("nameless", 0.5), TEXTS) == ""
@@ -153,7 +170,7 @@ def meaning(analyzer: FakeAnalyzer, prevalence: float, point: OperatingPoint | N
 def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnalyzer) -> None:
     text = meaning(analyzer, 0.02)
     assert TEXTS.percent(at_prevalence(0.1, 0.5, 0.02)).replace("\u00a0", " ") in text
-    assert "Of 1,000 such patients, 20 have a malignant lesion. If it does as on HAM10000 (validation)" in text
+    assert "Of 1,000 such patients, 20 have a malignant lesion. With the figures of HAM10000 (validation)" in text
     # In HAM10000 17.6 % of the benign and 83.6 % of the malignant pictures are called higher concern.
     assert "▲ 189 higher concern, of them 17 malignant: PPV 8.8 %" in text
     assert "● 691 lower concern, of them 690 benign" in text
@@ -163,6 +180,46 @@ def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnaly
     npv = predictive_values(1 - 44 / 500, 422 / 500, 0.02).npv
     assert npv is not None
     assert f"NPV {npv * 100:.1f} % at worst, on melanoma10k (test)" in text
+
+
+def first_screen(html: str) -> str:
+    """What is read before anything is opened."""
+    return plain(re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    ("probability", "margin", "count"),
+    # In HAM10000 368 of 500 malignant and 77 of 500 benign ones raise an alarm; melanoma10k misses 44 and clears 422.
+    [(0.7, 0.0, "9 of 100"), (0.1, 0.0, "2 of 1,000"), (0.27, 0.4, "2 of 100")],
+)
+def test_one_number_leads_and_no_other_percentage_contradicts_it(
+    analyzer: FakeAnalyzer, probability: float, margin: float, count: str
+) -> None:
+    """A score of 30.7 % beside a post-test probability of 0.9 % and a PPV of 10 % told nobody anything."""
+    analyzer.probability, analyzer.margin = probability, margin
+    shown = first_screen(verdict(analyzer))
+    assert f"About {count} lesions with this result are malignant." in shown
+    assert re.findall(r"[\d.]+ %", shown) == ["2.0 %"], "the prevalence that the number rests on, and nothing else"
+    assert "HAM10000 (validation)" in shown or "melanoma10k (test)" in shown
+    html = meaning_html(analyzer.analyze(GOOD), analyzer.meta, TEXTS, prevalence=0.02)
+    assert f"About {count} lesions" in first_screen(html)
+    assert "For this picture alone" not in first_screen(html)
+
+
+def test_a_concern_below_the_prevalence_says_why(analyzer: FakeAnalyzer) -> None:
+    analyzer.probability = 0.3  # a score above the threshold of 0.25, yet below the 0.5 that it is calibrated at
+    assert TEXTS.verdict.below_prevalence in meaning(analyzer, 0.02)
+    analyzer.probability = 0.7
+    assert TEXTS.verdict.below_prevalence not in meaning(analyzer, 0.02)
+    analyzer.probability = 0.1
+    assert TEXTS.verdict.below_prevalence not in meaning(analyzer, 0.02), "lower concern may well lie below"
+    metrics = analyzer.meta.metrics
+    useless = replace(metrics.validation_by_source["ham10000"], points=(scores("sensitive", 0.25, 0.3, 0.6),))
+    by_source = {**metrics.validation_by_source, "ham10000": useless}
+    analyzer.meta = replace(analyzer.meta, metrics=replace(metrics, validation_by_source=by_source))
+    analyzer.probability = 0.7
+    warning = TEXTS.verdict.no_more_than_all.format(prevalence=TEXTS.percent(0.02))
+    assert plain(warning) in first_screen(verdict(analyzer))
 
 
 def test_what_was_not_counted_or_seen_in_training_is_told(analyzer: FakeAnalyzer) -> None:
@@ -178,8 +235,8 @@ def test_what_was_not_counted_or_seen_in_training_is_told(analyzer: FakeAnalyzer
     assert "▲ 215 higher concern, of them 19 malignant" in text
     assert "uncertain, of them" not in text
     note = plain(point_html(meta, analyzer.point("sensitive"), TEXTS))
-    assert "90.0 % (87.0–91.0), on melanoma10k (test)" in note
-    assert "On HAM10000 (validation) its sensitivity flatters: training showed" in note
+    assert "90.0 % (87.0–91.0), melanoma10k (test)" in note
+    assert "On HAM10000 (validation) the sensitivity is too favourable" in note
     assert clinics.tested(replace(meta, metrics=Metrics(Report(3, 1))), analyzer.point("sensitive")) is None
 
 
@@ -187,10 +244,10 @@ def test_a_rate_on_a_few_pictures_is_not_the_worst(analyzer: FakeAnalyzer) -> No
     by_source = {**analyzer.meta.metrics.validation_by_source}
     by_source["few"] = replace(by_source.pop("padufes20"), photographs=False, n=560, n_malignant=60)
     metrics = replace(analyzer.meta.metrics, validation_by_source=by_source)
-    scores = clinics.tested(replace(analyzer.meta, metrics=metrics), analyzer.point("sensitive"))
-    assert scores is not None
-    assert scores.sensitivities[0][0].source == "melanoma10k", "60 cancers do not make a sensitivity of 50 %"
-    assert scores.specificities[0][0].source == "few", "500 benign ones do make a specificity"
+    tested = clinics.tested(replace(analyzer.meta, metrics=metrics), analyzer.point("sensitive"))
+    assert tested is not None
+    assert tested.sensitivities[0][0].source == "melanoma10k", "60 cancers do not make a sensitivity of 50 %"
+    assert tested.specificities[0][0].source == "few", "500 benign ones do make a specificity"
 
 
 def test_meaning_marks_the_row_of_the_outcome(analyzer: FakeAnalyzer) -> None:
@@ -208,7 +265,7 @@ def test_no_predictive_value_without_a_test(analyzer: FakeAnalyzer) -> None:
     ):
         text = meaning(analyzer, 0.02, point)
         assert reason in text
-        assert "Post-test probability" in text
+        assert "For this picture alone" in text
         assert "PPV 8" not in text
 
 

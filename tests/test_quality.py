@@ -79,6 +79,7 @@ def test_dark(good: Picture) -> None:
     report = check_quality(stretched(good, 0.25))
     assert "brightness" in failed(report)
     assert "sharpness" not in failed(report), "dark is not blurred"
+    assert "contrast" not in failed(report), "nor flat"
     assert not report.ok
 
 
@@ -88,6 +89,14 @@ def test_too_bright(good: Picture) -> None:
 
 def test_flat(good: Picture) -> None:
     assert "contrast" in failed(check_quality(flattened(good)))
+
+
+def test_three_tenths_of_the_contrast_of_an_ordinary_picture_are_too_little() -> None:
+    ordinary = render_phantom(3, malignant=True, size=320, hair=True)
+    ordinary[100:140, 100:140] = 15  # with a dark core it has nearly the whole scale
+    ordinary[200:220, 200:220] = 245
+    assert check_quality(ordinary).ok
+    assert "contrast" in failed(check_quality(flatten(ordinary, np.random.default_rng(0), 0.3)))
 
 
 def test_blurred(good: Picture) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lesion_demo.card.folder import SourceResult, sources_of
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import Outcome
 from lesion_demo.prevalence import predictive_values
 from lesion_demo.results import Interval, OutcomeCounts, Outcomes, PointReport
 
@@ -55,17 +56,13 @@ class Clinic:
             return self.point.outcomes or Outcomes(OutcomeCounts(0, 0, 0, 0), OutcomeCounts(0, 0, 0, 0))
         return Outcomes(OutcomeCounts(cells.tn, cells.fp, 0, 0), OutcomeCounts(cells.fn, cells.tp, 0, 0))
 
-    def ppv(self, prevalence: float) -> float | None:
-        """Share (0–1) of malignant lesions among those called higher concern; None where none is called that."""
+    def malignant_among(self, answer: Outcome, prevalence: float) -> float | None:
+        """Share (0–1) of malignant lesions among those that get `answer`, at `prevalence` (0–1) by Bayes' rule; None
+        where none gets it."""
         benign, malignant = self.answers.benign, self.answers.malignant
-        found, alarms = malignant.malignant / malignant.total, benign.malignant / benign.total
-        return predictive_values(found, 1 - alarms, prevalence).ppv
-
-    def npv(self, prevalence: float) -> float | None:
-        """Share (0–1) of benign lesions among those called lower concern; None where none is called that."""
-        benign, malignant = self.answers.benign, self.answers.malignant
-        cleared, missed = benign.benign / benign.total, malignant.benign / malignant.total
-        return predictive_values(1 - missed, cleared, prevalence).npv
+        ill = getattr(malignant, answer.value) / malignant.total
+        well = getattr(benign, answer.value) / benign.total
+        return predictive_values(ill, 1 - well, prevalence).ppv
 
 
 @dataclass(frozen=True)
@@ -98,16 +95,19 @@ class Tested:
         low, high = (math.ceil(value * 100 - 1e-9) / 100 for value in (min(values), max(values)))
         return low, high
 
-    def lowest(self, value: Callable[[Clinic], float | None]) -> Clinic:
-        """The clinic in which `value`, one of the predictive ones, is lowest; where it is None counts last."""
+    def worst(self, answer: Outcome, prevalence: float) -> Clinic:
+        """The clinic in which `answer` means least: fewest alarms right, or most malignant lesions under any other.
 
-        def of(clinic: Clinic) -> float:
-            found = value(clinic)
-            return math.inf if found is None else found
+        A clinic where nobody gets it counts last.
+        """
+
+        def goodness(clinic: Clinic) -> float:
+            found = clinic.malignant_among(answer, prevalence)
+            return math.inf if found is None else found if answer is Outcome.MALIGNANT else -found
 
         both = [one for one in self.clinics if min(one.answers.benign.total, one.answers.malignant.total) > 0]
         enough = [one for one in both if min(one.n_benign, one.n_malignant) >= ENOUGH]
-        return min(enough or both, key=of)
+        return min(enough or both, key=goodness)
 
 
 def _worst_first(rates: Iterable[tuple[Clinic, Interval, int]]) -> list[tuple[Clinic, Interval]]:

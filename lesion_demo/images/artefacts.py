@@ -1,4 +1,4 @@
-"""What a dermoscopic picture holds besides the lesion: a dermatoscope's ring, dark hair, the scale of a ruler.
+"""What a dermoscopic picture holds besides the lesion: a dermatoscope's ring, dark hair, a ruler's scale, a pen's ink.
 
 Here is only what is found reliably without learning. The limits were chosen on 400 pictures of train splits, 200 each
 of melanoma10k and HAM10000. The figures beside them are by eye, of 60 called (54 for the ruler) and 60 not called among
@@ -8,8 +8,7 @@ photographs are no use: there 4 of the 8 called hairy were, the others were crea
 
 Left out, because most of what was called is something else:
 
-- pen marks: of the 40 train pictures with the largest share of blue and violet strokes 11 had any, by either of two
-  measures; the others were blue nevi and veils, and pink light.
+- pale ink, and ink that touches the lesion: blue nevi and veils look the same.
 - light hair: of the 40 train pictures with the most pale lines 5 had any; the others were dark hair, whose gaps are
   pale lines, scales and glints.
 - air bubbles: no check was tried; their rims are arcs of glare, as glints and skin markings are.
@@ -26,6 +25,7 @@ from PIL import Image
 from scipy import ndimage
 
 from lesion_demo.images import Pixels
+from lesion_demo.images.lesion import resized
 from lesion_demo.images.look import Look
 
 WORKING_SIDE = 256
@@ -37,6 +37,9 @@ HAIR_LIMIT = 0.75
 """Per cent of the pixels. Rightly in 58 of 60, 8 of 60 not called have some; drawn in 292 of 294."""
 RULER_LIMIT = 0.45
 """Correlation. Rightly in 52 of 54, at least 8 of 60 not called have one; drawn in 269 of 328."""
+
+INK_LIMIT = 0.05
+"""Per cent of the pixels that are strokes of blue or violet ink off the lesion."""
 
 HAIR_WIDTH = 9
 """Lines thinner than this can be hairs."""
@@ -53,6 +56,17 @@ HAIR_REACH = 40
 """What is shorter than this, from corner to corner of its box, is no hair."""
 BLUER = 10
 """Where blue exceeds red by more than this (0–255), it is ink or a veil."""
+
+INK_BLUER = (5, 22)
+"""How much blue exceeds red and green (0–255) in ink: skin in violet light has the one, a blue veil neither."""
+INK_SHIFT = 0.3
+"""How much larger ln(blue/red) is in ink than in the skin about it, whatever the white balance."""
+INK_SATURATED = 55
+"""How much blue exceeds green somewhere along a stroke: dermis seen through skin is greyer than a pen."""
+INK_REACH = 14
+"""What is shorter than this, from corner to corner of its box, is a reflection or a vessel."""
+INK_MARGIN = 4
+"""So close to the lesion nothing is called ink."""
 
 RULER_STRIP = 0.2
 """Depth of the strip along an edge that is searched, as a share of the field."""
@@ -76,7 +90,7 @@ class Artefact:
     """One thing that has nothing to do with the lesion, looked for in a picture.
 
     Attributes:
-        name: `ring`, `hair` or `ruler`.
+        name: `ring`, `hair`, `ruler` or `ink`.
         present: is `value` above `limit`?
         value, limit: in `unit`.
     """
@@ -89,8 +103,8 @@ class Artefact:
 
 
 def find_artefacts(picture: Pixels | Look) -> tuple[Artefact, ...]:
-    """What `picture`, uint8 [H, W, 3] RGB or a look at it, holds of a ring, hair and a ruler; one entry each, present
-    or not.
+    """What `picture`, uint8 [H, W, 3] RGB or a look at it, holds of a ring, hair, a ruler and ink; one entry each,
+    present or not.
 
     A `ruler` or `hair` that is not called may well be there, see the limits; what is called nearly always is.
     """
@@ -100,7 +114,35 @@ def find_artefacts(picture: Pixels | Look) -> tuple[Artefact, ...]:
         _artefact("ring", ring(look), RING_LIMIT, "share"),
         _artefact("hair", hair(field), HAIR_LIMIT, "%"),
         _artefact("ruler", ruler(field), RULER_LIMIT, "correlation"),
+        _artefact("ink", ink(field, lesion_of(look, field)), INK_LIMIT, "%"),
     )
+
+
+def lesion_of(look: Look, field: Pixels) -> NDArray[np.bool_] | None:
+    """Mask [h, w], True on the lesion, over `field`, a copy uint8 [h, w, 3] of the lit field; None without a lesion."""
+    if look.lesion is None:
+        return None
+    height, width = field.shape[:2]
+    side = min(height, width)
+    mask = np.zeros((height, width), bool)
+    top, left = (height - side) // 2, (width - side) // 2
+    mask[top : top + side, left : left + side] = np.asarray(resized(look.lesion, side, side)) > 127
+    return mask
+
+
+def ink(field: Pixels, lesion: NDArray[np.bool_] | None = None) -> float:
+    """Per cent of `field` (uint8 [h, w, 3]) that is strokes of blue or violet ink off the `lesion` [h, w]."""
+    smooth = ndimage.gaussian_filter(field.astype(np.float32), (1, 1, 0))
+    red, green, blue = np.moveaxis(smooth, 2, 0)
+    shade, lightness = np.log((blue + 8) / (red + 8)), smooth.mean(axis=2)
+    skin = float(np.median(shade[lightness >= np.median(lightness)]))
+    strokes = (blue - red > INK_BLUER[0]) & (blue - green > INK_BLUER[1]) & (shade - skin > INK_SHIFT)
+    if lesion is not None:
+        strokes &= ~ndimage.binary_dilation(lesion, iterations=INK_MARGIN)
+    strokes = _long_parts(ndimage.binary_opening(strokes), INK_REACH)
+    labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    saturated = np.unique(labels[strokes & (blue - green > INK_SATURATED)])
+    return 100.0 * float(np.isin(labels, saturated[saturated > 0]).mean())
 
 
 def ring(look: Look) -> float:
@@ -125,7 +167,7 @@ def hair(field: Pixels) -> float:
     inside[inner, inner] = wide[inner, inner]
     lines = _open_by_lines(inside)
     around = ndimage.uniform_filter(dark.astype(np.float32), HAIR_STRAIGHT)
-    hairs = _long_parts((lines > HAIR_DARKNESS) & (lines > HAIR_OUTSTANDING * around))
+    hairs = _long_parts((lines > HAIR_DARKNESS) & (lines > HAIR_OUTSTANDING * around), HAIR_REACH)
     return 100.0 * float(hairs.mean())
 
 
@@ -197,12 +239,12 @@ def _shifted(grey: Grey, down: int, right: int) -> Grey:
     return result
 
 
-def _long_parts(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The connected parts of `mask` [h, w] that reach HAIR_REACH from corner to corner of their box."""
+def _long_parts(mask: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
+    """The connected parts of `mask` [h, w] that `reach` so many pixels from corner to corner of their box."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     long = np.zeros(count + 1, bool)
     for part, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        long[part] = np.hypot(rows.stop - rows.start, columns.stop - columns.start) >= HAIR_REACH
+        long[part] = np.hypot(rows.stop - rows.start, columns.stop - columns.start) >= reach
     return long[labels]
 
 

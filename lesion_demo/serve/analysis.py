@@ -25,7 +25,7 @@ from lesion_demo.images.tone import tone_of, typology_angle
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.explanation import DEFAULT_METHOD, Explainer, Heat, overlay, place
-from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.guard import one_picture
 
 NOTEBOOK_SIDE = 400
@@ -118,7 +118,8 @@ class Analysis:
         """What to mind about the picture, in a few words each; the page has sentences."""
         found = [f"{check.name} ({check.severity})" for check in self.quality.warnings]
         if self.familiarity is not None and not self.familiarity.familiar:
-            found.append("no lesion made out" if self.familiarity.bare_skin else "unlike the training pictures")
+            bare = shows_bare_skin(self.familiarity, self.quality)
+            found.append("no lesion stands out" if bare else "unlike the training pictures")
         if self.photograph:
             found.append("looks as if taken without a dermatoscope")
         if self.first_of_several:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from lesion_demo.card.clinics import Tested
+import math
+from dataclasses import dataclass
+
+from lesion_demo.card.clinics import Tested, tested
 from lesion_demo.card.phrases import clinic_name, share
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
-from lesion_demo.images.quality import SEVERE, QualityCheck
+from lesion_demo.images.quality import SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -17,24 +21,74 @@ SHARE = "share"
 
 
 def measured(scores: Tested, texts: Texts) -> str:
-    """The worst sensitivity and specificity over the clinics with their intervals, and the range, as sentences."""
+    """The range over the clinics, then the worst sensitivity and specificity with their intervals, as sentences."""
     words = texts.verdict
     (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
+    found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
     sentences = [
+        words.measured_range.format(found=found, alarms=alarms),
         words.measured.format(
             sensitivity=share(sensitivity, texts),
             sensitivity_source=clinic_name(least_sensitive.found, texts),
             specificity=share(specificity, texts),
             specificity_source=clinic_name(least_specific.found, texts),
-        )
+        ),
     ]
-    if len(scores.clinics) > 1:
-        found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
-        sentences.append(words.measured_range.format(found=found, alarms=alarms))
     seen = [clinic_name(clinic.found, texts) for clinic in scores.clinics if clinic.flatters]
     if seen:
         sentences.append(words.measured_seen.format(sources=", ".join(seen)))
     return " ".join(sentences)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The one number to act on, in words, and what it rests on; `warning` where the number needs one."""
+
+    sentence: str
+    basis: str
+    warning: str = ""
+
+
+def lead(analysis: Analysis, meta: Checkpoint, texts: Texts, prevalence: float) -> Lead | None:
+    """How many lesions with this result are malignant where `prevalence` (0–1) of all are, counted with the clinic in
+    which this result means least; None where the operating point was not tested."""
+    words, answer = texts.verdict, analysis.verdict
+    scores = tested(meta, analysis.operating_point)
+    if scores is None or not analysis.assessable:
+        return None
+    clinic = scores.worst(answer, prevalence)
+    among = clinic.malignant_among(answer, prevalence)
+    if among is None:
+        return None
+    share_here = texts.percent(prevalence)
+    warning = words.no_more_than_all if answer is Outcome.MALIGNANT and among <= prevalence else ""
+    return Lead(
+        words.lead.format(count=in_people(among, texts)),
+        words.lead_basis.format(prevalence=share_here, source=clinic_name(clinic.found, texts)),
+        warning.format(prevalence=share_here),
+    )
+
+
+def in_people(share: float, texts: Texts) -> str:
+    """`3 of 100`, or of 1,000 where 100 are too few to show it."""
+    words = texts.verdict
+    total = 100 if share >= 0.0095 else 1000
+    count = math.floor(share * total + 0.5)
+    few = count == 0
+    return str((words.fewer_of if few else words.of).format(count=max(1, count), total=texts.number(total)))
+
+
+def below_prevalence(analysis: Analysis, after: float, prevalence: float, texts: Texts) -> str:
+    """Why a verdict of concern may come with a probability `after` below the share of all lesions; else empty."""
+    concern = analysis.verdict in (Outcome.MALIGNANT, Outcome.UNCERTAIN)
+    return str(texts.verdict.below_prevalence) if concern and after < prevalence else ""
+
+
+def point_choices(meta: Checkpoint, texts: Texts) -> list[tuple[str, str]]:
+    """Operating points as (title, name), in one order everywhere: those that have a text first, as the texts have it."""
+    titles, names = texts.verdict.points, [point.name for point in meta.operating_points]
+    known = [name for name in titles if name in names]
+    return [(titles.get(name, name), name) for name in (*known, *sorted(set(names) - set(known)))]
 
 
 def fitted(meta: Checkpoint, texts: Texts) -> str:
@@ -65,8 +119,15 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
     found = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
-        found.append(texts.verdict.bare_skin if analysis.familiarity.bare_skin else texts.verdict.unfamiliar)
+        found.append(_stranger(analysis.familiarity, analysis.quality, texts))
     return found
+
+
+def _stranger(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> str:
+    """Why a picture unlike those that the model knows gets no verdict."""
+    if shows_bare_skin(familiarity, quality):
+        return str(texts.verdict.bare_skin)
+    return str(texts.verdict.unrecognised if familiarity.bare_skin else texts.verdict.unfamiliar)
 
 
 def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:

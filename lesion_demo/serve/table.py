@@ -14,7 +14,7 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import replacing
 from lesion_demo.images.quality import QualityReport
 from lesion_demo.local_calibration import LocalCalibration
-from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 
 OK = "ok"
 UNFAMILIAR = "unlike training pictures"
@@ -70,7 +70,7 @@ class CsvRow:
             probability=f"{probability:.6f}",
             verdict=verdict.value,
             quality="; ".join(check.name for check in quality.warnings) or OK,
-            familiarity="" if familiarity is None else _in_a_word(familiarity),
+            familiarity="" if familiarity is None else _in_a_word(familiarity, quality),
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
             calibration="" if local is None else str(local),
@@ -78,8 +78,8 @@ class CsvRow:
         )
 
 
-def _in_a_word(familiarity: Familiarity) -> str:
-    if familiarity.bare_skin:
+def _in_a_word(familiarity: Familiarity, quality: QualityReport) -> str:
+    if shows_bare_skin(familiarity, quality):
         return BARE_SKIN
     if not familiarity.familiar:
         return UNFAMILIAR

@@ -7,7 +7,7 @@ import io
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,13 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from lesion_demo.decision import DEFAULT_OPERATING_POINT
+from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome
 from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.images.load import PICTURE_SUFFIXES
 from lesion_demo.images.transforms import Picture
-from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serve.phrases import SYMBOLS
+from lesion_demo.serve.phrases import SYMBOLS, out_of_scope, point_choices, reasons
 from lesion_demo.serve.table import append_csv, write_csv
 from lesion_demo.texts import Texts
 from lesion_demo.web.picture import display_copy
@@ -32,14 +32,15 @@ from lesion_demo.web.templates import fine, part
 Kind = Literal["html", "str", "number"]
 COLUMNS: dict[str, Kind] = {
     "thumbnail": "html",
-    "file": "str",
     "verdict": "str",
-    "probability": "number",
-    "quality": "str",
-    "error": "str",
+    "file": "str",
+    "score": "number",
+    "remarks": "str",
 }
 """Of the table on the page, with Gradio's types; a number is sorted as one."""
-WIDTHS: list[str | int] = ["110px", "260px", "190px", "130px", "190px", "360px"]
+WIDTHS: list[str | int] = ["100px", "170px", "220px", "100px", "420px"]
+ORDER = (Outcome.MALIGNANT, Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE, Outcome.BENIGN)
+"""Of the lines: what needs a doctor first, then what has to be taken again; files that cannot be read come last."""
 THUMBNAIL_SIDE = 72
 GROWTH = 1.1
 """The table is sent as a whole: once it has grown by so much, so that the time for a row stays the same."""
@@ -102,7 +103,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
         height=160, elem_id="batch-files",
     )  # fmt: skip
     point = gr.Radio(
-        [(texts.verdict.points.get(one.name, one.name), one.name) for one in analyzer.meta.operating_points],
+        point_choices(analyzer.meta, texts),
         value=DEFAULT_OPERATING_POINT, label=texts.verdict.point_label, elem_id="batch-point",
     )  # fmt: skip
     with gr.Row():
@@ -111,7 +112,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
     status = gr.HTML("", elem_id="batch-status")
     table = gr.Dataframe(
         headers=[words.columns[name] for name in COLUMNS], datatype=[*COLUMNS.values()], interactive=False,
-        label=words.table_label, max_height=560, wrap=True, elem_id="batch-table", visible=False, buttons=[],
+        label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS, elem_id="batch-table", visible=False, buttons=[],
     )  # fmt: skip
     with gr.Row():
         csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")
@@ -146,12 +147,12 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
     # Gradio deletes the files that it was told of: so it is told before they are written, as a run may be stopped.
     files = [gr.update(value=str(path), visible=False) for path in (batch.table, archive.path)]
     yield [_said(words.progress.format(done=0, total=total)), gr.skip(), *files]
-    lines: list[list[Any]] = []
+    lines: list[Line] = []
     failed = shown_lines = 0
     write_csv(batch.table, [])
     for done, finding in enumerate(findings, start=1):
         finding, shown = _reported(finding, archive)
-        lines.append(_line(finding, shown, texts))
+        lines.append(Line.of(finding, shown, texts))
         append_csv(batch.table, finding.row)
         failed += bool(finding.error)
         said = words.progress.format(done=done, total=total)
@@ -161,7 +162,7 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
         shown_lines = done if due else shown_lines
         yield [
             _said(said),
-            gr.update(value=lines, visible=True) if due else gr.skip(),
+            gr.update(value=[line.cells for line in sorted(lines)], visible=True) if due else gr.skip(),
             gr.update(value=str(batch.table), visible=True),
             gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
         ]
@@ -206,17 +207,36 @@ def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
     )
 
 
-def _line(finding: BatchFinding, shown: Picture | None, texts: Texts) -> list[Any]:
-    """The finding's row in the table on the page; what comes from outside is escaped, as the table shows HTML."""
-    if finding.analysis is None or shown is None:
-        return ["", escape(finding.item.name), "", None, "", escape(finding.error)]
-    verdict = finding.analysis.verdict
-    said = f"{SYMBOLS[verdict]} {texts.verdict.outcomes[verdict.value]}"
-    checks = [texts.quality.names.get(check.name, check.name) for check in finding.analysis.quality.warnings]
-    if finding.analysis.first_of_several:
-        checks.append(texts.batch.first_of_several)
-    quality = "⚠ " + ", ".join(checks) if checks else texts.quality.results["ok"]
-    return [_thumbnail(shown), escape(finding.item.name), said, round(finding.analysis.probability, 4), quality, ""]
+@dataclass(frozen=True, order=True)
+class Line:
+    """A finding in the table on the page; lines are sorted by concern, then by their score from the highest."""
+
+    rank: int
+    below: float
+    cells: list[Any] = field(compare=False)
+
+    @classmethod
+    def of(cls, finding: BatchFinding, shown: Picture | None, texts: Texts) -> Line:
+        """What comes from outside is escaped, as the table shows HTML."""
+        name, found = escape(finding.item.name), finding.analysis
+        if found is None or shown is None:
+            return cls(len(ORDER), 0.0, ["", texts.batch.unreadable, name, None, escape(finding.error)])
+        said = f"{SYMBOLS[found.verdict]} {texts.verdict.outcomes[found.verdict.value]}"
+        cells = [_thumbnail(shown), said, name, round(found.probability, 4), escape(remarks(found, texts))]
+        return cls(ORDER.index(found.verdict), -found.probability, cells)
+
+
+def remarks(found: Analysis, texts: Texts) -> str:
+    """Why there is no verdict or one to doubt, in the first tab's words, and what else is in the picture."""
+    said = reasons(found, texts)
+    if out := out_of_scope(found, texts, dermoscopic=True):
+        said.append(out)
+    if found.first_of_several:
+        said.append(texts.batch.first_of_several)
+    names = [texts.quality.artefacts.get(one.name, one.name) for one in found.artefacts if one.present]
+    if names:
+        said.append(texts.batch.also_shows.format(names=", ".join(names)))
+    return " ".join(said)
 
 
 def _thumbnail(picture: Picture) -> str:

@@ -74,4 +74,14 @@ options => {
     input.files = files.files;
     input.dispatchEvent(new Event('change', {bubbles: true}));
   });
+  // What was opened stays open when a control is moved, though its text is written anew.
+  const opened = {};
+  const reopen = () => document.querySelectorAll('details[data-more]').forEach(one => {
+    if (opened[one.dataset.more] && !one.open) one.open = true;
+  });
+  document.addEventListener('click', event => {
+    const one = event.target.closest?.('details[data-more] > summary')?.parentElement;
+    if (one) opened[one.dataset.more] = !one.open;
+  }, true);
+  new MutationObserver(reopen).observe(document.body, {childList: true, subtree: true});
 }

@@ -10,6 +10,7 @@ from lesion_demo.card import read_facts
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import DEFAULT_METHOD, METHODS, OPACITY
+from lesion_demo.serve.phrases import point_choices
 from lesion_demo.texts import Texts
 from lesion_demo.web.about_tab import add_about_tab
 from lesion_demo.web.batch_tab import add_batch_tab
@@ -111,9 +112,7 @@ def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
 def point_choice(analyzer: Analyzer, texts: Texts) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
     """The checkpoint's operating points by name, those that have one in `texts` first, and one of the reader's own."""
     words, default = texts.verdict, analyzer.point(DEFAULT_OPERATING_POINT)
-    names = [point.name for point in analyzer.meta.operating_points]
-    known = [name for name in words.points if name in names]
-    choices = [(words.points.get(name, name), name) for name in [*known, *sorted(set(names) - set(known))]]
+    choices = point_choices(analyzer.meta, texts)
     choices.append((words.custom, CUSTOM))
     radio = gr.Radio(choices, value=default.name, label=words.point_label, elem_id="point")
     threshold = gr.Slider(

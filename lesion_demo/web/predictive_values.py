@@ -9,33 +9,36 @@ from lesion_demo.decision import Outcome
 from lesion_demo.prevalence import at_prevalence, enough_patients, frequencies
 from lesion_demo.results import Outcomes
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.phrases import SYMBOLS
+from lesion_demo.serve.phrases import SYMBOLS, below_prevalence, lead
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
-from lesion_demo.web.verdict import CUSTOM
+from lesion_demo.web.verdict import no_lead
 
 Row = tuple[str, str, str]
 """An answer, its sign, and how many get it, in words."""
 
 
 def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalence: float) -> str:
-    """The result of `analysis` where `prevalence` (0–1) of the lesions are malignant."""
+    """The result of `analysis` where `prevalence` (0–1) of the lesions are malignant: one number, and more on demand."""
     words, point = texts.verdict, analysis.operating_point
     if not analysis.assessable:
         return render("predictive_values.html", texts=texts, after=None)
     scores = tested(meta, point)
-    sentence, note = "", words.custom_not_tested if point.name == CUSTOM else words.not_tested
+    sentence, note = "", ""
     rows: list[Row] = []
-    if point.name != CUSTOM and scores is not None:
-        worst = scores.lowest(lambda clinic: clinic.ppv(prevalence))
+    if scores is not None:
+        worst = scores.worst(Outcome.MALIGNANT, prevalence)
         sides = analysis.margin > 0 and worst.point.outcomes is None
         sentence, rows = _frequencies(scores, worst, prevalence, texts)
         note = " ".join([words.carries_over, *([words.uncertain_counted] if sides else [])])
-    after = texts.percent(at_prevalence(analysis.probability, meta.prevalence, prevalence))
+    after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
     return render(
         "predictive_values.html",
         texts=texts,
-        after=after,
+        lead=lead(analysis, meta, texts, prevalence),
+        no_lead=no_lead(point, texts),
+        after=texts.percent(after),
+        why_below=below_prevalence(analysis, after, prevalence, texts),
         sentence=sentence,
         rows=rows,
         note=note,
@@ -53,11 +56,12 @@ def _frequencies(scores: Tested, worst: Clinic, prevalence: float, texts: Texts)
         malignant=texts.number(whole.malignant.total),
         source=clinic_name(worst.found, texts),
     )
-    least = scores.lowest(lambda clinic: clinic.npv(prevalence))
+    least = scores.worst(Outcome.BENIGN, prevalence)
     where = "" if least == worst else words.at_worst.format(source=clinic_name(least.found, texts))
+    missed = least.malignant_among(Outcome.BENIGN, prevalence)
     values = {
-        Outcome.MALIGNANT: _predictive(worst.ppv(prevalence), texts),
-        Outcome.BENIGN: _predictive(least.npv(prevalence), texts) + where,
+        Outcome.MALIGNANT: _predictive(worst.malignant_among(Outcome.MALIGNANT, prevalence), texts),
+        Outcome.BENIGN: _predictive(None if missed is None else 1 - missed, texts) + where,
     }
     counted = (Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE) if worst.point.outcomes is not None else ()
     return sentence, [_row(answer, whole, values.get(answer, ""), texts) for answer in (*values, *counted)]

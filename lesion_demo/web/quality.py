@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lesion_demo.card import ModelFacts
-from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck
+from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.phrases import measured_line, retake
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
@@ -40,7 +40,7 @@ def quality_html(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
     words = texts.quality
     rows = [_row(check, texts) for check in analysis.quality.checks]
     if analysis.familiarity is not None:
-        rows.append(_familiarity_row(analysis.familiarity, texts))
+        rows.append(_familiarity_row(analysis.familiarity, analysis.quality, texts))
     present = [words.artefacts.get(found.name, found.name) for found in analysis.artefacts if found.present]
     note = words.artefacts_found.format(names=", ".join(present)) if present else words.no_artefacts
     return render("quality.html", texts=texts, rows=rows, artefacts=note, skin_tone=_skin_tone(analysis, facts, texts))
@@ -55,10 +55,10 @@ def _skin_tone(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
     return f"{said} {words.few_tested.format(pictures=texts.number(tested))}"
 
 
-def _familiarity_row(familiarity: Familiarity, texts: Texts) -> Row:
+def _familiarity_row(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> Row:
     words, severity = texts.quality, OK if familiarity.familiar else SEVERE
     limit = words.at_most.format(limit=texts.number(familiarity.limit, 1))
-    said = words.bare_skin if familiarity.bare_skin else words.known[severity]
+    said = words.bare_skin if shows_bare_skin(familiarity, quality) else words.known[severity]
     return Row(severity, words.familiarity, texts.number(familiarity.distance, 1), limit, said)
 
 

@@ -9,7 +9,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, measured, out_of_scope, reasons
+from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import fine, render
 
@@ -17,8 +17,12 @@ CUSTOM = "custom"
 """Name of an operating point whose threshold is the reader's own."""
 
 
-def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool) -> str:
-    """All that stands in the verdict's place: what to know before it, then the verdict itself."""
+def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool, prevalence: float) -> str:
+    """All that stands in the verdict's place: what to know before it, then the verdict, led by one number.
+
+    Args:
+        prevalence: share (0–1) of malignant lesions where the reader works.
+    """
     words, outcome = texts.verdict, analysis.verdict
     scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
     trained = words.trained_prevalence.format(prevalence=texts.percent(meta.prevalence, 0))
@@ -35,6 +39,8 @@ def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermosco
         assessable=assessable,
         warned=assessable and bool(analysis.quality.warnings),
         reasons=reasons(analysis, texts),
+        lead=lead(analysis, meta, texts, prevalence),
+        no_lead=no_lead(analysis.operating_point, texts),
         bar=bar_of(analysis, texts),
         comparison=comparison(analysis, texts),
         note=" ".join(filter(None, (trained, fitted(meta, texts)))),
@@ -61,6 +67,11 @@ class Bar:
     @property
     def spoken(self) -> str:
         return ", ".join(filter(None, (self.this, self.limit, self.zone)))
+
+
+def no_lead(point: OperatingPoint, texts: Texts) -> str:
+    """Why there is no number in patients at a `point` that was not tested."""
+    return str(texts.verdict.custom_not_tested if point.name == CUSTOM else texts.verdict.not_tested)
 
 
 def bar_of(analysis: Analysis, texts: Texts) -> Bar:

@@ -143,7 +143,13 @@ class View:
 
     def result(self, found: Found, choices: Choices) -> str:
         judged = self.judged(found, choices)
-        html = verdict_html(judged, self.analyzer.meta, self.texts, dermoscopic=choices.dermoscopic)
+        html = verdict_html(
+            judged,
+            self.analyzer.meta,
+            self.texts,
+            dermoscopic=choices.dermoscopic,
+            prevalence=choices.prevalence / 100,
+        )
         return said_of(found.id, html)
 
     def meaning(self, found: Found, choices: Choices) -> str:

@@ -65,13 +65,4 @@ options => {
   document.documentElement.lang = options.language;
   new MutationObserver(mend).observe(document.body, {childList: true, subtree: true, attributeFilter: ['name']});
   mend();
-  document.addEventListener('paste', event => {  // Gradio takes none that is pasted with the keyboard
-    const file = [...event.clipboardData.files].find(file => file.type.startsWith('image/'));
-    const input = document.querySelector('#picture input[type=file]');
-    if (!file || !input) return;
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
-    input.dispatchEvent(new Event('change', {bubbles: true}));
-  });
 }

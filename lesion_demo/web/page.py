@@ -18,7 +18,7 @@ from lesion_demo.web.events import Panel, connect, connect_reports
 from lesion_demo.web.payloads import GuardedBlocks
 from lesion_demo.web.picture import unopened
 from lesion_demo.web.report_download import ReportWriter
-from lesion_demo.web.templates import fine, header, heading, model_line, notice_place
+from lesion_demo.web.templates import fine, header, heading, model_line, notice_place, photo_buttons
 from lesion_demo.web.verdict import CUSTOM, point_html
 from lesion_demo.web.view import View
 
@@ -104,6 +104,7 @@ def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
         elem_id="picture",
     )
     picture.preprocess = unopened  # type: ignore[method-assign]
+    gr.HTML(photo_buttons(texts), elem_id="photo-place")
     gr.HTML("<div id='capture-help' aria-live='polite'></div>", elem_id="capture-help-place")
     return picture, gr.Checkbox(True, label=texts.page.dermoscopic_label, elem_id="dermoscopic")
 

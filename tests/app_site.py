@@ -86,10 +86,15 @@ def browser(chromium: str, files: Path) -> Iterator[Browser]:
 
 
 def opened(
-    browser: Browser, address: str, size: tuple[int, int] = DESK, scheme: str = "light", touch: bool = False
+    browser: Browser,
+    address: str,
+    size: tuple[int, int] = DESK,
+    scheme: str = "light",
+    touch: bool = False,
+    init: str = "",
 ) -> Iterator[Page]:
     """The page, loaded and ready; in the end, no other host was asked for anything, nothing was refused, and no script
-    failed.
+    failed. What is in `init` the browser runs first.
     """
     width, height = size
     context = browser.new_context(
@@ -100,6 +105,8 @@ def opened(
     )
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
+    if init:
+        page.add_init_script(init)
     hosts: set[str] = set()
     failures: list[str] = []
     refused: list[str] = []

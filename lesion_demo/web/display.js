@@ -21,12 +21,19 @@ notices => {
     if (state === 'waiting' && carried('result') === id) {
       state = 'answered';
       place('notice-card').replaceChildren();
+      requestAnimationFrame(come);
     }
     PARTS.forEach(name => place(name)?.toggleAttribute('data-other', carried(name) !== id));
     place('heat')?.toggleAttribute('data-other', carried('heat-note') !== id);
     const stage = place('stage');
     if (stage && stage.dataset.state !== state) stage.dataset.state = state;
     if (state === 'answered' && place('result').querySelector('.ended')) failed('ended');
+  };
+  // On a phone the answer lies below the picture: it comes into view by as little scrolling as that takes.
+  const come = () => {
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const card = place('result').querySelector('.card:not(.warning)');
+    card?.scrollIntoView({block: 'nearest', behavior: still ? 'instant' : 'smooth'});
   };
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map(x => x.toString(16).padStart(2, '0')).join('');
   const renew = (name, entered, notice) => {

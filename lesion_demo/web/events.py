@@ -18,6 +18,7 @@ from lesion_demo.web.report_download import Circumstances, ReportWriter
 from lesion_demo.web.templates import said_of
 from lesion_demo.web.verdict import CUSTOM
 from lesion_demo.web.view import Found, Kept, Request, Screen, View
+from lesion_demo.web.zoom import History, ZoomControls, connect_zoom, followed
 
 SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
 """Puts what the page shows in the place of an event's last value, at the moment that it is sent."""
@@ -44,6 +45,7 @@ class Panel:
     quality: gr.HTML
     case_id: gr.Textbox
     examples: gr.Gallery
+    closer: ZoomControls
     kept: gr.State
     screen: gr.JSON
     again: gr.Button
@@ -64,8 +66,8 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     if something has changed meanwhile: so no older answer can come after a newer one.
     """
 
-    def find(path: str | None, screen: dict[str, Any]) -> Kept:
-        return view.find(path, Screen(**screen).id)
+    def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History]:
+        return view.find(path, Screen(**screen).id), followed(history, path)
 
     def pick(chosen: gr.SelectData) -> str:
         return str(examples[int(chosen.index)])
@@ -73,9 +75,10 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
     panel.picture.upload(None, js="() => { lesion.begin(); }", **PRIVATE)
     panel.picture.clear(None, js="() => { lesion.clear(); }", **PRIVATE)
-    panel.picture.clear(lambda: None, None, panel.kept, queue=False, show_progress="hidden", **PRIVATE)
+    held = [panel.kept, panel.closer.history]
     finding = gr.on(
-        [panel.picture.upload, panel.again.click], find, [panel.picture, panel.screen], panel.kept, js=SEND,
+        [panel.picture.upload, panel.again.click], find,
+        [panel.picture, panel.closer.history, panel.screen], held, js=SEND,
         trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
     )  # fmt: skip
     # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
@@ -91,6 +94,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
     _connect_controls(view, panel)
     _connect_preview(panel)
+    connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, "() => { lesion.failed('ended'); }")
 
 
 def _connect_controls(view: View, panel: Panel) -> None:

@@ -65,15 +65,6 @@ options => {
   document.documentElement.lang = options.language;
   new MutationObserver(mend).observe(document.body, {childList: true, subtree: true, attributeFilter: ['name']});
   mend();
-  document.addEventListener('paste', event => {  // Gradio takes none that is pasted with the keyboard
-    const file = [...event.clipboardData.files].find(file => file.type.startsWith('image/'));
-    const input = document.querySelector('#picture input[type=file]');
-    if (!file || !input) return;
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
-    input.dispatchEvent(new Event('change', {bubbles: true}));
-  });
   // What was opened stays open when a control is moved, though its text is written anew.
   const opened = {};
   const reopen = () => document.querySelectorAll('details[data-more]').forEach(one => {

@@ -19,9 +19,10 @@ from lesion_demo.web.events import Panel, connect, connect_reports
 from lesion_demo.web.payloads import GuardedBlocks
 from lesion_demo.web.picture import unopened
 from lesion_demo.web.report_download import ReportWriter
-from lesion_demo.web.templates import fine, header, heading, model_line, notice_place
+from lesion_demo.web.templates import fine, header, heading, model_line, notice_place, photo_buttons
 from lesion_demo.web.verdict import CUSTOM, point_html
 from lesion_demo.web.view import View
+from lesion_demo.web.zoom import ZoomControls, zoom_controls
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 CACHE_SECONDS = (600, 1800)
@@ -61,7 +62,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
     writer = ReportWriter(analyzer.meta, analyzer.folder.name, texts)
     with gr.Column(elem_id="stage"):
         with gr.Column(elem_id="picture-area"):
-            picture, dermoscopic = capture(texts)
+            picture, closer, dermoscopic = capture(texts)
         with gr.Column(elem_id="result-area"):
             gr.HTML(notice_place(texts), elem_id="notice")
             result = gr.HTML(elem_id="result")
@@ -79,7 +80,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             examples = example_gallery(files, texts)
     panel = Panel(
         picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
-        meaning, quality, case_id, examples,
+        meaning, quality, case_id, examples, closer,
         kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
         screen=gr.JSON(visible="hidden"),
         again=gr.Button(visible="hidden", elem_id="again"),
@@ -91,8 +92,8 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
     add_endpoint(analyzer, writer, PREVALENCE / 100)
 
 
-def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
-    """Where a picture comes in; help with the camera is written under it."""
+def capture(texts: Texts) -> tuple[gr.Image, ZoomControls, gr.Checkbox]:
+    """Where a picture comes in, and is seen closer; help with the camera is written under it."""
     picture = gr.Image(
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
@@ -105,8 +106,10 @@ def capture(texts: Texts) -> tuple[gr.Image, gr.Checkbox]:
         elem_id="picture",
     )
     picture.preprocess = unopened  # type: ignore[method-assign]
+    closer = zoom_controls(texts, CACHE_SECONDS[1])
+    gr.HTML(photo_buttons(texts), elem_id="photo-place")
     gr.HTML("<div id='capture-help' aria-live='polite'></div>", elem_id="capture-help-place")
-    return picture, gr.Checkbox(True, label=texts.page.dermoscopic_label, elem_id="dermoscopic")
+    return picture, closer, gr.Checkbox(True, label=texts.page.dermoscopic_label, elem_id="dermoscopic")
 
 
 def point_choice(analyzer: Analyzer, texts: Texts) -> tuple[gr.Radio, gr.Slider, gr.HTML]:

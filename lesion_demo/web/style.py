@@ -10,6 +10,7 @@ import gradio as gr
 from lesion_demo.texts import Texts
 from lesion_demo.web.capture import capture_script
 from lesion_demo.web.display import display_script
+from lesion_demo.web.intake import intake_script
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -67,4 +68,4 @@ def script(texts: Texts) -> str:
     pictures = [words.picture_alt, words.heat_alt]
     options = json.dumps({"language": texts.language, "handle": words.heat_handle_label, "pictures": pictures})
     page = f"({SCRIPT.read_text(encoding='utf-8')})({options})"
-    return f"() => {{ ({display_script(texts)})(); {page}; ({capture_script(texts)})(); }}"
+    return f"() => {{ ({display_script(texts)})(); {page}; ({intake_script(texts)})(); ({capture_script(texts)})(); }}"

@@ -64,6 +64,11 @@ def said_of(picture_id: str, content: str) -> str:
     return part("said_of", picture_id, Markup(content))
 
 
+def photo_buttons(texts: Texts) -> str:
+    """Buttons that open a camera: the phone's own, or one in the page; see `lesion_demo/web/intake.js`."""
+    return part("photo_buttons", texts.page)
+
+
 def notice_place(texts: Texts) -> str:
     """Where the browser says why there is no verdict; at first, that there is no picture."""
     return part("notice_place", Markup(empty_card(texts)))

@@ -103,7 +103,6 @@ class Scorer:
     spec: PreprocessSpec
     known: KnownPictures | None
     reader: PictureReader
-    views: int = 1
     workers: int = WORKERS
     device: str | None = None
 
@@ -118,7 +117,6 @@ class Scorer:
             title=title,
             reader=self.reader,
             measure=measure,
-            views=self.views,
             workers=self.workers,
             device=self.device,
         )

@@ -37,6 +37,15 @@ def measured(scores: Tested, texts: Texts) -> str:
     return " ".join(sentences)
 
 
+def heat_note(analysis: Analysis, texts: Texts) -> str:
+    """What the heat map shows, by which scale, and what it does not say."""
+    words = texts.page
+    _, _, width, height = analysis.visible
+    cut = not analysis.heat.seen.all() or width * height < analysis.shape[0] * analysis.shape[1]
+    scale = words.heat_absolute if analysis.heat.absolute else words.heat_relative
+    return " ".join((scale, words.heat_caption, *([words.heat_outside] if cut else [])))
+
+
 def fitted(meta: Checkpoint, texts: Texts) -> str:
     """Which clinic `meta` is fitted to, as a sentence; empty as shipped."""
     if meta.local is None:

@@ -28,13 +28,14 @@ from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _CAME_WITH = {
     "referral_margin": 2,
     "preprocess.round_window": 3,
     "preprocess.grey_light": 3,
     "val_pictures": 3,
     "referral_margins": 4,
+    "preprocess.turns": 5,
 }
 """The schema from which on a file must have these; it must have all others in any case."""
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"

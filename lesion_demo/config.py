@@ -7,7 +7,7 @@ import functools
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -73,6 +73,9 @@ def adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
+Turns = Literal[1, 4]
+
+
 @dataclass(frozen=True)
 class PreprocessSpec:
     """How any picture becomes the network's input; saved in the checkpoint, used wherever the network is used.
@@ -83,6 +86,9 @@ class PreprocessSpec:
         round_window: show the network the same round field of every picture, whether it came with a ring or without:
             what lies outside is the mean colour. Only with `crop_field_of_view`.
         grey_light: make the light of what is left grey, in training and in use: its colour tells clinics apart.
+        turns: in use, how many quarter turns of the picture the answer is the mean of, in log-odds: 1 for the picture
+            as it is, or 4, so that it does not matter how the dermatoscope was held. Thresholds and calibration are
+            chosen for this number and for no other; training itself looks once.
         mean, std: per channel, for values in 0–1.
     """
 
@@ -90,6 +96,7 @@ class PreprocessSpec:
     crop_field_of_view: bool = True
     round_window: bool = False
     grey_light: bool = False
+    turns: Turns = 1
     mean: Annotated[tuple[Share, ...], Field(min_length=3, max_length=3)] = IMAGENET_MEAN
     std: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=3, max_length=3)] = IMAGENET_STD
 

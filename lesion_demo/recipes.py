@@ -53,7 +53,7 @@ PRESETS = {
     "clinics": TrainConfig(
         init="lite2",
         stages=CLINICS_STAGES,
-        preprocess=PreprocessSpec(image_size=256, round_window=True, grey_light=True),
+        preprocess=PreprocessSpec(image_size=256, round_window=True, grey_light=True, turns=4),
         augment=CLINICS_AUGMENT,
         clip_norm=2.0,
         ema_decay=0.998,

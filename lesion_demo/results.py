@@ -399,7 +399,7 @@ class Audit:
     """`audit.json`: everything found about a checkpoint, at one operating point.
 
     Attributes:
-        pictures: how many were changed, spoilt and looked at from several views; `strata`, `blind_roc_auc` and
+        pictures: how many were changed, spoilt and looked at in four turns; `strata`, `blind_roc_auc` and
             `referrals` are of the whole split.
         blind_roc_auc: what classifiers that see no lesion reach, by their names.
         untouched: what is held back of validation pictures as they are, by source.

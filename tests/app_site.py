@@ -3,6 +3,7 @@ where they ask another host for anything, and what a visitor does on them."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -189,7 +190,9 @@ def picture_in(page: Page, selector: str, index: int = 0) -> NDArray[np.float64]
         "([s, i]) => document.querySelectorAll(s)[i]?.naturalWidth > 0", arg=[f"{selector} img", index]
     )
     source = image.get_attribute("src") or ""
-    return np.asarray(Image.open(BytesIO(page.request.get(source).body())).convert("RGB"), dtype=float)
+    inline = source.partition(";base64,")[2]
+    content = base64.b64decode(inline) if inline else page.request.get(source).body()
+    return np.asarray(Image.open(BytesIO(content)).convert("RGB"), dtype=float)
 
 
 def violations(page: Page) -> list[str]:

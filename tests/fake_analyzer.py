@@ -17,7 +17,7 @@ from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import Picture
 from lesion_demo.results import Confusion, Interval, Metrics, OutcomeCounts, Outcomes, PointReport, Report
 from lesion_demo.serve.analysis import Analysis, Analyzer
-from lesion_demo.serve.explanation import METHODS
+from lesion_demo.serve.explanation import FULL, HeatMap
 from lesion_demo.serve.familiarity import Familiarity
 
 SIDE = 64
@@ -89,7 +89,7 @@ class FakeAnalyzer(Analyzer):
         margin: in log-odds, of the uncertain zone.
         familiar: does the picture look like those it has learnt from?
         photograph: does the picture look as if it was taken without a dermatoscope?
-        off_lesion: does the heat lie beside the lesion?
+        silent: does nothing speak for malignant?
         asked: how many pictures it was shown.
         seen: the last of them, uint8 [H, W, 3].
     """
@@ -103,7 +103,7 @@ class FakeAnalyzer(Analyzer):
 
     def reset(self) -> None:
         """Lower concern, in a picture like any other."""
-        self.probability, self.margin, self.familiar, self.off_lesion = 0.1, 0.0, True, False
+        self.probability, self.margin, self.familiar, self.silent = 0.1, 0.0, True, False
         self.photograph = self.bare_skin = False
 
     def margin_at(self, point: OperatingPoint) -> float:
@@ -113,7 +113,7 @@ class FakeAnalyzer(Analyzer):
         self.asked, self.seen = self.asked + 1, picture
         look = Look.of(picture)
         lesion = blob(SIDE / 2, SIDE / 2) > 0.3
-        middle = (8.0, 8.0) if self.off_lesion else (SIDE / 2, SIDE / 2)
+        values = FULL * ((0 if self.silent else 1) * blob(SIDE / 2, SIDE / 2) - 0.5 * blob(8, 8))
         return Analysis(
             probability=self.probability,
             operating_point=point or self.point(DEFAULT_OPERATING_POINT),
@@ -122,7 +122,7 @@ class FakeAnalyzer(Analyzer):
             familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph, self.bare_skin),
             artefacts=find_artefacts(look),
             skin_tone="light",
-            heats={name: blob(middle[0] + 2 * i, middle[1]) for i, name in enumerate(METHODS)},
+            heat=HeatMap(values.astype(np.float32), np.ones((SIDE, SIDE), bool), 0.0, 0.0),
             lesion=lesion,
             visible=look.visible(self.meta.preprocess).corner_and_size,
             shape=look.shape,

@@ -74,7 +74,7 @@ def expect_nothing_said(page: Page) -> None:
     expect(verdict(page)).to_have_count(0)
     for area in ("#heat-area", "#meaning-area", "#quality-area", "#take-area"):
         expect(page.locator(area)).to_be_hidden()
-    for part in ("#result", "#heat-note", "#meaning", "#quality"):
+    for part in ("#result", "#heat", "#meaning", "#quality"):
         expect(page.locator(part)).to_have_text("")
     expect(page.locator("#heat img")).to_have_count(0)
 
@@ -231,7 +231,6 @@ def test_session_that_has_ended_is_said_and_saves_no_other_report(
 ) -> None:
     sessions = site.app.state_holder.session_data
     judged(page, pictures[ALICE])
-    page.locator("#heat-settings button").first.click()
     report_of(page)
     downloads: list[object] = []
     page.on("download", lambda download: downloads.append(download))
@@ -244,7 +243,6 @@ def test_session_that_has_ended_is_said_and_saves_no_other_report(
     for move in (
         lambda: choose_point(page, "balanced"),
         lambda: page.locator("#prevalence input[type=number]").fill("50"),
-        lambda: page.locator("#method input[value=eigencam]").check(),
     ):
         judged(page, pictures[ALICE])
         sessions.clear()
@@ -265,7 +263,7 @@ def test_nothing_is_analysed_outside_of_the_queue(site: Site, pictures: dict[int
         (path,) = httpx.post(f"{site.address}/gradio_api/upload", files={"files": opened}, timeout=60).json()
     picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
     screen = {"id": "a", "answered": False}
-    choices = ["sensitive", 0.5, True, 2.0, "gradcam", 60]
+    choices = ["sensitive", 0.5, True, 2.0]
     asked = site.analyzer.asked
     for index in range(len(site.app.fns)):
         for data in ([picture, *choices], [picture, screen], [picture, "sensitive", True, 0.02]):

@@ -114,29 +114,38 @@ def test_prevalence_changes_what_it_means(page: Page, site: Site, files: Path) -
     assert site.analyzer.asked == asked
 
 
-def test_heat_map_lies_over_the_picture_by_the_method_and_opacity_chosen(page: Page, site: Site, files: Path) -> None:
+def test_heat_map_stands_beside_the_picture(page: Page, files: Path) -> None:
     judged(page, files / "phantom.png")
-    asked = site.analyzer.asked
     original = np.asarray(Image.open(files / "phantom.png"), dtype=float)
     assert np.abs(picture_in(page, "#heat", 0) - original).mean() < 4  # JPEG
-    first = picture_in(page, "#heat", 1)
-    assert np.abs(first - original).max() > 60
-    expect(page.locator("#heat-note")).to_contain_text("not why")
-    page.locator("#heat-settings button").first.click()
-    source = page.locator("#heat img").nth(1)
-    before = source.get_attribute("src") or ""
-    page.locator("#method input[value=eigencam]").check()
-    expect(page.locator("#heat-note")).to_contain_text(TEXTS.page.method_notes["eigencam"])
-    expect(source).not_to_have_attribute("src", before)
-    assert np.abs(picture_in(page, "#heat", 1) - first).max() > 30
-    before = source.get_attribute("src") or ""
-    page.locator("#opacity input[type=number]").fill("0")
-    expect(source).not_to_have_attribute("src", before)
-    assert np.abs(picture_in(page, "#heat", 1) - original).mean() < 4
-    assert site.analyzer.asked == asked
+    assert np.abs(picture_in(page, "#heat", 1) - original).max() > 60
+    left, right = (page.locator("#heat img").nth(place).bounding_box() for place in (0, 1))
+    assert left is not None
+    assert right is not None
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"], "both are seen whole, and at once"
+    assert left["width"] == right["width"] > 250
+    expect(page.locator("#heat .heat-switch")).to_be_hidden()
+    expect(page.locator("#heat")).to_contain_text(TEXTS.page.heat_for)
 
 
-def test_heat_off_the_lesion_is_warned_about(page: Page, site: Site, files: Path) -> None:
-    site.analyzer.off_lesion = True
+def test_a_phone_switches_between_picture_and_heat_map(phone: Page, files: Path) -> None:
+    judged(phone, files / "phantom.png")
+    picture, heat = phone.locator("#heat img").first, phone.locator("#heat img").last
+    expect(heat).to_be_visible()
+    expect(picture).to_be_hidden()
+    phone.locator("#heat input[value=map]").focus()
+    place = heat.bounding_box()
+    phone.keyboard.press("ArrowLeft")
+    expect(picture).to_be_visible()
+    expect(heat).to_be_hidden()
+    assert picture.bounding_box() == place, "nothing moves but what changes"
+    height = phone.locator("#heat .heat-switch label").first.bounding_box()
+    assert height is not None
+    assert height["height"] >= 44
+
+
+def test_where_nothing_speaks_for_malignant_it_says_so(page: Page, site: Site, files: Path) -> None:
+    site.analyzer.silent = True
     judged(page, files / "phantom.png")
-    expect(page.locator("#heat-note .caution")).to_contain_text("lies off the lesion")
+    expect(page.locator("#heat")).to_contain_text(TEXTS.page.heat_silent)

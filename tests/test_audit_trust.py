@@ -103,7 +103,7 @@ def test_disagreement_helps_where_it_marks_the_errors(pictures: list[Picture]) -
     split = EvaluatedSplit(tuple(pictures), probabilities)
     wrong = (probabilities >= 0.5) != (split.labels == 1)
     by_name = {one.name: one for one in coverages(split, probabilities, np.where(wrong, 5.0, 0.0), POINT)}
-    plain, disagreement = by_name["distance to the threshold"], by_name["distance over disagreement"]
+    plain, disagreement = by_name["distance to the threshold"], by_name["distance over disagreement of four turns"]
     assert disagreement.area > plain.area
     assert plain.coverage[-1] == 1.0
     assert plain.accuracy[-1] == pytest.approx(0.5)

@@ -277,7 +277,9 @@ def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None
     values = json.loads((described / "checkpoint.json").read_text())
     second = {**values, "schema_version": 2}
     del second["val_pictures"], second["referral_margins"]
-    second["preprocess"] = {k: v for k, v in values["preprocess"].items() if k not in ("round_window", "grey_light")}
+    second["preprocess"] = {
+        k: v for k, v in values["preprocess"].items() if k not in ("round_window", "grey_light", "turns")
+    }
     (tmp_path / "checkpoint.json").write_text(json.dumps(second))
     assert read_meta(tmp_path) == replace(read_meta(described), val_pictures="", referral_margins={}, schema_version=2)
     for name in ("model.safetensors", "familiarity.safetensors"):
@@ -289,6 +291,11 @@ def test_older_schemas_are_read_as_ever(described: Path, tmp_path: Path) -> None
     del first["referral_margin"]
     (tmp_path / "checkpoint.json").write_text(json.dumps(first))
     assert read_meta(tmp_path).referral_margin == 0
+    fourth = {**values, "schema_version": 4, "preprocess": {**values["preprocess"]}}
+    del fourth["preprocess"]["turns"]
+    (tmp_path / "checkpoint.json").write_text(json.dumps(fourth))
+    assert read_meta(tmp_path).preprocess.turns == 1, "its thresholds were chosen for a single look"
+    refused(tmp_path, json.dumps({**fourth, "schema_version": 5}), because="lacks preprocess.turns")
     del second["prevalence"]
     refused(tmp_path, json.dumps(second), because="lacks prevalence")
 

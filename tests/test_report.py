@@ -18,7 +18,6 @@ from lesion_demo.errors import ReportError
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.prevalence import at_prevalence
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.explanation import DEFAULT_METHOD
 from lesion_demo.serve.phrases import SYMBOLS
 from lesion_demo.serve.report import _Page, render_pdf, report_json
 from lesion_demo.texts import load_texts
@@ -92,7 +91,7 @@ def test_a_case_number_that_cannot_be_printed_is_refused_by_name(case: str, name
 
 def test_the_json_report_takes_every_case_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    circumstances = Circumstances("患者12 \udc80", dermoscopic=True, prevalence=0.02, method=DEFAULT_METHOD)
+    circumstances = Circumstances("患者12 \udc80", dermoscopic=True, prevalence=0.02)
     path = ReportWriter(META, "a-run", load_texts()).json(analysis(Outcome.BENIGN), PICTURE, circumstances)
     assert json.loads(path.read_text(encoding="utf-8"))["case_id"] == "患者12 \udc80"
 

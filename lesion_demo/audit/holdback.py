@@ -157,13 +157,13 @@ def coverages(
     """The plain distance to the threshold against two scores that cost four passes instead of one.
 
     Args:
-        averaged: probabilities [N] over mirrored views; `spread` [N] is the log-odds' standard deviation among them.
+        averaged: probabilities [N] over four turns; `spread` [N] is the log-odds' standard deviation among them.
     """
     plain = distance_to_threshold(split.probabilities, point.threshold)
     scores = {
         "distance to the threshold": plain,
-        "distance, mean of four views": distance_to_threshold(averaged, point.threshold),
-        "distance over disagreement": plain / (0.1 + spread),
+        "distance, mean of four turns": distance_to_threshold(averaged, point.threshold),
+        "distance over disagreement of four turns": plain / (0.1 + spread),
     }
     found = []
     for name, confidence in scores.items():

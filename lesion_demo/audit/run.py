@@ -18,7 +18,7 @@ from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referra
 from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import strata, traits
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.config import OperatingPoint
+from lesion_demo.config import OperatingPoint, Turns
 from lesion_demo.data.dataset import WORKERS, PictureReader
 from lesion_demo.data.folders import Picture
 from lesion_demo.data.split_file import read_split
@@ -49,7 +49,7 @@ DESCRIBED = 500
 """Training pictures of a data set that stand for it where it alone is known."""
 SKINS = 100
 """Corners of plain skin."""
-VIEWS = 4
+TURNS: Turns = 4
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,14 @@ class Auditor:
     def step(self) -> None:
         self.progress.update()
 
-    def evaluated(self, pictures: Sequence[Picture], views: int = 1) -> tuple[EvaluatedSplit, Floats]:
-        """`pictures` with their probabilities, and the spread of their log-odds over the views [N]."""
-        found = replace(self.scorer, views=views).predict(pictures, "test", None)
+    def evaluated(self, pictures: Sequence[Picture], turns: Turns | None = None) -> tuple[EvaluatedSplit, Floats]:
+        """`pictures` with their probabilities, and the spread of their log-odds over the turns [N].
+
+        Args:
+            turns: 1 or 4; by default as many as the checkpoint's answer is the mean of.
+        """
+        spec = self.scorer.spec if turns is None else replace(self.scorer.spec, turns=turns)
+        found = replace(self.scorer, spec=spec).predict(pictures, "test", None)
         self.step()
         spread = found.spread if found.spread is not None else np.zeros(len(pictures))
         return EvaluatedSplit(tuple(pictures), found.probabilities(self.temperature)), spread
@@ -151,7 +156,7 @@ def audit(
     what is held back.
 
     Args:
-        limit: about so many pictures of it, evenly, to draw changes on and to look at from several views; None for
+        limit: about so many pictures of it, evenly, to draw changes on and to look at in four turns; None for
             all. What one look at each picture tells is told of all of them.
         keep: told of every change as soon as it is measured, should the audit be stopped.
         workers: processes that read, change and prepare pictures.
@@ -177,7 +182,7 @@ def audit(
         auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
         whole, _ = auditor.evaluated(tested)
         plain = whole.where([number % step == 0 for number in range(len(tested))])
-        averaged, spread = auditor.evaluated(plain.pictures, VIEWS)
+        averaged, spread = auditor.evaluated(plain.pictures, TURNS)
         changes = tuple(auditor.changes(plain, keep))
         spoilt = tuple(auditor.degradations(plain))
         as_they_are, strange, clinics = auditor.familiarity()

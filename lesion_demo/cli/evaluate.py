@@ -47,9 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the worst mistakes with their heat maps here; a folder outside the project",
     )
     parser.add_argument("--worst", type=int, default=24, help="pictures of either kind of mistake in the gallery")
-    parser.add_argument(
-        "--views", type=int, choices=(1, 2, 4), default=1, help="average over mirrored copies: so many times the time"
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
     add_workers(parser)
     add_device(parser)
@@ -92,7 +89,7 @@ def _evaluate(loaded: LoadedCheckpoint, args: argparse.Namespace) -> int:
     from lesion_demo.audit.gallery import write_gallery
     from lesion_demo.evaluate.settle import evaluate
 
-    metrics, split = evaluate(loaded, args.data, views=args.views, workers=args.workers, device=args.device)
+    metrics, split = evaluate(loaded, args.data, workers=args.workers, device=args.device)
     print_reports(metrics)
     if args.json is not None:
         write_json(args.json, to_json(metrics))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,8 @@ from lesion_demo.arrays import Floats, malignant_probability
 from lesion_demo.data.dataset import MeasuredSample, Sample
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import Transform
-from lesion_demo.network.forward import forward, to_device_of
+from lesion_demo.network.forward import forward, in_turns, to_device_of
 
-FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
-"""The views of a picture: as it is, mirrored, upside down, and both; axes of [B, 3, S, S]. A lesion has no upside."""
 AT_ONCE = 16
 """Pictures per forward pass of those that are in memory already."""
 
@@ -32,10 +31,10 @@ class Predictions:
     """What a network said of N pictures, in their order.
 
     Attributes:
-        logits: float64 [N, 2], the mean over the views.
+        logits: float64 [N, 2], the mean over the turns, see `in_turns`.
         labels: int64 [N].
-        spread: float64 [N], standard deviation of the log-odds over the views; 0 with one view.
-        early: float64 [N, D], early features of the first view, see `forward`; None where the network has none.
+        spread: float64 [N], standard deviation of the log-odds over the turns; 0 with one.
+        early: float64 [N, D], early features of the picture as it is, see `forward`; None where the network has none.
         measured: what was measured in each picture on the way to the network; empty where nothing was.
     """
 
@@ -72,14 +71,14 @@ def predict(
     title: str,
     *,
     accelerator: Accelerator | None = None,
-    views: int = 1,
+    turns: int = 1,
 ) -> Predictions:
-    """Logits of every picture, averaged over the first `views` of FLIPS: so many times the time.
+    """Logits of every picture, averaged over so many quarter `turns` of it, see `in_turns`.
 
     Without an `accelerator`, on one process and in float32. With one, in its precision and on all its processes, of
     which each sees its share and gets the whole; then `loader` is one that it prepared, `model` the bare network.
     """
-    return together(list(predict_batches(model, loader, title, accelerator=accelerator, views=views)))
+    return together(list(predict_batches(model, loader, title, accelerator=accelerator, turns=turns)))
 
 
 @torch.inference_mode()
@@ -89,7 +88,7 @@ def predict_batches(
     title: str,
     *,
     accelerator: Accelerator | None = None,
-    views: int = 1,
+    turns: int = 1,
 ) -> Iterator[Batch]:
     """The same, a batch at a time as soon as it is there."""
     model.eval()
@@ -97,11 +96,11 @@ def predict_batches(
     for images, targets, indices, *measured in tqdm(loader, title, leave=False, disable=quiet):
         images = to_device_of(model, images)  # [B, 3, S, S]
         with nullcontext() if accelerator is None else accelerator.autocast():
-            passes = [forward(model, images.flip(axes)) for axes in FLIPS[:views]]
-        seen = torch.stack([one.logits.float() for one in passes])  # [V, B, 2]
-        odds = (seen[..., 1] - seen[..., 0]).std(dim=0, correction=0)
-        batch = (seen.mean(dim=0), targets.to(images.device), indices.to(images.device), odds)
-        early = passes[0].early
+            found = in_turns(partial(forward, model), images, turns)
+        said = found.logits.float()
+        spread = torch.zeros_like(said[:, 0]) if found.spread is None else found.spread
+        batch = (said, targets.to(images.device), indices.to(images.device), spread)
+        early = found.early
         if accelerator is not None:  # only to judge the network: its early features are of no use
             batch, early = accelerator.gather_for_metrics(batch), None
         logits, labels, places, spread = (tensor.cpu() for tensor in batch)

@@ -106,7 +106,6 @@ class Scorer:
     spec: PreprocessSpec
     known: KnownPictures | None
     reader: PictureReader
-    views: int = 1
     workers: int = WORKERS
     device: str | None = None
 
@@ -121,7 +120,6 @@ class Scorer:
             title=title,
             reader=self.reader,
             measure=measure,
-            views=self.views,
             workers=self.workers,
             device=self.device,
         )

@@ -107,7 +107,6 @@ def run_model(
     title: str,
     reader: PictureReader | None = None,
     measure: Measure[Any] | None = None,
-    views: int = 1,
     workers: int = WORKERS,
     device: str | None = None,
 ) -> Predictions:
@@ -115,12 +114,11 @@ def run_model(
 
     Args:
         measure: what else is found in each picture, see `Predictions.measured`.
-        views: how many mirrored views to average over, 1 to 4; the app uses one.
         workers: processes that read and prepare pictures.
         device: see `pick_device`.
     """
     dataset = EditedDataset(pictures, eval_transform(spec), reader or PictureReader(), (None,), measure or _nothing)
-    return predict(place_model(model, device), edited_loader(dataset, workers=workers), title, views=views)
+    return predict(place_model(model, device), edited_loader(dataset, workers=workers), title, turns=spec.turns)
 
 
 def run_edited(
@@ -141,7 +139,8 @@ def run_edited(
     """
     dataset = EditedDataset(pictures, eval_transform(spec), reader, edits, measure or _nothing)
     batches: list[Batch] = []
-    for batch in predict_batches(place_model(model, device), edited_loader(dataset, workers=workers), title):
+    loader = edited_loader(dataset, workers=workers)
+    for batch in predict_batches(place_model(model, device), loader, title, turns=spec.turns):
         batches.append(batch)
         if sum(len(one.indices) for one in batches) == len(pictures):
             yield together(batches)

@@ -100,13 +100,11 @@ def evaluate(
     loaded: LoadedCheckpoint,
     roots: Sequence[Path],
     *,
-    views: int = 1,
     workers: int = WORKERS,
     device: str | None = None,
 ) -> tuple[Metrics, EvaluatedSplit]:
     """The report of `loaded` on the splits it was made with, at its own temperature and operating points.
 
-    Probabilities are averaged over so many mirrored `views` (1 to 4); calibration and thresholds are those of one.
     `workers` processes load the pictures, or this one if it is 0.
 
     Also returns the evaluated test split, or validation where there is no test.
@@ -115,7 +113,7 @@ def evaluate(
         DataError: the data sets are not those of the checkpoint's `split.csv`.
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), views, workers, device)
+    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), workers, device)
     further = read_further(loaded.folder, roots)
     val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None

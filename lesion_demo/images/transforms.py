@@ -153,10 +153,14 @@ class RoundWindow(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """float [3, S, S] → the same."""
-        side = picture.shape[-1]
-        offset = torch.arange(side) + 0.5 - side / 2
-        distance = (offset[:, None] ** 2 + offset[None, :] ** 2).sqrt()  # [S, S], pixels
-        return picture * (side / 2 - distance).clamp(0, 1)  # an edge of one pixel
+        return picture * round_window(picture.shape[-1])
+
+
+def round_window(side: int) -> Tensor:
+    """How much of each place shows through a round window: [side, side], 1 inside, 0 outside, an edge of one pixel."""
+    offset = torch.arange(side) + 0.5 - side / 2
+    distance = (offset[:, None] ** 2 + offset[None, :] ** 2).sqrt()  # pixels
+    return (side / 2 - distance).clamp(0, 1)
 
 
 class SimulatedLighting(nn.Module):

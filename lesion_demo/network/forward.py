@@ -15,6 +15,8 @@ from lesion_demo.errors import DeviceError, TrainingError
 
 Stage = Callable[[Tensor], Tensor]
 
+AT_ONCE = 16
+"""Pictures, each turn counted, that `in_turns` sends through in one pass."""
 EARLY = (2, 3, 4)
 """Children of the network's `features` whose channels are averaged; chosen by the share of strangers refused."""
 
@@ -28,11 +30,13 @@ class Forward:
             has no row of blocks that is long enough.
         maps: [N, C, h, w], the last maps, which the head pools and weighs; None where it has none, as a ViT.
         logits: [N, 2], as `config.CLASSES`.
+        spread: [N], standard deviation of the log-odds over the turns of `in_turns`; None after a single look.
     """
 
     early: Tensor | None
     maps: Tensor | None
     logits: Tensor
+    spread: Tensor | None = None
 
 
 class Engine(Protocol):
@@ -100,6 +104,32 @@ def forward(model: nn.Module, images: Tensor) -> Forward:
         if number in layout.early:
             early.append(maps.mean(dim=layout.plane))  # [N, channels]
     return Forward(torch.cat(early, dim=1) if early else None, maps, layout.head(maps))
+
+
+def in_turns(network: Callable[[Tensor], Forward], pixels: Tensor, turns: int) -> Forward:
+    """What `network` says of square pictures [N, 3, S, S] turned by 0, 90, … degrees, `turns` times, as their mean.
+
+    Logits are averaged, and with them the log-odds; so are the last maps, each turned back first. The early features
+    are those of the picture as it is, as familiarity was learnt from such. A few pictures take one pass with all their
+    turns; a full batch takes a pass for each turn, as its size was chosen for the memory.
+    """
+    if turns == 1:
+        return network(pixels)
+    turned = [torch.rot90(pixels, turn, (2, 3)) for turn in range(turns)]
+    if len(pixels) * turns <= AT_ONCE:
+        passes = _apart(network(torch.cat(turned)), turns)
+    else:
+        passes = [network(one) for one in turned]
+    logits = torch.stack([one.logits.float() for one in passes])  # [T, N, 2]
+    maps = [torch.rot90(one.maps, -turn, (2, 3)) for turn, one in enumerate(passes) if one.maps is not None]
+    spread = (logits[..., 1] - logits[..., 0]).std(0, correction=0)
+    return Forward(passes[0].early, torch.stack(maps).mean(0) if maps else None, logits.mean(0), spread)
+
+
+def _apart(found: Forward, parts: int) -> list[Forward]:
+    """What one pass found of `parts` batches that lay one behind the other."""
+    maps, early = ((None,) * parts if one is None else one.chunk(parts) for one in (found.maps, found.early))
+    return [Forward(*each) for each in zip(early, maps, found.logits.chunk(parts), strict=True)]
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
-from lesion_demo.config import CLASSES, OperatingPoint
-from lesion_demo.decision import DEFAULT_OPERATING_POINT, MALIGNANT, Outcome, call_of, decide, uncertain_zone
+from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome, call_of, decide, uncertain_zone
 from lesion_demo.images.artefacts import Artefact, find_artefacts
 from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
@@ -24,7 +24,7 @@ from lesion_demo.images.quality import QualityReport, check_quality
 from lesion_demo.images.tone import tone_of, typology_angle
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.classifier import Predictor
-from lesion_demo.serve.explanation import DEFAULT_METHOD, Explainer, Heat, overlay, place
+from lesion_demo.serve.explanation import Explainer, Heat, HeatMap, overlay, place
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.guard import one_picture
 
@@ -43,8 +43,8 @@ class Analysis:
         familiarity: is it like the pictures that the model has learnt from? None where the checkpoint cannot tell.
         artefacts: what else is in it: a ring, hair, a ruler; each present or not.
         skin_tone: by name, roughly estimated from clear skin, see `lesion_demo.images.tone`.
-        heats: by method, float32 [S, S] in 0–1 over the square that the network saw: where the picture speaks for
-            `malignant`. They explain this class whatever the verdict, so that they mean the same for every picture.
+        heat: over the square [S, S] that the network saw: which places speak for malignant, and which against,
+            whatever the verdict.
         lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
@@ -60,7 +60,7 @@ class Analysis:
     familiarity: Familiarity | None
     artefacts: tuple[Artefact, ...]
     skin_tone: str
-    heats: Mapping[str, Heat]
+    heat: HeatMap
     lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
@@ -93,21 +93,16 @@ class Analysis:
         """Between these probabilities (0–1) the verdict is `uncertain`."""
         return uncertain_zone(self.operating_point, self.margin)
 
-    def off_lesion(self, method: str = DEFAULT_METHOD) -> float | None:
-        """Share (0–1) of the heat map's mass that lies off the lesion; None where there is no lesion, or no heat."""
-        heat = self.heats[method]
-        total = float(heat.sum())
-        if self.lesion is None or total <= 0:
-            return None
-        return float(heat[~self.lesion].sum()) / total
+    def heat_map_for(self, height: int, width: int) -> Heat:
+        """The heat map as it is drawn over a copy of the picture that was scaled to this size: [height, width].
 
-    def heat_map_for(self, height: int, width: int, method: str = DEFAULT_METHOD) -> Heat:
-        """A heat map [height, width] over a copy of the picture that was scaled to this size; 0 where not seen."""
+        From -1 (speaks against malignant, full colour) to 1 (for it); 0 where the network saw nothing.
+        """
         rows, columns = self.shape
         left, top, across, down = self.visible
         x, y = round(left * width / columns), round(top * height / rows)
         right, bottom = round((left + across) * width / columns), round((top + down) * height / rows)
-        return place(self.heats[method], (x, y, right - x, bottom - y), (height, width))
+        return place(self.heat.drawn, (x, y, right - x, bottom - y), (height, width))
 
     def at(self, point: OperatingPoint, margin: float) -> Analysis:
         """The same findings, judged at another operating point with its `margin` in log-odds."""
@@ -169,7 +164,7 @@ class Analyzer:
         self._shipped = shipped
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
         self._predictor = Predictor(loaded, device)
-        self._explainer = Explainer(loaded.model)
+        self._explainer = Explainer(loaded.model, loaded.meta.preprocess)
 
     @property
     def shipped(self) -> Checkpoint:
@@ -214,7 +209,7 @@ class Analyzer:
             familiarity=found.familiarity[0],
             artefacts=find_artefacts(look),
             skin_tone=tone_of(typology_angle(look)),
-            heats=self._explainer.heats(inputs, found.forward, CLASSES.index(MALIGNANT)),
+            heat=self._explainer.explain(inputs, found.forward),
             lesion=look.lesion_in(visible, inputs.shape[-1]),
             visible=visible.corner_and_size,
             shape=look.shape,

@@ -16,7 +16,7 @@ from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.images.look import Look
 from lesion_demo.images.transforms import Picture, eval_transform
-from lesion_demo.network.forward import Engine, Forward, TorchEngine
+from lesion_demo.network.forward import Engine, Forward, TorchEngine, in_turns
 from lesion_demo.serve.familiarity import Familiarity
 
 BATCH_SIZE = 16
@@ -25,12 +25,12 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of N pictures after one pass.
+    """What is said of N pictures.
 
     Attributes:
         probabilities: of malignancy, float64 [N] in 0–1, calibrated.
         familiarity: how unlike the training pictures each is; None where nothing is known.
-        forward: the pass itself.
+        forward: what the network gave, the mean of its turns.
     """
 
     probabilities: NDArray[np.float64]
@@ -55,18 +55,19 @@ class Predictor:
         self.local = loaded.meta.local
         self._temperature, self._intercept = loaded.meta.temperature, loaded.meta.intercept
         self._transform = eval_transform(loaded.meta.preprocess)
+        self._turns = loaded.meta.preprocess.turns
 
     def prepare(self, picture: Picture | Look) -> Tensor:
         """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3] or a look at it."""
         return self._transform(picture)
 
     def predict(self, inputs: Tensor) -> Prediction:
-        """Everything about inputs float32 [N, 3, S, S] that one forward pass tells.
+        """Everything about inputs float32 [N, 3, S, S] that the network tells, in the checkpoint's number of turns.
 
         Raises:
             CheckpointError: the network's answer is not a number.
         """
-        found = self._engine(inputs)
+        found = in_turns(self._engine, inputs, self._turns)
         return Prediction(self._calibrated(found.logits), self._familiarity(found), found)
 
     def _calibrated(self, logits: Tensor) -> NDArray[np.float64]:

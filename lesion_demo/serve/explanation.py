@@ -1,56 +1,127 @@
-"""Where in a picture the network found its answer: heat maps from the maps of the pass that gave the answer."""
+"""What each place of a picture adds to the answer: heat maps from the maps of the pass that gave the answer."""
 
 from __future__ import annotations
 
 import copy
-import functools
+import math
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from lesion_demo.images.transforms import Picture
+from lesion_demo.config import CLASSES, PreprocessSpec
+from lesion_demo.decision import BENIGN, MALIGNANT
+from lesion_demo.images.transforms import Picture, round_window
 from lesion_demo.network.forward import Cut, Forward, layout_of, to_device_of
 
 Heat = NDArray[np.float32]
-"""Float32 [H, W] in 0–1: 1 where most speaks for the class that was asked about."""
+"""Float32 [H, W] in -1 to 1, as it is drawn: 1 speaks most for malignant, -1 most against, 0 is left without colour."""
 
-METHODS = ("gradcam", "gradcam++", "hirescam", "eigencam")
-DEFAULT_METHOD = METHODS[0]
-
-COLOURS = "inferno"
-"""Perceptually ordered: it rises evenly in lightness, and is readable without colour vision."""
-OPACITY = 0.6
-"""Of the hottest spot, by default."""
+TENTH = 0.1
+"""Of the area that the network saw: the share for which a place's strength is given."""
+FULL = math.log(2)
+"""Full colour, for every picture and every network: a tenth of the area this strong doubles the odds by itself, or
+halves them. An answer of 10 % where the odds are even takes three such tenths."""
+SILENT = math.log(1.1)
+"""Where all that speaks for malignant raises the odds by less than a tenth in all, nothing is said to speak for it."""
+OPACITY = 0.5
+"""Of full colour."""
+FOR = ((214, 69, 20), (255, 224, 90))
+"""Weak and strong, RGB: warm, and the stronger the lighter."""
+AGAINST = ((64, 120, 205), (16, 30, 110))
+"""Cool, and the stronger the darker: so the two can be told apart without colour, too."""
 EPSILON = 1e-7
-PLUS_PLUS_EPSILON = 1e-6
-"""Both keep a division from being one by zero; their sizes are those of the `grad-cam` package."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """What each place adds to the log-odds of malignancy, before calibration.
+
+    Where the head is a mean over each map and one linear layer, the log-odds are a sum over the places of the last
+    maps: place (y, x) adds ((w_malignant - w_benign) · maps[y, x]) / (h · w), and the bias is added once. So what lies
+    inside of what the network saw (`inside`), what lies `outside`, and the `bias` sum to the log-odds. Of any other
+    network the map is relative (Grad-CAM, 0 to 1 within each picture), and there are no such sums.
+
+    Behind a round window, the corners of the last maps still add something, though nothing of the picture is there:
+    they saw it from where they stand, and the zeros with which convolutions pad it. That is counted in `outside` and
+    never drawn. Within the disc, padding still lends every place a little of its own; four turns (see `in_turns`)
+    average it over the ring that the place lies on. Nothing further is taken off: less the map of an empty picture,
+    the maps put less of their mass on the lesion, and would no longer sum to the answer.
+
+    Attributes:
+        values: float32 [S, S] over the square that the network saw: the log-odds that a tenth of what it saw would
+            add, were it all like this place; or 0–1 where the map is relative. 0 outside.
+        seen: bool [S, S], False outside the round window, where there is one.
+        outside: log-odds that places outside add; `bias` is the head's. None where the map is relative.
+    """
+
+    values: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    outside: float | None = None
+    bias: float | None = None
+
+    @property
+    def absolute(self) -> bool:
+        """Is the scale the same for every picture?"""
+        return self.outside is not None
+
+    @property
+    def speaks_for(self) -> float:
+        """The sum of all that speaks for malignant: log-odds; in relative units where the map is relative."""
+        return self._sum(self.values.clip(min=0))
+
+    @property
+    def speaks_against(self) -> float:
+        """The sum of all that speaks against it, 0 or less."""
+        return self._sum(self.values.clip(max=0))
+
+    @property
+    def silent(self) -> bool:
+        """Does nothing that is worth mention speak for malignant?"""
+        return self.speaks_for < SILENT if self.absolute else not self.values.any()
+
+    @property
+    def drawn(self) -> Heat:
+        """The map as it is drawn, [S, S]. Where nothing speaks for malignant, what little there is has no colour."""
+        scaled = self.values / FULL if self.absolute else self.values
+        return scaled.clip(-1, 0 if self.silent else 1).astype(np.float32)
+
+    def mass_on(self, mask: NDArray[np.bool_]) -> float | None:
+        """Share (0–1) of what speaks for malignant that lies on `mask` [S, S]; None where nothing does."""
+        positive = self.values.clip(min=0)
+        return None if self.silent else float(positive[mask].sum() / positive.sum())
+
+    @property
+    def hottest(self) -> tuple[int, int]:
+        """Row and column of the place that speaks most for malignant."""
+        row, column = np.unravel_index(np.where(self.seen, self.values, -np.inf).argmax(), self.values.shape)
+        return int(row), int(column)
+
+    def _sum(self, values: NDArray[np.float32]) -> float:
+        return float(values[self.seen].mean() / TENTH)
 
 
 class Explainer:
     """Heat maps of a network's answers; threads may share one.
 
-    Where the head is a mean over each map and one linear layer, as in an EfficientNet, a logit is a weighted sum of all
-    the maps' values, and its gradient the layer's weight over their number: the same for every picture. So no gradient
-    is computed there, and the maps of the pass that gave the answer suffice. Every other network is differentiated
-    through the `grad-cam` package, which hooks it: on a copy of its own, for one picture at a time.
+    Where the head is a mean over each map and one linear layer, as in an EfficientNet, the maps of the pass that gave
+    the answer suffice. Every other network is differentiated through the `grad-cam` package, which hooks it: on a copy
+    of its own, for one picture at a time.
     """
 
-    def __init__(self, model: nn.Module, *, by_gradients: bool = False) -> None:
-        """For `model`, which stays as it is.
-
-        Args:
-            by_gradients: differentiate, whatever the head is.
+    def __init__(self, model: nn.Module, spec: PreprocessSpec) -> None:
+        """For `model`, which stays as it is, and sees pictures as `spec` says.
 
         Raises:
             TrainingError: no heat map can be made of the network.
         """
         layout = layout_of(model)
-        self._linear = None if layout is None or by_gradients else layout.linear
+        self._spec = spec
+        self._linear = None if layout is None else layout.linear
         if self._linear is None:
             # Only here: it brings scikit-learn and half of SciPy, which an EfficientNet's map does without.
             from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
@@ -59,84 +130,57 @@ class Explainer:
             self._hooks = ActivationsAndGradients(cut, [cut.layer], cut.reshape)
             self._one_at_a_time = threading.Lock()
 
-    def heats(self, inputs: Tensor, found: Forward, target: int) -> dict[str, Heat]:
-        """Heat maps [S, S] of where `inputs` (float32 [1, 3, S, S]) speak for class `target`, by each of METHODS.
-
-        Scaled as in the `grad-cam` package. The scale is relative: the hottest spot is 1 however little it says. Where
-        nothing speaks for the class, all of it is 0, but for EigenCAM, which asks for no class. `_weighed` says how the
-        methods differ.
+    @torch.no_grad()
+    def explain(self, inputs: Tensor, found: Forward) -> HeatMap:
+        """Where `inputs` (float32 [1, 3, S, S]) speak for malignant, and where against.
 
         Args:
-            found: what the network's pass over `inputs` gave.
+            found: what the network said of `inputs`, in all their turns.
         """
-        size = (inputs.shape[-2], inputs.shape[-1])
+        side = inputs.shape[-1]
+        window = round_window(side) if self._spec.round_window else torch.ones(side, side)
+        seen = (window > 0).numpy()  # [S, S]
         if self._linear is None or found.maps is None:
-            return heats_of(*self._differentiated(inputs, target), size)
-        maps = found.maps.float().cpu()
-        weights = self._linear.weight[target].detach().float().cpu() / (maps.shape[2] * maps.shape[3])
-        return heats_of(maps, weights[None, :, None, None].expand_as(maps), size)
+            return HeatMap(self._relative(inputs) * seen, seen)
+        weight, bias = (one.detach().float().cpu() for one in (self._linear.weight, self._linear.bias))
+        malignant, benign = CLASSES.index(MALIGNANT), CLASSES.index(BENIGN)
+        cells = torch.einsum("c,chw->hw", weight[malignant] - weight[benign], found.maps[0].float().cpu())
+        spread = _enlarged(cells[None], side)[0]
+        spread = spread + cells.mean() - spread.mean()  # a side that is no multiple of the maps' weighs their edges
+        outside = float((spread * ~torch.from_numpy(seen)).mean())
+        values = (spread * torch.from_numpy(seen)).numpy() * np.float32(TENTH * seen.mean())
+        return HeatMap(values, seen, outside, float(bias[malignant] - bias[benign]))
 
-    def _differentiated(self, inputs: Tensor, target: int) -> tuple[Tensor, Tensor]:
-        """The last maps [1, C, h, w], and the gradients of the logit `target` with respect to them."""
+    def _relative(self, inputs: Tensor) -> NDArray[np.float32]:
+        """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) [S, S] in 0–1, the mean over the turns."""
+        turned = torch.cat([torch.rot90(inputs, turn, (2, 3)) for turn in range(self._spec.turns)])
+        maps, gradients = self._differentiated(turned)
+        cams = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)  # [T, h, w]
+        cam = torch.stack([torch.rot90(one, -turn, (0, 1)) for turn, one in enumerate(cams)]).mean(0).relu()
+        heat = _enlarged(_stretched(cam)[None], inputs.shape[-1])[0]
+        values: NDArray[np.float32] = _stretched(heat).cpu().numpy()
+        return values
+
+    def _differentiated(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The last maps [T, C, h, w], and the gradients of the malignant logit with respect to them."""
         with self._one_at_a_time, torch.enable_grad():
             logits = self._hooks(to_device_of(self._hooks.model, inputs).requires_grad_())
-            logits[:, target].sum().backward()
+            logits[:, CLASSES.index(MALIGNANT)].sum().backward()
             maps, gradients = self._hooks.activations[0], self._hooks.gradients[0]
             self._hooks.clear()
         return maps.float(), gradients.float()
 
 
-@torch.no_grad()
-def heats_of(maps: Tensor, gradients: Tensor, size: tuple[int, int]) -> dict[str, Heat]:
-    """A heat map of `size` by each of METHODS, from the last maps and a logit's gradients there, both [1, C, h, w]."""
-    heats = torch.stack([_weighed(method, maps, gradients) for method in METHODS])  # [M, 1, h, w]
-    heats = nn.functional.interpolate(_stretched(heats.relu()), size, mode="bilinear", align_corners=False)
-    return dict(zip(METHODS, _stretched(heats)[:, 0].numpy(), strict=True))  # [M, S, S]
+def _enlarged(maps: Tensor, side: int) -> Tensor:
+    """`maps` [N, h, w] as [N, side, side]; with a side that is a multiple of theirs, their mean stays the same."""
+    large: Tensor = nn.functional.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]
+    return large
 
 
-def _weighed(method: str, maps: Tensor, gradients: Tensor) -> Tensor:
-    """The channels of `maps` [1, C, h, w] summed up by `method` into one map [1, h, w], not yet scaled.
-
-    - gradcam: each channel by its mean gradient (Selvaraju et al. 2017, arXiv 1610.02391).
-    - gradcam++: by its rising gradients, each weighed so that several lesions, or a large one, count in full
-      (Chattopadhyay et al. 2018, arXiv 1710.11063, eq. 19).
-    - hirescam: each value by its own gradient (Draelos & Carin 2020, arXiv 2011.08891). Where the head is a mean and
-      one linear layer, as in an EfficientNet or ResNet, it is Grad-CAM by its definition.
-    - eigencam: the first principal component (Muhammad & Yeasin 2020, arXiv 2008.00299). It does not ask about a
-      class, but shows what varies most. Its sign is arbitrary; it is turned so that the extreme is positive
-      (Chung & Ying 2025, Appl. Sci. 15, 7562, eq. 13), as a picture should not look inverted by chance.
-    """
-    if method == "eigencam":
-        return _principal_component(maps)
-    if method == "hirescam":
-        return (gradients * maps).sum(dim=1)
-    if method == "gradcam":
-        weights = gradients.mean(dim=(2, 3), keepdim=True)  # [1, C, 1, 1]
-    else:
-        square = gradients**2
-        share = square / (2 * square + maps.sum(dim=(2, 3), keepdim=True) * square * gradients + PLUS_PLUS_EPSILON)
-        weights = (gradients.relu() * share).sum(dim=(2, 3), keepdim=True)
-    return (weights * maps).sum(dim=1)
-
-
-def _principal_component(maps: Tensor) -> Tensor:
-    """Scores [1, h, w] of the pixels of `maps` [1, C, h, w] on their first principal component.
-
-    From the small Gram matrix [h·w, h·w], in float64: a singular value decomposition of [h·w, C] takes far longer.
-    """
-    pixels = maps[0].nan_to_num(0.0, 0.0, 0.0).flatten(1).T.double()  # [h·w, C]; a damaged network has no components
-    pixels = pixels - pixels.mean(dim=0)
-    values, vectors = torch.linalg.eigh(pixels @ pixels.T)  # ascending
-    scores = vectors[:, -1] * values[-1].clamp(min=0).sqrt()
-    if scores.min().abs() > scores.max().abs():
-        scores = -scores
-    return scores.to(maps.dtype).reshape(1, *maps.shape[-2:])
-
-
-def _stretched(heats: Tensor) -> Tensor:
-    """Each of `heats` [M, 1, h, w] with its least value at 0 and its greatest at 1 (all 0 where they are the same)."""
-    heats = heats - heats.amin(dim=(1, 2, 3), keepdim=True)
-    return heats / (heats.amax(dim=(1, 2, 3), keepdim=True) + EPSILON)
+def _stretched(heat: Tensor) -> Tensor:
+    """`heat` with its least value at 0 and its greatest at 1 (all 0 where they are the same)."""
+    heat = heat - heat.amin()
+    return heat / (heat.amax() + EPSILON)
 
 
 def place(heat: Heat, visible: tuple[int, int, int, int], shape: tuple[int, int]) -> Heat:
@@ -154,17 +198,18 @@ def place(heat: Heat, visible: tuple[int, int, int, int], shape: tuple[int, int]
 
 
 def overlay(picture: Picture, heat: Heat, opacity: float = OPACITY) -> Picture:
-    """`picture` (uint8 [H, W, 3]) under the colours of `heat` ([H, W] in 0–1): the hotter, the less transparent.
+    """`picture` (uint8 [H, W, 3]) under the colours of `heat` ([H, W] in -1 to 1): the stronger, the less transparent.
 
     Args:
-        opacity: of the hottest spot, 0–1; where `heat` is 0, the picture is unchanged.
+        opacity: of full colour, 0–1; where `heat` is 0, the picture is unchanged.
     """
-    colours = _colour_table()[np.rint(np.clip(heat, 0.0, 1.0) * 255).astype(np.uint8)]  # [H, W, 3] in 0–255
-    share = (opacity * np.clip(heat, 0.0, 1.0))[..., None].astype(np.float32)
-    return np.rint(picture + share * (colours - picture)).astype(np.uint8)
+    share = (opacity * np.abs(heat.clip(-1, 1)))[..., None].astype(np.float32)
+    return np.rint(picture + share * (colours(heat) - picture)).astype(np.uint8)
 
 
-@functools.cache
-def _colour_table() -> NDArray[np.float32]:
-    """RGB [256, 3] in 0–255."""
-    return np.asarray(colormaps[COLOURS](np.arange(256))[:, :3] * 255, dtype=np.float32)
+def colours(heat: Heat) -> NDArray[np.float32]:
+    """RGB [..., 3] in 0–255 of `heat` [...] in -1 to 1, as if it were opaque."""
+    strength = np.abs(heat.clip(-1, 1))[..., None]
+    ends = np.where((heat >= 0)[..., None, None], np.array(FOR), np.array(AGAINST))  # [..., 2, 3]
+    mixed: NDArray[np.float32] = (ends[..., 0, :] + strength * (ends[..., 1, :] - ends[..., 0, :])).astype(np.float32)
+    return mixed

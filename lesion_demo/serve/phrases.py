@@ -85,10 +85,19 @@ def below_prevalence(analysis: Analysis, after: float, prevalence: float, texts:
 
 
 def point_choices(meta: Checkpoint, texts: Texts) -> list[tuple[str, str]]:
-    """Operating points as (title, name), in one order everywhere: those that have a text first, as the texts have it."""
+    """Operating points as (title, name), in one order everywhere: those that have a text first, in its order."""
     titles, names = texts.verdict.points, [point.name for point in meta.operating_points]
     known = [name for name in titles if name in names]
     return [(titles.get(name, name), name) for name in (*known, *sorted(set(names) - set(known)))]
+
+
+def heat_note(analysis: Analysis, texts: Texts) -> str:
+    """What the heat map shows, by which scale, and what it does not say."""
+    words = texts.page
+    _, _, width, height = analysis.visible
+    cut = not analysis.heat.seen.all() or width * height < analysis.shape[0] * analysis.shape[1]
+    scale = words.heat_absolute if analysis.heat.absolute else words.heat_relative
+    return " ".join((scale, words.heat_caption, *([words.heat_outside] if cut else [])))
 
 
 def fitted(meta: Checkpoint, texts: Texts) -> str:

@@ -22,8 +22,17 @@ from lesion_demo.images.transforms import Picture
 from lesion_demo.prevalence import at_prevalence
 from lesion_demo.results import Interval
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.explanation import DEFAULT_METHOD, overlay
-from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, measured, measured_line, out_of_scope, reasons
+from lesion_demo.serve.explanation import overlay
+from lesion_demo.serve.phrases import (
+    SYMBOLS,
+    comparison,
+    fitted,
+    heat_note,
+    measured,
+    measured_line,
+    out_of_scope,
+    reasons,
+)
 from lesion_demo.texts import Texts
 
 REPORT_SCHEMA = 1
@@ -47,7 +56,6 @@ def report_json(
     file: str = "",
     dermoscopic: bool = True,
     prevalence: float = 0.02,
-    method: str = DEFAULT_METHOD,
 ) -> dict[str, Any]:
     """Everything that was found, as plain JSON types.
 
@@ -56,7 +64,6 @@ def report_json(
         file: the label of the picture's file, where there are many.
         dermoscopic: was it taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
-        method: of the heat map that the reader looked at.
     """
     point, scores = analysis.operating_point, tested(meta, analysis.operating_point)
     after = at_prevalence(analysis.probability, meta.prevalence, prevalence) if analysis.assessable else None
@@ -83,7 +90,7 @@ def report_json(
         "familiarity": None if analysis.familiarity is None else asdict(analysis.familiarity),
         "artefacts": [asdict(artefact) for artefact in analysis.artefacts],
         "skin_tone": analysis.skin_tone,
-        "heat_map": {"method": method, "off_lesion": {name: analysis.off_lesion(name) for name in analysis.heats}},
+        "heat_map": _heat_map(analysis),
         "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
         "looks_like_photograph": analysis.photograph,
         "first_of_several": analysis.first_of_several,
@@ -124,6 +131,15 @@ def _tested(scores: Tested) -> dict[str, Any]:
     }
 
 
+def _heat_map(analysis: Analysis) -> dict[str, Any]:
+    """In log-odds before calibration; None for what a relative map does not tell."""
+    heat = analysis.heat
+    sums = {"speaks_for": heat.speaks_for, "speaks_against": heat.speaks_against} if heat.absolute else {}
+    on_lesion = None if analysis.lesion is None else heat.mass_on(analysis.lesion)
+    told = {"absolute": heat.absolute, "nothing_speaks_for": heat.silent, "share_on_lesion": on_lesion}
+    return {**told, "speaks_for": None, "speaks_against": None, "outside": heat.outside, "bias": heat.bias, **sums}
+
+
 def render_pdf(
     analysis: Analysis,
     picture: Picture,
@@ -135,7 +151,6 @@ def render_pdf(
     file: str = "",
     dermoscopic: bool = True,
     prevalence: float = 0.02,
-    method: str = DEFAULT_METHOD,
 ) -> bytes:
     """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`.
 
@@ -152,8 +167,8 @@ def render_pdf(
     if file:
         page.line(words.file.format(file=file), size=11)
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)
-    page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width, method)))
-    page.line(f"{words.picture}. {texts.page.methods.get(method, method)}: {texts.page.heat_caption}", 8.5, GREY)
+    page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width)))
+    page.line(f"{words.picture}. {heat_note(analysis, texts)}", 8.5, GREY)
     _verdict(page, analysis, texts, dermoscopic)
     if analysis.assessable:
         page.bar(analysis)

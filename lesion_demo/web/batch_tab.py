@@ -112,7 +112,8 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
     status = gr.HTML("", elem_id="batch-status")
     table = gr.Dataframe(
         headers=[words.columns[name] for name in COLUMNS], datatype=[*COLUMNS.values()], interactive=False,
-        label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS, elem_id="batch-table", visible=False, buttons=[],
+        label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS,
+        elem_id="batch-table", visible=False, buttons=[],
     )  # fmt: skip
     with gr.Row():
         csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")

@@ -1,7 +1,7 @@
 notices => {
   // Which picture is on display, and whether what arrives is said of it. Every picture that comes in gets an id here,
   // before anything is sent; the server puts it into all that it says of the picture; what carries another is not shown.
-  const PARTS = ['result', 'heat-note', 'meaning', 'quality'];
+  const PARTS = ['result', 'heat', 'meaning', 'quality'];
   const UPLOAD = /\/upload(\?|$)/;
   const RUN = /\/(queue\/join|run\/)/;
   const PATIENCE = 1500;  // milliseconds from the choice of a file until it is on its way, or was not taken
@@ -24,7 +24,6 @@ notices => {
       requestAnimationFrame(come);
     }
     PARTS.forEach(name => place(name)?.toggleAttribute('data-other', carried(name) !== id));
-    place('heat')?.toggleAttribute('data-other', carried('heat-note') !== id);
     const stage = place('stage');
     if (stage && stage.dataset.state !== state) stage.dataset.state = state;
     if (state === 'answered' && place('result').querySelector('.ended')) failed('ended');

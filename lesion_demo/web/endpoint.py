@@ -11,8 +11,7 @@ from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analyzer
-from lesion_demo.serve.explanation import DEFAULT_METHOD, OPACITY
-from lesion_demo.web.heat import heat_pair
+from lesion_demo.serve.explanation import overlay
 from lesion_demo.web.picture import display_copy, unopened
 from lesion_demo.web.places import MODEL_EVENTS, PRECEDENCE
 from lesion_demo.web.report_download import Circumstances, ReportWriter
@@ -45,8 +44,8 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         except ImageError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         shown = display_copy(image)
-        findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence, DEFAULT_METHOD))
-        return findings, heat_pair(shown, analysis, DEFAULT_METHOD, OPACITY)[1]
+        findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence))
+        return findings, overlay(shown, analysis.heat_map_for(*shown.shape[:2]))
 
     names = [point.name for point in analyzer.meta.operating_points]
     upload = gr.Image(type="filepath", label="picture", visible=False)

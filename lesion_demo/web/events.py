@@ -36,10 +36,7 @@ class Panel:
     point: gr.Radio
     threshold: gr.Slider
     point_note: gr.HTML
-    heat: gr.ImageSlider
-    heat_note: gr.HTML
-    method: gr.Radio
-    opacity: gr.Slider
+    heat: gr.HTML
     prevalence: gr.Slider
     meaning: gr.HTML
     quality: gr.HTML
@@ -54,7 +51,7 @@ class Panel:
     @property
     def asking(self) -> list[Any]:
         """What `Request` is made of, in its order."""
-        choices = [self.point, self.threshold, self.dermoscopic, self.prevalence, self.method, self.opacity]
+        choices = [self.point, self.threshold, self.dermoscopic, self.prevalence]
         return [self.kept, *choices, self.screen]
 
 
@@ -89,8 +86,8 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     picking.success(None, js="() => { lesion.again(); }", **PRIVATE)
     for event in (finding, picking):
         event.failure(None, js=FAILED, **PRIVATE)
-    nothing = "() => ['', null, '', '', '']"
-    parts = [panel.result, panel.heat, panel.heat_note, panel.meaning, panel.quality]
+    nothing = "() => ['', '', '', '']"
+    parts = [panel.result, panel.heat, panel.meaning, panel.quality]
     panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
     _connect_controls(view, panel)
     _connect_preview(panel)
@@ -113,8 +110,8 @@ def _connect_controls(view: View, panel: Panel) -> None:
     def look(*values: Any) -> list[Any]:
         request = Request.of(*values)
         if found := request.found:
-            return [*view.heat(found, request.choices), gr.skip()]
-        return [gr.skip(), gr.skip(), _ended(request)]
+            return [view.heat(found), gr.skip()]
+        return [gr.skip(), _ended(request)]
 
     def offer_threshold(name: str) -> Any:
         return gr.update(visible=name == CUSTOM)
@@ -123,8 +120,7 @@ def _connect_controls(view: View, panel: Panel) -> None:
     controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
     judged = [panel.result, panel.point_note, panel.meaning, panel.quality]
     judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
-    drawing = [panel.kept.change, panel.method.input, panel.opacity.input]
-    looking = gr.on(drawing, look, panel.asking, [panel.heat, panel.heat_note, panel.result], js=SCREEN, **LIVE)
+    looking = panel.kept.change(look, panel.asking, [panel.heat, panel.result], js=SCREEN, **LIVE)
     for event in (judging, looking):
         event.failure(None, js=FAILED, **PRIVATE)
 

@@ -1,45 +1,57 @@
-"""Where the model looked: picture and heat map side by side, a colour scale, and what to make of them."""
+"""What influenced the score: the picture and its heat map side by side, a scale in words, and what to make of them."""
 
 from __future__ import annotations
 
-from matplotlib import colormaps
+import base64
+import io
+
+import numpy as np
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.explanation import COLOURS, overlay
+from lesion_demo.serve.explanation import OPACITY, colours, overlay
+from lesion_demo.serve.phrases import heat_note
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 
-MOST = 0.5
-"""Off the lesion with more than this share (0–1) of its mass, a heat map is warned about."""
 STOPS = 9
 """Colours that the scale is drawn through."""
+SKIN = (205, 165, 145)
+"""What the scale's colours lie over, RGB."""
 
 
-def heat_pair(picture: Picture, analysis: Analysis, method: str, opacity: float) -> tuple[Picture, Picture]:
-    """`picture` (uint8 [H, W, 3]) without and with the heat map, `opacity` (0–1) at its hottest spot."""
-    height, width = picture.shape[:2]
-    return picture, overlay(picture, analysis.heat_map_for(height, width, method), opacity)
-
-
-def heat_html(analysis: Analysis, method: str, texts: Texts) -> str:
-    """Warnings, the colour scale, and what the map of `method` says and does not say."""
-    words = texts.page
-    warnings = []
-    if not analysis.assessable:
-        warnings.append(words.heat_not_assessable)
-    off = analysis.off_lesion(method)
-    if off is not None and off > MOST:
-        warnings.append(words.heat_off_lesion.format(share=texts.percent(off, 0)))
-    if not analysis.heats[method].any():
-        warnings.append(words.heat_empty)
-    _, _, width, height = analysis.visible
-    outside = words.heat_outside if width * height < analysis.shape[0] * analysis.shape[1] else ""
+def heat_html(picture: Picture, analysis: Analysis, texts: Texts) -> str:
+    """Both pictures (`picture` is uint8 [H, W, 3]), warnings, the scale, and what the map says and does not say."""
+    words, heat = texts.page, analysis.heat
+    map_of_it = overlay(picture, analysis.heat_map_for(*picture.shape[:2]))
     return render(
         "heat.html",
         texts=texts,
-        warnings=warnings,
-        note=" ".join(filter(None, (words.method_notes.get(method), words.heat_caption, outside))),
-        colours=", ".join(to_hex(colormaps[COLOURS](step / (STOPS - 1))) for step in range(STOPS)),
+        id=analysis.id,
+        pictures=(
+            ("picture", words.heat_picture, words.picture_alt, _data(picture)),
+            ("map", words.heat_map, words.heat_alt, _data(map_of_it)),
+        ),
+        warning="" if analysis.assessable else words.heat_not_assessable,
+        ends=(words.heat_against, words.heat_for) if heat.absolute else (words.heat_less, words.heat_more),
+        finding=words.heat_silent if heat.silent else "",
+        note=heat_note(analysis, texts),
+        colours=_scale(-1.0 if heat.absolute else 0.0),
     )
+
+
+def _scale(start: float) -> str:
+    """The colours from `start` to 1 as they look over skin, separated by commas."""
+    stops = np.linspace(start, 1, STOPS, dtype=np.float32)
+    share = OPACITY * np.abs(stops)[:, None]
+    mixed = np.array(SKIN) + share * (colours(stops) - np.array(SKIN))
+    return ", ".join(to_hex(colour) for colour in mixed / 255)
+
+
+def _data(picture: Picture) -> str:
+    """`picture` as JPEG in base 64: it goes to the page that asked and into no file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=90)
+    return base64.b64encode(file.getvalue()).decode()

@@ -9,7 +9,6 @@ import gradio as gr
 from lesion_demo.card import read_facts
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.serve.analysis import Analyzer
-from lesion_demo.serve.explanation import DEFAULT_METHOD, METHODS, OPACITY
 from lesion_demo.serve.phrases import point_choices
 from lesion_demo.texts import Texts
 from lesion_demo.web.about_tab import add_about_tab
@@ -68,7 +67,8 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             result = gr.HTML(elem_id="result")
             point, threshold, point_note = point_choice(analyzer, texts)
         with gr.Column(elem_id="heat-area"):
-            heat, heat_note, method, opacity = heat_view(texts)
+            gr.HTML(heading(texts.page.heat_heading))
+            heat = gr.HTML(elem_id="heat")
         with gr.Column(elem_id="meaning-area"):
             prevalence, meaning = meaning_view(analyzer, texts)
         with gr.Column(elem_id="quality-area"):
@@ -79,7 +79,7 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         with gr.Column(elem_id="examples-area"):
             examples = example_gallery(files, texts)
     panel = Panel(
-        picture, dermoscopic, result, point, threshold, point_note, heat, heat_note, method, opacity, prevalence,
+        picture, dermoscopic, result, point, threshold, point_note, heat, prevalence,
         meaning, quality, case_id, examples, closer,
         kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
         screen=gr.JSON(visible="hidden"),
@@ -123,26 +123,6 @@ def point_choice(analyzer: Analyzer, texts: Texts) -> tuple[gr.Radio, gr.Slider,
         label=words.custom_threshold_label, elem_id="threshold",
     )  # fmt: skip
     return radio, threshold, gr.HTML(point_html(analyzer.meta, default, texts), elem_id="point-note")
-
-
-def heat_view(texts: Texts) -> tuple[gr.ImageSlider, gr.HTML, gr.Radio, gr.Slider]:
-    """Picture and heat map under one handle; how it is made and drawn waits behind an accordion."""
-    words = texts.page
-    gr.HTML(heading(words.heat_heading))
-    slider = gr.ImageSlider(
-        show_label=False,
-        interactive=False,
-        buttons=["fullscreen"],
-        format="jpeg",
-        max_height=420,
-        elem_id="heat",
-    )
-    note = gr.HTML(elem_id="heat-note")
-    with gr.Accordion(words.heat_settings, open=False, elem_id="heat-settings"):
-        methods = [(words.methods.get(name, name), name) for name in METHODS]
-        method = gr.Radio(methods, value=DEFAULT_METHOD, label=words.method_label, elem_id="method")
-        opacity = gr.Slider(0, 100, round(OPACITY * 100), step=5, label=words.opacity_label, elem_id="opacity")
-    return slider, note, method, opacity
 
 
 def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:

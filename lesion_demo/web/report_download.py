@@ -26,13 +26,11 @@ class Circumstances:
         case_id: free text of the reader's own; it goes into the report and nowhere else.
         dermoscopic: was the picture taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
-        method: of the heat map.
     """
 
     case_id: str
     dermoscopic: bool
     prevalence: float
-    method: str
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,6 @@ def theme() -> gr.themes.Base:
 
 def script(texts: Texts) -> str:
     """What the browser runs once: it keeps one picture on display, mends what Gradio leaves, helps with the camera."""
-    words = texts.page
-    pictures = [words.picture_alt, words.heat_alt]
-    options = json.dumps({"language": texts.language, "handle": words.heat_handle_label, "pictures": pictures})
+    options = json.dumps({"language": texts.language})
     page = f"({SCRIPT.read_text(encoding='utf-8')})({options})"
     return f"() => {{ ({display_script(texts)})(); {page}; ({intake_script(texts)})(); ({capture_script(texts)})(); }}"

@@ -11,7 +11,7 @@ from lesion_demo.errors import ImageError
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.texts import Texts
-from lesion_demo.web.heat import heat_html, heat_pair
+from lesion_demo.web.heat import heat_html
 from lesion_demo.web.picture import display_copy, needs_preview
 from lesion_demo.web.places import PRECEDENCE
 from lesion_demo.web.predictive_values import meaning_html
@@ -74,20 +74,18 @@ class Screen:
 
 @dataclass(frozen=True)
 class Choices:
-    """The controls as they stand: `threshold` in 0–1, `prevalence` and `opacity` in percent."""
+    """The controls as they stand: `threshold` in 0–1, `prevalence` in percent."""
 
     point: str
     threshold: float
     dermoscopic: bool
     prevalence: float
-    method: str
-    opacity: float
 
     def operating_point(self, analyzer: Analyzer) -> OperatingPoint:
         return analyzer.point(self.point, self.threshold if self.point == CUSTOM else None)
 
     def circumstances(self, case_id: str) -> Circumstances:
-        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100, self.method)
+        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100)
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,8 @@ class View:
     def quality(self, found: Found) -> str:
         return said_of(found.id, quality_html(found.analysis, self.facts, self.texts))
 
-    def heat(self, found: Found, choices: Choices) -> tuple[Any, str]:
-        pair = heat_pair(found.picture, found.analysis, choices.method, choices.opacity / 100)
-        return pair, said_of(found.id, heat_html(found.analysis, choices.method, self.texts))
+    def heat(self, found: Found) -> str:
+        return said_of(found.id, heat_html(found.picture, found.analysis, self.texts))
 
     def note(self, choices: Choices) -> str:
         return point_html(self.analyzer.meta, choices.operating_point(self.analyzer), self.texts)

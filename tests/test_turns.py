@@ -1,0 +1,116 @@
+"""Four turns of a picture: their mean is what is said, by everything that asks a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lesion_demo.checkpoint import LoadedCheckpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.data.dataset import PictureReader
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.evaluate.run import run_edited, run_model
+from lesion_demo.images import Pixels
+from lesion_demo.images.load import load_image
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.forward import AT_ONCE, Forward, forward, in_turns
+from lesion_demo.network.model import build_model
+from lesion_demo.recipes import PRESETS
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.scoring import score_files
+
+SPEC = PreprocessSpec(image_size=64, turns=4)
+
+
+def in_four_turns(loaded: LoadedCheckpoint) -> LoadedCheckpoint:
+    return replace(loaded, meta=replace(loaded.meta, preprocess=replace(loaded.meta.preprocess, turns=4)))
+
+
+def test_turns_are_averaged_and_their_disagreement_is_kept(phantom_data: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model("resnet18").eval()
+    pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
+    one = run_model(model, replace(SPEC, turns=1), pictures, title="one")
+    four = run_model(model, SPEC, pictures, title="four")
+
+    def unchanged(picture: Pixels, index: int) -> Pixels:
+        return picture
+
+    (edited,) = run_edited(model, SPEC, pictures, (unchanged,), title="edited", reader=PictureReader(), workers=0)
+    inputs = torch.stack([eval_transform(SPEC)(load_image(picture.path)) for picture in pictures])
+    with torch.inference_mode():
+        said = np.stack([model(torch.rot90(inputs, turn, (2, 3))).numpy() for turn in range(4)])
+    np.testing.assert_allclose(one.logits, said[0], atol=1e-5)
+    np.testing.assert_allclose(four.logits, said.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(edited.logits, four.logits, atol=1e-5)
+    assert one.spread is not None
+    assert four.spread is not None
+    assert not one.spread.any()
+    odds = said[..., 1] - said[..., 0]
+    np.testing.assert_allclose(four.spread, odds.std(axis=0), atol=1e-5)
+    assert four.spread.max() > 1e-3
+
+
+def test_one_picture_takes_one_pass_and_a_batch_one_for_each_turn() -> None:
+    model, sizes = build_model("resnet18").eval(), []
+
+    def counted(pixels: Tensor) -> Forward:
+        sizes.append(len(pixels))
+        return forward(model, pixels)
+
+    pixels = torch.rand(AT_ONCE, 3, 64, 64)
+    with torch.inference_mode():
+        alone, batch = in_turns(counted, pixels[:1], 4), in_turns(counted, pixels, 4)
+    assert sizes == [4, *[AT_ONCE] * 4]
+    assert alone.maps is not None
+    assert batch.maps is not None
+    torch.testing.assert_close(alone.logits, batch.logits[:1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(alone.maps, batch.maps[:1], atol=1e-4, rtol=1e-4)
+
+
+def test_maps_are_turned_back_before_they_are_averaged() -> None:
+    def pixels_as_maps(pixels: Tensor) -> Forward:
+        return Forward(pixels.flatten(1), pixels, pixels.mean((2, 3))[:, :2])
+
+    pixels = torch.rand(2, 3, 4, 4)
+    found = in_turns(pixels_as_maps, pixels, 4)
+    torch.testing.assert_close(found.maps, pixels)
+    torch.testing.assert_close(found.early, pixels.flatten(1))
+
+
+def test_a_turned_picture_gets_the_same_answer(shipped: LoadedCheckpoint) -> None:
+    """From the page, from `score` and from a program alike; looked at once, it does not."""
+    pictures = [render_phantom(seed, malignant=seed % 2 == 0, size=300) for seed in range(6)]
+
+    def worst(loaded: LoadedCheckpoint) -> float:
+        said = [Predictor(loaded).probabilities([np.rot90(one, turn) for one in pictures]) for turn in range(4)]
+        return float(np.ptp(said, axis=0).max())
+
+    assert worst(in_four_turns(shipped)) < 0.01
+    assert worst(shipped) > 0.01
+
+
+def test_everything_that_asks_a_checkpoint_gives_one_answer(shipped: LoadedCheckpoint, phantom_data: Path) -> None:
+    loaded = in_four_turns(shipped)
+    pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"][:3]
+    pixels, meta = [load_image(picture.path) for picture in pictures], loaded.meta
+    predicted = run_model(loaded.model, meta.preprocess, pictures, title="evaluation", workers=0)
+    evaluated = predicted.probabilities(meta.temperature)
+    rows = score_files([str(one.path) for one in pictures], Predictor(loaded), OperatingPoint("x", 0.5), 0.0)
+    analyzed = [Analyzer(loaded).analyze(one).probability for one in pixels]
+    np.testing.assert_allclose(analyzed, evaluated, atol=1e-4)
+    np.testing.assert_allclose([float(row.probability) for row in rows], evaluated, atol=1e-4)
+    assert np.abs(evaluated - Predictor(shipped).probabilities(pixels)).max() > 1e-3
+
+
+def test_the_next_network_looks_four_times_and_the_shipped_one_as_its_thresholds_were_chosen(
+    shipped: LoadedCheckpoint,
+) -> None:
+    assert PRESETS["clinics"].preprocess.turns == 4
+    assert shipped.meta.schema_version >= 5 or shipped.meta.preprocess.turns == 1

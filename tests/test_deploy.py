@@ -299,6 +299,25 @@ def zero_gpu() -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
+def test_the_network_stays_on_the_cpu_and_the_gpu_is_asked_for_before_the_launch(
+    shipped: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeroGPU makes PyTorch say that there is a GPU, where nothing can compute on one."""
+    done: list[Any] = []
+
+    def analyzer(*_: Any, device: str | None) -> SimpleNamespace:
+        done.append(device)
+        return SimpleNamespace()
+
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setattr("lesion_demo.web.zero_gpu.import_spaces", lambda: done.append("import"))
+    monkeypatch.setattr("lesion_demo.web.zero_gpu.ask_for_gpu", lambda _: done.append("ask"))
+    monkeypatch.setattr("lesion_demo.serve.analysis.Analyzer", analyzer)
+    monkeypatch.setattr("lesion_demo.web.launch.serve", lambda *_: done.append("serve"))
+    main(["app", "--port", "0", "--checkpoint", str(shipped.folder)])
+    assert done == ["import", "cpu", "ask", "serve"]
+
+
 def test_the_upload_alone_starts_on_zero_gpu(shipped: LoadedCheckpoint, tmp_path: Path) -> None:
     """With the real package `spaces`, which only reports a start if a function has asked for a GPU."""
     if find_spec("spaces") is None:

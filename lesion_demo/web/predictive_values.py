@@ -19,7 +19,7 @@ Row = tuple[str, str, str]
 
 
 def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalence: float) -> str:
-    """The result of `analysis` where `prevalence` (0–1) of the lesions are malignant: one number, and more on demand."""
+    """The result of `analysis` where `prevalence` (0–1) of lesions are malignant: one number, and more on demand."""
     words, point = texts.verdict, analysis.operating_point
     if not analysis.assessable:
         return render("predictive_values.html", texts=texts, after=None)

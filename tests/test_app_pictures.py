@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from pypdf import PdfReader
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES
-from lesion_demo.web.uploads import REPORT_PREFIX
 
 TEXTS = load_texts("en")
 
@@ -133,9 +133,9 @@ def test_report_can_be_saved_read_back_and_is_cleared_away(page: Page, site: Sit
     assert findings["operating_point"]["name"] == "balanced"
     assert findings["picture"]["dermoscopic"] is False
     assert findings["case_id"] == "case 4711 äß"
-    reports = list(site.uploads.rglob("report.*"))
-    assert len(reports) == 2
-    assert all(path.parent.name.startswith(REPORT_PREFIX) for path in reports)  # where they are swept soonest
+    assert re.fullmatch(r"report-case-4711-äß-\d{4}-\d\d-\d\d\.json", name)
+    kept = [path for path in site.uploads.rglob("*") if path.is_file() and b"4711" in path.read_bytes()]
+    assert kept == [], "a case number is kept nowhere"
     delete_files_created_by_app(site.app, None)
     left = {path.name for path in site.uploads.rglob("*") if path.is_file()}
     assert left <= {path.name for path in EXAMPLES.iterdir()}

@@ -12,22 +12,28 @@ import tracemalloc
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
-from fake_analyzer import FakeAnalyzer
+from fake_analyzer import FakeAnalyzer, fake_meta
 from PIL import Image
 from pypdf import PdfReader
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.images.perturb import draw_ruler
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serve.phrases import point_choices
 from lesion_demo.serve.report import render_pdf
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import Batch, _progress, add_batch_tab
+from lesion_demo.web.batch_tab import COLUMNS, Batch, Line, _progress, add_batch_tab
+
+FILE, REMARKS = ([*COLUMNS].index(name) for name in ("file", "remarks"))
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +262,7 @@ def namesakes(picture: Path, folder: Path) -> tuple[list[str], list[str]]:
 def test_every_file_has_one_label_everywhere(picture: Path, tmp_path: Path, uploads: Path) -> None:
     files, labels = namesakes(picture, tmp_path)
     shown = list(behind_the_tab("run", FakeAnalyzer())(files, "balanced"))[-1]
-    assert [line[1] for line in shown[1]["value"]] == labels
+    assert [line[FILE] for line in shown[1]["value"]] == labels
     rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())(files, "balanced")
     assert [row["file"] for row in rows] == labels
     for path in (Path(table), Path(shown[2]["value"])):
@@ -323,7 +329,7 @@ def test_whatever_one_picture_raises_the_others_are_analysed(picture: Path, tmp_
     for number, said in enumerate(ODD, start=1):
         assert said in rows[number]["error"]
         assert f"“some.zip/{number}.jpg”" in rows[number]["error"]
-        assert last[1]["value"][number][5] == escape(rows[number]["error"])
+        assert last[1]["value"][1 + number][REMARKS] == escape(rows[number]["error"]), "what cannot be read comes last"
 
 
 def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
@@ -338,8 +344,8 @@ def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
 
     monkeypatch.setattr("lesion_demo.serve.batch.render_pdf", render)
     *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture), str(picture)], "balanced")
-    assert "needs more memory" in last[1]["value"][0][5]
-    assert last[1]["value"][1][5] == ""
+    assert "needs more memory" in last[1]["value"][1][REMARKS]
+    assert "memory" not in last[1]["value"][0][REMARKS]
     with zipfile.ZipFile(last[3]["value"]) as opened:
         assert opened.namelist() == ["lesion.jpg (2).pdf", "lesion.jpg (2).json"]
 
@@ -410,3 +416,29 @@ def test_a_row_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
     assert sum(sent) < 15 * total
     with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
         assert [row["file"] for row in csv.DictReader(file)] == [f"{number}.jpg" for number in range(total)]
+
+
+def test_the_table_says_why_and_puts_what_needs_a_doctor_first() -> None:
+    texts, analyzer, lines = load_texts(), FakeAnalyzer(), []
+    picture = draw_ruler(render_phantom(5, malignant=True, hair=False), np.random.default_rng(0))
+    for number, (probability, familiar, photograph) in enumerate(
+        [(0.1, True, False), (0.9, False, False), (0.8, True, True), (0.95, True, False)]
+    ):
+        analyzer.probability, analyzer.familiar, analyzer.photograph = probability, familiar, photograph
+        finding = BatchFinding(BatchItem(f"{number}.jpg", Path("x")), analyzer.analyze(picture), picture)
+        lines.append(Line.of(finding, picture, texts))
+    lines.append(Line.of(BatchFinding(BatchItem("bad.jpg", None), error="It is damaged."), None, texts))
+    rows = [line.cells for line in sorted(lines)]
+    place = {name: number for number, name in enumerate(COLUMNS)}
+    assert [row[place["file"]] for row in rows] == ["3.jpg", "2.jpg", "1.jpg", "0.jpg", "bad.jpg"]
+    remarks = [row[place["remarks"]] for row in rows]
+    assert texts.verdict.looks_not_dermoscopic in remarks[1]
+    assert texts.verdict.unfamiliar in remarks[2]
+    assert rows[2][place["score"]] is None, "nothing vouches for it"
+    assert all(texts.quality.artefacts["ruler"] in remark for remark in remarks[:4])
+    assert remarks[4] == "It is damaged."
+
+
+def test_operating_points_come_in_one_order_everywhere() -> None:
+    meta = replace(fake_meta(), operating_points=tuple(reversed(fake_meta().operating_points)))
+    assert [name for _, name in point_choices(meta, load_texts())] == ["sensitive", "balanced", "accuracy"]

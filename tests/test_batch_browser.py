@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import add_batch_tab
+from lesion_demo.web.batch_tab import COLUMNS, add_batch_tab
 from lesion_demo.web.launch import launch_options
 
 TEXTS = load_texts("en")
@@ -109,19 +109,19 @@ def test_probabilities_are_sorted_as_numbers(page: Page, site: tuple[str, FakeAn
         page.get_by_text("lesion_05").first.wait_for(timeout=PATIENCE)
         page.locator("#batch-run").click()
         expect(page.locator("#batch-status")).to_contain_text(TEXTS.batch.done.format(total=3, assessed=3, failed=0))
-    column = list(TEXTS.batch.columns).index("probability")
+    column = list(COLUMNS).index("score")
 
     def shown() -> list[str]:
         rows = page.locator("#batch-table [role=row]:visible").filter(has=page.locator("img:visible"))
         return [rows.nth(i).locator("[role=gridcell]").nth(column).inner_text().strip() for i in range(3)]
 
     before = [float(value) for value in shown()]
-    assert before == [0.2, 0.0004, 0.9]
-    heading = page.locator("#batch-table th:visible", has_text=TEXTS.batch.columns["probability"])
+    assert before == [0.9, 0.2, 0.0004], "what raises most concern comes first"
+    heading = page.locator("#batch-table th:visible", has_text=TEXTS.batch.columns["score"])
     heading.locator("button[aria-haspopup=menu]").click()
-    page.get_by_role("menuitem", name="Sort descending").click()
+    page.get_by_role("menuitem", name="Sort ascending").click()
     page.wait_for_timeout(500)
-    assert [float(value) for value in shown()] == sorted(before, reverse=True)
+    assert [float(value) for value in shown()] == sorted(before)
 
 
 def test_it_can_be_stopped(page: Page, site: tuple[str, FakeAnalyzer], files: list[Path]) -> None:

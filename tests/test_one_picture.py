@@ -28,7 +28,7 @@ from lesion_demo.serve.report import render_pdf, report_json
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.serve.table import FIRST_OF_SEVERAL
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import _line
+from lesion_demo.web.batch_tab import Line
 from lesion_demo.web.verdict import verdict_html
 from lesion_demo.web.view import Found, Refused, View
 
@@ -69,7 +69,7 @@ def test_the_first_of_several_is_called_that(
     (finding,) = analyze_batch(analyzer, [BatchItem("a.tif", path)], POINT)
     (scored,) = score_files([str(path)], predictor, POINT, 0.0)
     assert finding.row.note == scored.note == (FIRST_OF_SEVERAL if several else "")
-    assert (texts.batch.first_of_several in str(_line(finding, picture, texts))) == several
+    assert (texts.batch.first_of_several in str(Line.of(finding, picture, texts))) == several
 
 
 FAILURES = [

@@ -389,18 +389,6 @@ def test_a_relative_map_says_that_it_is(analyzer: FakeAnalyzer) -> None:
     assert TEXTS.page.heat_for not in said
 
 
-def test_a_photograph_is_told_to_be_outside_whatever_is_ticked(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
-    Image.fromarray(GOOD).save(tmp_path / "picture.png")
-    choices = Choices("sensitive", 0.5, dermoscopic=True, prevalence=2.0)
-    for looks_like_one in (False, True):
-        analyzer.photograph = looks_like_one
-        view = View(analyzer, facts(analyzer), TEXTS)
-        found = view.find(str(tmp_path / "picture.png"), "a")
-        assert isinstance(found, Found)
-        assert (TEXTS.verdict.looks_not_dermoscopic in view.result(found, choices)) == looks_like_one
-        assert TEXTS.verdict.not_dermoscopic in view.result(found, replace(choices, dermoscopic=False))
-
-
 def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     view = View(analyzer, facts(analyzer), TEXTS)
     (tmp_path / "letter.jpg").write_bytes(b"Dear doctor")
@@ -428,18 +416,43 @@ def test_choices_name_the_operating_point_they_stand_for(analyzer: FakeAnalyzer)
     assert custom.circumstances("").prevalence == pytest.approx(0.02)
 
 
-def test_reports_lie_where_the_cache_is_cleared(
+def test_a_report_is_named_after_its_case_and_lies_nowhere(
     analyzer: FakeAnalyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     (tmp_path / "uploads").mkdir()
     writer = ReportWriter(analyzer.meta, "a-checkpoint", TEXTS)
-    circumstances = Circumstances("17", True, 0.02)
+    circumstances = Circumstances("../17/a ß", True, 0.02)
     for write, start in ((writer.pdf, b"%PDF"), (writer.json, b"{")):
-        first, second = (write(analyzer.analyze(GOOD), GOOD, circumstances) for _ in range(2))
-        assert first != second
-        assert first.is_relative_to(tmp_path / "uploads")
-        assert first.read_bytes().startswith(start)
+        made = write(analyzer.analyze(GOOD), GOOD, circumstances)
+        assert re.fullmatch(r"report-17-a-ß-\d{4}-\d\d-\d\d\.(pdf|json)", made.name)
+        assert base64.b64decode(made.content).startswith(start)
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_the_text_for_the_record_has_verdict_numbers_quality_and_model_but_no_case(analyzer: FakeAnalyzer) -> None:
+    analyzer.probability = 0.7
+    view = View(analyzer, facts(analyzer), TEXTS)
+    choices = Choices("sensitive", 0.5, True, 2.0)
+    text = plain(view.record(Found(analyzer.analyze(DIM), DIM), choices))
+    for part in ("Higher concern", "About 9 of 100", "70.0 %", TEXTS.quality.retake["brightness"], "f" * 16):
+        assert part in text
+    assert TEXTS.page.disclaimer in text
+
+
+def test_the_detector_says_first_how_the_picture_was_taken_and_the_reader_corrects_it(analyzer: FakeAnalyzer) -> None:
+    said = TEXTS.verdict.said_by
+    for photograph, box, who, banner in (
+        (False, True, "detector_yes", ""),
+        (True, False, "detector_no", TEXTS.verdict.looks_not_dermoscopic),
+        (True, True, "reader_yes", ""),
+        (False, False, "reader_no", TEXTS.verdict.not_dermoscopic),
+    ):
+        analyzer.photograph = photograph
+        html = verdict(analyzer, dermoscopic=box)
+        assert said[who] in plain(html)
+        assert ("card warning scope" in html) == bool(banner)
+        assert banner in plain(html)
 
 
 def test_nothing_is_kept_shared_or_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import unicodedata
@@ -92,8 +93,8 @@ def test_a_case_number_that_cannot_be_printed_is_refused_by_name(case: str, name
 def test_the_json_report_takes_every_case_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     circumstances = Circumstances("患者12 \udc80", dermoscopic=True, prevalence=0.02)
-    path = ReportWriter(META, "a-run", load_texts()).json(analysis(Outcome.BENIGN), PICTURE, circumstances)
-    assert json.loads(path.read_text(encoding="utf-8"))["case_id"] == "患者12 \udc80"
+    made = ReportWriter(META, "a-run", load_texts()).json(analysis(Outcome.BENIGN), PICTURE, circumstances)
+    assert json.loads(base64.b64decode(made.content))["case_id"] == "患者12 \udc80"
 
 
 @pytest.mark.parametrize("case", ["Łódź 12", "Ωμέγα-7/3", "Дело № 5", "Nguyễn", "e\u0301 1", "  a \n b\t1 "])
@@ -142,6 +143,10 @@ def test_json_is_plain_and_complete() -> None:
     assert (point["test"]["specificity"]["value"], point["test"]["specificity"]["source"]) == (0.8, "ham10000")
     assert [one["source"] for one in point["test"]["sources"]] == ["melanoma10k", "ham10000"]
     assert [check["name"] for check in report["quality"]] == [check.name for check in found.quality.checks]
+    assert all(("advice" in check) == (not check["passed"]) for check in report["quality"])
+    assert report["meaning"]["sentence"].startswith("About")
+    assert point["test"]["found"] == [0.9, 0.95]
+    assert point["test"]["sources"][0]["outcomes"]["malignant"]["uncertain"] == 50
     assert report["picture"] == {"height": 300, "width": 300, "dermoscopic": True}
     assert report["model"]["weights_sha256"] == "f" * 64
     assert report["model"]["version"] == __version__

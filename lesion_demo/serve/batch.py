@@ -200,9 +200,9 @@ class ReportArchive:
         """Append the reports on `finding`, with `picture` (uint8 [h, w, 3], it may be a smaller copy) in the PDF."""
         if finding.analysis is None:
             return
-        name = finding.item.name
-        findings = report_json(finding.analysis, picture, *self._subject, file=name)
-        pdf = render_pdf(finding.analysis, picture, *self._subject, file=name)
+        name, by_looks = finding.item.name, not finding.analysis.photograph
+        findings = report_json(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
+        pdf = render_pdf(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
         with zipfile.ZipFile(self.path, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(f"{name}.pdf", pdf)
             archive.writestr(f"{name}.json", json.dumps(findings, ensure_ascii=False, indent=2))

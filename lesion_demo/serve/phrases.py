@@ -84,6 +84,19 @@ def below_prevalence(analysis: Analysis, after: float, prevalence: float, texts:
     return str(texts.verdict.below_prevalence) if concern and after < prevalence else ""
 
 
+def point_title(name: str, texts: Texts) -> str:
+    """What an operating point is called; one that has no text is the reader's own."""
+    return str(texts.verdict.points.get(name, texts.verdict.custom))
+
+
+def said_of_picture(analysis: Analysis, texts: Texts) -> str:
+    """What else is in the picture, and the tone of the skin, as sentences."""
+    words = texts.quality
+    present = [words.artefacts.get(found.name, found.name) for found in analysis.artefacts if found.present]
+    note = words.artefacts_found.format(names=", ".join(present)) if present else words.no_artefacts
+    return f"{note} {words.skin_tone.format(tone=words.tones.get(analysis.skin_tone, analysis.skin_tone))}"
+
+
 def point_choices(meta: Checkpoint, texts: Texts) -> list[tuple[str, str]]:
     """Operating points as (title, name), in one order everywhere: those that have a text first, in its order."""
     titles, names = texts.verdict.points, [point.name for point in meta.operating_points]
@@ -140,11 +153,19 @@ def _stranger(familiarity: Familiarity, quality: QualityReport, texts: Texts) ->
 
 
 def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:
-    """Why the figures do not hold for a picture without a dermatoscope, by its reader or its looks; empty with one."""
+    """Why the figures do not hold for a picture without a dermatoscope, by its looks or its reader; empty with one."""
     words = texts.verdict
-    if not dermoscopic:
-        return words.not_dermoscopic
-    return words.looks_not_dermoscopic if analysis.photograph else ""
+    if dermoscopic:
+        return ""
+    return str(words.looks_not_dermoscopic if analysis.photograph else words.not_dermoscopic)
+
+
+def said_by(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:
+    """Who says that the picture was, or was not, taken through a dermatoscope; empty where nobody looked."""
+    detected = analysis.familiarity is not None and dermoscopic != analysis.photograph
+    if analysis.familiarity is None and dermoscopic:
+        return ""
+    return str(texts.verdict.said_by[f"{'detector' if detected else 'reader'}_{'yes' if dermoscopic else 'no'}"])
 
 
 def retake(check: QualityCheck, texts: Texts) -> str:

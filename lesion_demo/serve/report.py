@@ -18,6 +18,7 @@ from lesion_demo.card.clinics import Clinic, Tested, tested
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
+from lesion_demo.images.quality import QualityCheck
 from lesion_demo.images.transforms import Picture
 from lesion_demo.prevalence import at_prevalence
 from lesion_demo.results import Interval
@@ -25,13 +26,18 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import overlay
 from lesion_demo.serve.phrases import (
     SYMBOLS,
+    below_prevalence,
     comparison,
     fitted,
     heat_note,
+    lead,
     measured,
     measured_line,
     out_of_scope,
+    point_title,
     reasons,
+    said_by,
+    said_of_picture,
 )
 from lesion_demo.texts import Texts
 
@@ -67,6 +73,7 @@ def report_json(
     """
     point, scores = analysis.operating_point, tested(meta, analysis.operating_point)
     after = at_prevalence(analysis.probability, meta.prevalence, prevalence) if analysis.assessable else None
+    number = lead(analysis, meta, texts, prevalence)
     low, high = analysis.uncertain_zone
     found: dict[str, Any] = {
         "schema_version": REPORT_SCHEMA,
@@ -79,6 +86,7 @@ def report_json(
         "probability": analysis.probability,
         "calibrated_at_prevalence": meta.prevalence,
         "post_test": {"prevalence": prevalence, "probability": after},
+        "meaning": None if number is None else asdict(number),
         "operating_point": {
             "name": point.name,
             "threshold": point.threshold,
@@ -86,7 +94,7 @@ def report_json(
             "uncertain_to": high,
             "test": None if scores is None else _tested(scores),
         },
-        "quality": [{**asdict(check), "passed": check.passed} for check in analysis.quality.checks],
+        "quality": [_checked(check) for check in analysis.quality.checks],
         "familiarity": None if analysis.familiarity is None else asdict(analysis.familiarity),
         "artefacts": [asdict(artefact) for artefact in analysis.artefacts],
         "skin_tone": analysis.skin_tone,
@@ -107,6 +115,14 @@ def report_json(
     return found | {name: value for name, value in (("case_id", case_id), ("file", file)) if value}
 
 
+def _checked(check: QualityCheck) -> dict[str, Any]:
+    """A check, with advice only where it failed."""
+    found = {**asdict(check), "passed": check.passed}
+    if check.passed:
+        del found["advice"]
+    return found
+
+
 def _tested(scores: Tested) -> dict[str, Any]:
     """The worst rates over the clinics, each with its clinic, and every clinic's own."""
 
@@ -115,6 +131,8 @@ def _tested(scores: Tested) -> dict[str, Any]:
         return {**asdict(estimate), "source": clinic.source, "part": clinic.part}
 
     return {
+        "found": scores.found,
+        "false_alarms": scores.alarms,
         "sensitivity": rate(scores.sensitivities),
         "specificity": rate(scores.specificities),
         "sources": [
@@ -125,6 +143,7 @@ def _tested(scores: Tested) -> dict[str, Any]:
                 "malignant": one.n_malignant,
                 "sensitivity": asdict(one.point.sensitivity) if one.point.sensitivity.known else None,
                 "specificity": asdict(one.point.specificity) if one.point.specificity.known else None,
+                "outcomes": asdict(one.point.outcomes) if one.point.outcomes is not None else None,
             }
             for one in scores.clinics
         ],
@@ -171,12 +190,8 @@ def render_pdf(
     page.line(f"{words.picture}. {heat_note(analysis, texts)}", 8.5, GREY)
     _verdict(page, analysis, texts, dermoscopic)
     if analysis.assessable:
-        page.bar(analysis)
-        page.line(comparison(analysis, texts))
-        after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
-        at = words.at_prevalence.format(prevalence=texts.percent(prevalence))
-        page.line(f"{at} {texts.verdict.post_test.format(probability=texts.percent(after))}")
-    page.line(" ".join(filter(None, (_point(analysis, meta, texts), fitted(meta, texts)))))
+        _numbers(page, analysis, meta, texts, prevalence)
+    page.line(" ".join(filter(None, (_point(analysis, meta, texts), fitted(meta, texts)))), 9)
     _quality(page, analysis, texts)
     page.line(
         words.model.format(
@@ -202,6 +217,8 @@ def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -
     scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
     if scope:
         page.line(f"⚠ {words.not_dermoscopic_heading}: {scope}", colour=AMBER)
+    if said := said_by(analysis, texts, dermoscopic=dermoscopic):
+        page.line(said, 8.5, GREY)
     if analysis.first_of_several:
         page.line(f"⚠ {words.first_of_several_heading}: {words.first_of_several}", colour=AMBER)
     if why := reasons(analysis, texts):
@@ -210,9 +227,22 @@ def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -
     page.line(words.advice[outcome.value], bold=True)
 
 
+def _numbers(page: _Page, analysis: Analysis, meta: Checkpoint, texts: Texts, prevalence: float) -> None:
+    """As on the page: the one number and what it rests on, then this picture's own."""
+    words = texts.verdict
+    if number := lead(analysis, meta, texts, prevalence):
+        page.line(" ".join(filter(None, (number.sentence, number.warning))), 11, bold=True)
+        page.line(number.basis, 9, GREY)
+    page.bar(analysis)
+    after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
+    own = words.post_test.format(probability=texts.percent(after))
+    why = below_prevalence(analysis, after, prevalence, texts)
+    page.line(" ".join(filter(None, (comparison(analysis, texts), own, why))), 9)
+
+
 def _point(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
-    words, point = texts.verdict, analysis.operating_point
-    parts = [texts.report.point.format(name=words.points.get(point.name, words.custom))]
+    point = analysis.operating_point
+    parts = [texts.report.point.format(name=point_title(point.name, texts))]
     if scores := tested(meta, point):
         parts.append(measured(scores, texts))
     return " ".join(parts)
@@ -225,7 +255,12 @@ def _quality(page: _Page, analysis: Analysis, texts: Texts) -> None:
     for check in analysis.quality.checks:
         value, limit = measured_line(check, texts)
         lines.append(f"{words.names.get(check.name, check.name)}: {value} {limit}, {words.results[check.severity]}")
-    page.line("; ".join(lines) + ".", 9)
+    if (known := analysis.familiarity) is not None:
+        limit = words.at_most.format(limit=texts.number(known.limit, 1))
+        said = words.known["ok" if known.familiar else "severe"]
+        lines.append(f"{words.familiarity}: {texts.number(known.distance, 1)} {limit}, {said}")
+    page.line("; ".join(lines) + ".", 8.5)
+    page.line(said_of_picture(analysis, texts), 8.5)
 
 
 class _Page:
@@ -295,3 +330,8 @@ class _Page:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def today() -> str:
+    """`2026-01-31`, where the server stands."""
+    return datetime.now().astimezone().date().isoformat()

@@ -112,8 +112,8 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
     status = gr.HTML("", elem_id="batch-status")
     table = gr.Dataframe(
         headers=[words.columns[name] for name in COLUMNS], datatype=[*COLUMNS.values()], interactive=False,
-        label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS,
-        elem_id="batch-table", visible=False, buttons=[],
+        label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS, elem_id="batch-table", visible=False,
+        buttons=[],
     )  # fmt: skip
     with gr.Row():
         csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")
@@ -223,14 +223,15 @@ class Line:
         if found is None or shown is None:
             return cls(len(ORDER), 0.0, ["", texts.batch.unreadable, name, None, escape(finding.error)])
         said = f"{SYMBOLS[found.verdict]} {texts.verdict.outcomes[found.verdict.value]}"
-        cells = [_thumbnail(shown), said, name, round(found.probability, 4), escape(remarks(found, texts))]
+        score = round(found.probability, 4) if found.assessable else None
+        cells = [_thumbnail(shown), said, name, score, escape(remarks(found, texts))]
         return cls(ORDER.index(found.verdict), -found.probability, cells)
 
 
 def remarks(found: Analysis, texts: Texts) -> str:
     """Why there is no verdict or one to doubt, in the first tab's words, and what else is in the picture."""
     said = reasons(found, texts)
-    if out := out_of_scope(found, texts, dermoscopic=True):
+    if out := out_of_scope(found, texts, dermoscopic=not found.photograph):
         said.append(out)
     if found.first_of_several:
         said.append(texts.batch.first_of_several)

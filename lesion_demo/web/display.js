@@ -56,9 +56,11 @@ notices => {
     return {id, answered: state === 'answered'};
   };
   const save = (report, file) => {
-    if (!file?.url || asked[report] !== id) return;
-    const link = Object.assign(document.createElement('a'), {href: file.url, download: file.orig_name});
-    link.click();
+    if (!file?.content || asked[report] !== id) return;
+    const bytes = Uint8Array.from(atob(file.content), letter => letter.charCodeAt(0));
+    const url = URL.createObjectURL(new Blob([bytes], {type: file.type}));
+    Object.assign(document.createElement('a'), {href: url, download: file.name}).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
   };
 
   // A file is chosen, dropped or pasted. What Gradio does not take, being no picture or too large, is never uploaded.

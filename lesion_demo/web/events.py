@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
 from lesion_demo.web.templates import said_of
 from lesion_demo.web.verdict import CUSTOM
 from lesion_demo.web.view import Found, Kept, Request, Screen, View
@@ -40,6 +40,7 @@ class Panel:
     prevalence: gr.Slider
     meaning: gr.HTML
     quality: gr.HTML
+    record: gr.HTML
     case_id: gr.Textbox
     examples: gr.Gallery
     closer: ZoomControls
@@ -63,8 +64,11 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     if something has changed meanwhile: so no older answer can come after a newer one.
     """
 
-    def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History]:
-        return view.find(path, Screen(**screen).id), followed(history, path)
+    def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History, Any]:
+        """What is found, and by it whether a dermatoscope was used; the reader may correct that."""
+        kept = view.find(path, Screen(**screen).id)
+        dermoscopic = not kept.analysis.photograph if isinstance(kept, Found) else gr.skip()
+        return kept, followed(history, path), dermoscopic
 
     def pick(chosen: gr.SelectData) -> str:
         return str(examples[int(chosen.index)])
@@ -75,7 +79,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     held = [panel.kept, panel.closer.history]
     finding = gr.on(
         [panel.picture.upload, panel.again.click], find,
-        [panel.picture, panel.closer.history, panel.screen], held, js=SEND,
+        [panel.picture, panel.closer.history, panel.screen], [*held, panel.dermoscopic], js=SEND,
         trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
     )  # fmt: skip
     # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
@@ -86,8 +90,8 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     picking.success(None, js="() => { lesion.again(); }", **PRIVATE)
     for event in (finding, picking):
         event.failure(None, js=FAILED, **PRIVATE)
-    nothing = "() => ['', '', '', '']"
-    parts = [panel.result, panel.heat, panel.meaning, panel.quality]
+    nothing = "() => ['', '', '', '', '']"
+    parts = [panel.result, panel.heat, panel.meaning, panel.quality, panel.record]
     panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
     _connect_controls(view, panel)
     _connect_preview(panel)
@@ -102,10 +106,11 @@ def _connect_controls(view: View, panel: Panel) -> None:
         note = view.note(request.choices)
         if found := request.found:
             choices = request.choices
-            return [view.result(found, choices), note, view.meaning(found, choices), view.quality(found)]
+            parts = [view.meaning(found, choices), view.quality(found), view.record(found, choices)]
+            return [view.result(found, choices), note, *parts]
         if refused := request.refused:
-            return [said_of(refused.id, refused.card), note, "", ""]
-        return [_ended(request), note, gr.skip(), gr.skip()]
+            return [said_of(refused.id, refused.card), note, "", "", ""]
+        return [_ended(request), note, gr.skip(), gr.skip(), gr.skip()]
 
     def look(*values: Any) -> list[Any]:
         request = Request.of(*values)
@@ -118,7 +123,7 @@ def _connect_controls(view: View, panel: Panel) -> None:
 
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
     controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
-    judged = [panel.result, panel.point_note, panel.meaning, panel.quality]
+    judged = [panel.result, panel.point_note, panel.meaning, panel.quality, panel.record]
     judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
     looking = panel.kept.change(look, panel.asking, [panel.heat, panel.result], js=SCREEN, **LIVE)
     for event in (judging, looking):
@@ -148,7 +153,7 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
     The file is there for the picture on display only: with every other, the browser forgets it.
     """
     for name, button in buttons.items():
-        file = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
+        file = gr.JSON(visible="hidden")
         panel.wipe.click(None, None, file, js="() => [null]", **PRIVATE)
         make = _report_maker(view, getattr(writer, name))
         asking = SCREEN.replace("screen()", f"screen('{name}')")
@@ -159,16 +164,16 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
         made.success(None, file, js=f"file => {{ lesion.save('{name}', file); }}", **PRIVATE)
 
 
-def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Path]) -> Callable[..., Any]:
+def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Download]) -> Callable[..., Any]:
     def make(case_id: str, *values: Any) -> Any:
         request = Request.of(*values)
         found, choices = request.found, request.choices
         if found is None:
             return None, _ended(request)
         try:
-            path = write(view.judged(found, choices), found.picture, choices.circumstances(case_id))
+            made = write(view.judged(found, choices), found.picture, choices.circumstances(case_id))
         except LesionDemoError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
-        return str(path), gr.skip()
+        return asdict(made), gr.skip()
 
     return make

@@ -27,4 +27,20 @@ options => {
     if (one) opened[one.dataset.more] = !one.open;
   }, true);
   new MutationObserver(reopen).observe(document.body, {childList: true, subtree: true});
+  // What is copied stands in the page already: a browser lets nothing be copied long after the click.
+  document.addEventListener('click', async event => {
+    const button = event.target.closest?.('button.copy');
+    if (!button) return;
+    const box = button.closest('[data-picture]');
+    const text = box.querySelector('pre.record');
+    const say = words => { box.querySelector('[role=status]').textContent = words; };
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      say(button.dataset.copied);
+    } catch {  // without HTTPS there is no clipboard
+      text.parentElement.open = opened.record = true;
+      getSelection().selectAllChildren(text);
+      say(document.execCommand('copy') ? button.dataset.copied : button.dataset.select);
+    }
+  });
 }

@@ -75,12 +75,12 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
             gr.HTML(heading(texts.quality.heading))
             quality = gr.HTML(elem_id="quality")
         with gr.Column(elem_id="take-area"):
-            case_id, buttons = report_download(texts)
+            record, case_id, buttons = report_download(texts)
         with gr.Column(elem_id="examples-area"):
             examples = example_gallery(files, texts)
     panel = Panel(
         picture, dermoscopic, result, point, threshold, point_note, heat, prevalence,
-        meaning, quality, case_id, examples, closer,
+        meaning, quality, record, case_id, examples, closer,
         kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
         screen=gr.JSON(visible="hidden"),
         again=gr.Button(visible="hidden", elem_id="again"),
@@ -134,17 +134,18 @@ def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
     return prevalence, gr.HTML(elem_id="meaning")
 
 
-def report_download(texts: Texts) -> tuple[gr.Textbox, dict[str, gr.Button]]:
-    """The report's case number, and a button for each form that it comes in."""
+def report_download(texts: Texts) -> tuple[gr.HTML, gr.Textbox, dict[str, gr.Button]]:
+    """The text for the record, the report's case number, and a button for each form that it comes in."""
     words = texts.page
     gr.HTML(heading(words.take_heading) + fine(words.take_text))
+    record = gr.HTML(elem_id="record")
     case_id = gr.Textbox(label=words.case_id_label, info=words.case_id_info, max_length=80, elem_id="case-id")
     with gr.Row():
         buttons = {
             "pdf": gr.Button(words.pdf_button, variant="primary", min_width=80, elem_id="pdf"),
             "json": gr.Button(words.json_button, min_width=80, elem_id="json"),
         }
-    return case_id, buttons
+    return record, case_id, buttons
 
 
 def example_gallery(files: list[Path], texts: Texts) -> gr.Gallery:

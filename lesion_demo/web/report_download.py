@@ -1,21 +1,19 @@
-"""The report as a file to take away; it lies among the uploads, where it is swept."""
+"""The report to take away. It goes to the browser as it is made: no file with a case number ever lies on the server."""
 
 from __future__ import annotations
 
+import base64
 import json
-import tempfile
+import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-from gradio.utils import get_upload_folder
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.record import record_text
+from lesion_demo.serve.report import render_pdf, report_json, today
 from lesion_demo.texts import Texts
-from lesion_demo.web.uploads import REPORT_PREFIX
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,19 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file for the browser to save: its content in base64."""
+
+    name: str
+    type: str
+    content: str
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str, name: str) -> Download:
+        return cls(name, media_type, base64.b64encode(content).decode())
+
+
+@dataclass(frozen=True)
 class ReportWriter:
     """Writes reports of one checkpoint in one language."""
 
@@ -41,16 +52,31 @@ class ReportWriter:
     checkpoint_name: str
     texts: Texts
 
-    def pdf(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Path:
-        """A PDF on `analysis` of `picture`, uint8 [H, W, 3]; it is deleted after a few minutes."""
-        return _fresh("report.pdf", render_pdf(analysis, picture, *self._subject, **asdict(circumstances)))
+    def pdf(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
+        """A PDF on `analysis` of `picture`, uint8 [H, W, 3]."""
+        content = render_pdf(analysis, picture, *self._subject, **asdict(circumstances))
+        return Download.of(content, "application/pdf", self._name(circumstances, "pdf"))
 
-    def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Path:
+    def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
         """The same as JSON."""
         findings = self.findings(analysis, picture, circumstances)
         # Half of a surrogate pair is escaped as JSON escapes it; UTF-8 has none.
         content = json.dumps(findings, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
-        return _fresh("report.json", content)
+        return Download.of(content, "application/json", self._name(circumstances, "json"))
+
+    def text(self, analysis: Analysis, circumstances: Circumstances) -> str:
+        """What goes into a patient's record, as plain text."""
+        return record_text(
+            analysis,
+            *self._subject,
+            dermoscopic=circumstances.dermoscopic,
+            prevalence=circumstances.prevalence,
+        )
+
+    def _name(self, circumstances: Circumstances, suffix: str) -> str:
+        """`report-CASE-2026-01-31.pdf`, of letters and digits that every system takes."""
+        case = re.sub(r"[^\w]+", "-", circumstances.case_id).strip("-").encode("utf-8", "ignore").decode()
+        return "-".join(filter(None, (self.texts.report.file_name, case, today()))) + f".{suffix}"
 
     def findings(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> dict[str, Any]:
         """What the JSON holds."""
@@ -59,10 +85,3 @@ class ReportWriter:
     @property
     def _subject(self) -> tuple[Checkpoint, str, Texts]:
         return self.meta, self.checkpoint_name, self.texts
-
-
-def _fresh(name: str, content: bytes) -> Path:
-    """`content` in a file called `name`, in a folder of its own among the uploads; it is swept soon."""
-    path = Path(tempfile.mkdtemp(prefix=REPORT_PREFIX, dir=get_upload_folder())) / name
-    path.write_bytes(content)
-    return path

@@ -9,7 +9,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons
+from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons, said_by
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import fine, render
 
@@ -17,7 +17,9 @@ CUSTOM = "custom"
 """Name of an operating point whose threshold is the reader's own."""
 
 
-def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool, prevalence: float) -> str:
+def verdict_html(
+    analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool, prevalence: float = 0.02
+) -> str:
     """All that stands in the verdict's place: what to know before it, then the verdict, led by one number.
 
     Args:
@@ -39,6 +41,7 @@ def verdict_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermosco
         assessable=assessable,
         warned=assessable and bool(analysis.quality.warnings),
         reasons=reasons(analysis, texts),
+        said_by=said_by(analysis, texts, dermoscopic=dermoscopic),
         lead=lead(analysis, meta, texts, prevalence),
         no_lead=no_lead(analysis.operating_point, texts),
         bar=bar_of(analysis, texts),

@@ -16,8 +16,8 @@ from lesion_demo.web.picture import display_copy, needs_preview
 from lesion_demo.web.places import PRECEDENCE
 from lesion_demo.web.predictive_values import meaning_html
 from lesion_demo.web.quality import quality_html
-from lesion_demo.web.report_download import Circumstances
-from lesion_demo.web.templates import error_card, said_of
+from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.templates import error_card, part, said_of
 from lesion_demo.web.verdict import CUSTOM, point_html, verdict_html
 
 
@@ -154,6 +154,12 @@ class View:
         judged = self.judged(found, choices)
         html = meaning_html(judged, self.analyzer.meta, self.texts, prevalence=choices.prevalence / 100)
         return said_of(found.id, html)
+
+    def record(self, found: Found, choices: Choices) -> str:
+        """The text for a patient's record, and a button that copies it."""
+        writer = ReportWriter(self.analyzer.meta, self.analyzer.folder.name, self.texts)
+        text = writer.text(self.judged(found, choices), choices.circumstances(""))
+        return said_of(found.id, part("record", self.texts.page, text))
 
     def quality(self, found: Found) -> str:
         return said_of(found.id, quality_html(found.analysis, self.facts, self.texts))

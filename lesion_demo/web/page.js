@@ -63,6 +63,7 @@ options => {
   }, true);
 
   document.documentElement.lang = options.language;
+  document.title = options.title;
   new MutationObserver(mend).observe(document.body, {childList: true, subtree: true, attributeFilter: ['name']});
   mend();
 }

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_site import DESK, PHONE, Site, choose_point, judged, open_site, opened, verdict, violations
+from app_site import DESK, PHONE, Site, choose_point, judged, opened, verdict, violations
 from playwright.sync_api import Browser, Page, expect
 
 from lesion_demo.texts import load_texts
 
 TEXTS = load_texts("en")
-
-
-@pytest.fixture(scope="module")
-def german(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from open_site("de", tmp_path_factory.mktemp("uploads"))
 
 
 def test_page_can_be_worked_by_keyboard(page: Page, files: Path) -> None:
@@ -88,9 +82,9 @@ def test_every_tab_opens_fits_and_is_accessible(browser: Browser, site: Site, si
             assert violations(page) == []
 
 
-def test_german_page(browser: Browser, german: Site, files: Path) -> None:
+def test_german_page(browser: Browser, site: Site, files: Path) -> None:
     texts = load_texts("de")
-    for page in opened(browser, german.address):
+    for page in opened(browser, f"{site.address}/?lang=de"):
         assert page.locator("html").get_attribute("lang") == "de"
         expect(page.locator("h1")).to_have_text(texts.page.title)
         judged(page, files / "phantom.png")

@@ -18,7 +18,7 @@ from lesion_demo.web.payloads import is_ours
 
 API = "/gradio_api"
 READ = re.compile(
-    r"/|/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
+    r"/([a-z]{2})?|/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
     rf"|{API}/(info/?|app_id/?|theme\.css|startup-events|queue/data|upload_progress|heartbeat/[^/]+|file=.+)"
 )
 WRITTEN = re.compile(rf"{API}/(upload|cancel|reset/?|queue/join|run/[^/]+)")

@@ -127,6 +127,7 @@ def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
     from starlette.middleware import Middleware
 
     from lesion_demo.web.guard import Gate
+    from lesion_demo.web.language import InTheReadersLanguage
     from lesion_demo.web.page import EXAMPLES
     from lesion_demo.web.style import STYLE_SHEET, script, theme
 
@@ -138,7 +139,12 @@ def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
         "css_paths": STYLE_SHEET,
         "js": script(texts),
         "allowed_paths": [str(EXAMPLES)],
-        "app_kwargs": {"middleware": [Middleware(Gate, access, [EXAMPLES], texts)]},
+        "app_kwargs": {
+            "middleware": [
+                Middleware(Gate, access, [EXAMPLES], texts),
+                Middleware(InTheReadersLanguage, texts.language),
+            ]
+        },
         "show_error": False,
         "run_history": False,
         "enable_monitoring": False,

@@ -15,6 +15,7 @@ options => {
   };
 
   document.documentElement.lang = options.language;
+  document.title = options.title;
   new MutationObserver(mend).observe(document.body, {childList: true, subtree: true, attributeFilter: ['name']});
   mend();
   // What was opened stays open when a control is moved, though its text is written anew.

@@ -10,7 +10,7 @@ from lesion_demo.card import read_facts
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.phrases import point_choices
-from lesion_demo.texts import Texts
+from lesion_demo.texts import Texts, languages, load_texts
 from lesion_demo.web.about_tab import add_about_tab
 from lesion_demo.web.batch_tab import add_batch_tab
 from lesion_demo.web.endpoint import add_endpoint
@@ -39,20 +39,40 @@ PREVALENCES = (0.1, 90.0)
 
 
 def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
-    """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself."""
+    """The page and its events, ready to be launched; it asks `analyzer` about pictures and knows no model itself.
+
+    In the language of `texts` it lies at `/`, and in any other at `/<code>`, see `InTheReadersLanguage`.
+    """
     options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
     with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
-        gr.HTML(header(texts), elem_id="head")
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
-            with gr.Tab(texts.page.tab_one, id="one"):
-                add_picture_tab(analyzer, texts)
-            with gr.Tab(texts.page.tab_many, id="many"):
-                add_batch_tab(analyzer, texts)
-            with gr.Tab(texts.page.tab_about, id="about"):
-                add_about_tab(analyzer, texts)
-        gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
+        add_page(analyzer, texts)
+    for code in languages():
+        if code != texts.language:
+            with app.route(code, f"/{code}", show_in_navbar=False):
+                add_page(analyzer, load_texts(code))
+    _keep_endpoints_of_first_page(app)
     app.queue(api_open=False, max_size=32)
     return app
+
+
+def add_page(analyzer: Analyzer, texts: Texts) -> None:
+    """All that is seen in one language."""
+    gr.HTML(header(texts), elem_id="head")
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        with gr.Tab(texts.page.tab_one, id="one"):
+            add_picture_tab(analyzer, texts)
+        with gr.Tab(texts.page.tab_many, id="many"):
+            add_batch_tab(analyzer, texts)
+        with gr.Tab(texts.page.tab_about, id="about"):
+            add_about_tab(analyzer, texts)
+    gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
+
+
+def _keep_endpoints_of_first_page(app: gr.Blocks) -> None:
+    """Programs know one name for each endpoint, whatever language its page is in."""
+    for event in app.fns.values():
+        if event.page:
+            event.api_visibility = "private"
 
 
 def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:

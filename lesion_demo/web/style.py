@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lesion_demo.texts import Texts
+from lesion_demo.texts import Texts, languages, load_texts
 from lesion_demo.web.capture import capture_script
 from lesion_demo.web.display import display_script
 from lesion_demo.web.intake import intake_script
@@ -63,7 +63,17 @@ def theme() -> gr.themes.Base:
 
 
 def script(texts: Texts) -> str:
-    """What the browser runs once: it keeps one picture on display, mends what Gradio leaves, helps with the camera."""
-    options = json.dumps({"language": texts.language})
+    """What the browser runs once: it keeps one picture on display, mends what Gradio leaves, helps with the camera.
+
+    In the language of the page that it runs on; the one at `/`, whose name is empty, is in that of `texts`.
+    """
+    pages = {"" if code == texts.language else code: _script(load_texts(code)) for code in languages()}
+    chosen = ", ".join(f"{json.dumps(page)}: {made}" for page, made in pages.items())
+    return f"() => ({{{chosen}}})[window.gradio_config?.current_page ?? '']()"
+
+
+def _script(texts: Texts) -> str:
+    words = texts.page
+    options = json.dumps({"language": texts.language, "title": words.title})
     page = f"({SCRIPT.read_text(encoding='utf-8')})({options})"
     return f"() => {{ ({display_script(texts)})(); {page}; ({intake_script(texts)})(); ({capture_script(texts)})(); }}"

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.serve.phrases import fitted
-from lesion_demo.texts import Texts
+from lesion_demo.texts import Texts, languages, load_texts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -43,7 +43,9 @@ def fine(text: str) -> str:
 
 
 def header(texts: Texts) -> str:
-    return part("header", texts.page)
+    """The title, what this is for, and the languages to choose from, each by its own name."""
+    names = [(code, load_texts(code).page.language_name) for code in languages()]
+    return part("header", texts, names)
 
 
 def empty_card(texts: Texts) -> str:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lesion_demo.arrays import Floats
 from lesion_demo.audit.changes import audit_changes, blind_scores
+from lesion_demo.audit.heat import explain_all, faithfulness, mask_file, where_it_points
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
 from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import strata, traits
@@ -157,7 +158,7 @@ def audit(
     reader = PictureReader()
     reader.cache(tested, workers=workers)
     scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, reader, workers=workers, device=device)
-    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 4
+    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 5
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         photographs = read_choices(loaded.folder).photographs
         auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
@@ -167,6 +168,11 @@ def audit(
         changes = tuple(auditor.changes(plain, keep))
         spoilt = tuple(auditor.degradations(plain))
         as_they_are, strange, clinics = auditor.familiarity()
+        outlined = [picture for picture in splits.of("val") if mask_file(picture).is_file()]
+        outlined = outlined[:: max(1, len(outlined) // limit) if limit else 1]
+        explained = list(explain_all(loaded, [*outlined, *plain.pictures], reader, point, device))
+        faithful = faithfulness(loaded, explained, device)
+        auditor.step()
         sources = {picture.source for picture in tested}
         train = [picture for picture in splits.of("train") if picture.source in sources]
         blind = blind_scores(train, tested, reader, workers=workers)
@@ -183,5 +189,7 @@ def audit(
         new_clinic=tuple(clinics),
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),
+        heat=tuple(where_it_points(explained)),
+        faithfulness=tuple(faithful),
         seconds=time.monotonic() - started,
     )

@@ -395,6 +395,40 @@ class ClinicAudit:
 
 
 @dataclass(frozen=True)
+class HeatResult:
+    """Where the heat maps of N pictures of one class with one verdict point.
+
+    Attributes:
+        outlines: whose the lesions' outlines are: `drawn` by people, or `found` by the app.
+        silent: share in which nothing speaks for malignant; of the others, those with an outline are `outlined`.
+        area: the lesion's mean share of what the network saw; chance would give so much for the next two.
+        mass: mean share of what speaks for malignant that lies on the lesion.
+        hottest: share of pictures whose hottest spot lies on the lesion.
+    """
+
+    outlines: str
+    label: str
+    verdict: str
+    n: Count
+    silent: Interval
+    outlined: Count = 0
+    area: Share | None = None
+    mass: Share | None = None
+    hottest: Interval | None = None
+
+
+@dataclass(frozen=True)
+class FaithfulnessResult:
+    """Mean probability of malignancy while N pictures called malignant are blurred place by place (`deletion`), and
+    while the same places alone are shown sharp (`insertion`), in the order of `order`."""
+
+    order: str
+    n: Count
+    deletion: Share
+    insertion: Share
+
+
+@dataclass(frozen=True)
 class Audit:
     """`audit.json`: everything found about a checkpoint, at one operating point.
 
@@ -409,6 +443,7 @@ class Audit:
         referrals: the three zones at each operating point.
         coverage: scores of confidence compared.
         clinics: what the clinic adds; None where the audit was made before that was asked.
+        heat: where the heat map points, by outlines, class and verdict; `faithfulness` says whether that counts.
         seconds: that all of it took; 0 where the file does not say.
     """
 
@@ -426,6 +461,8 @@ class Audit:
     referrals: tuple[ReferralResult, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     clinics: ClinicAudit | None = None
+    heat: tuple[HeatResult, ...] = ()
+    faithfulness: tuple[FaithfulnessResult, ...] = ()
     seconds: float = 0.0
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lesion_demo.arrays import Floats
 from lesion_demo.audit.changes import audit_changes, blind_scores
 from lesion_demo.audit.clinics import audit_clinics
+from lesion_demo.audit.heat import explain_all, faithfulness, mask_file, where_it_points
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
 from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import strata, traits
@@ -176,7 +177,7 @@ def audit(
     reader = PictureReader()
     reader.cache(tested, workers=workers)
     scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, reader, workers=workers, device=device)
-    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 5
+    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 6
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         photographs = read_choices(loaded.folder).photographs
         auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
@@ -187,6 +188,11 @@ def audit(
         spoilt = tuple(auditor.degradations(plain))
         as_they_are, strange, clinics = auditor.familiarity()
         by_clinic = auditor.clinics(limit)
+        outlined = [picture for picture in splits.of("val") if mask_file(picture).is_file()]
+        outlined = outlined[:: max(1, len(outlined) // limit) if limit else 1]
+        explained = list(explain_all(loaded, [*outlined, *plain.pictures], reader, point, device))
+        faithful = faithfulness(loaded, explained, device)
+        auditor.step()
         sources = {picture.source for picture in tested}
         train = [picture for picture in splits.of("train") if picture.source in sources]
         blind = blind_scores(train, tested, reader, workers=workers)
@@ -204,5 +210,7 @@ def audit(
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),
         clinics=by_clinic,
+        heat=tuple(where_it_points(explained)),
+        faithfulness=tuple(faithful),
         seconds=time.monotonic() - started,
     )

@@ -19,6 +19,7 @@ def trust_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
     for name, title, note, make in (
         ("quality", words.quality_title, words.quality_note, _quality),
         ("familiarity", words.familiarity_title, words.familiarity_note, _familiarity),
+        ("heat", words.heat_title, words.heat_note, _heat),
         ("uncertainty", words.uncertainty_title, words.uncertainty_note, _uncertainty),
     ):
         tables = tuple(one for one in make(facts.audit, texts) if one.rows) if facts.audit else ()
@@ -100,6 +101,28 @@ def _uncertainty(audit: Audit, texts: Texts) -> Iterator[Table]:
     yield table(words.zones_caption, ("point", "zone", "n", "share", "errors"), rows, texts)
     scores = [(words.confidences.get(one.name, one.name), decimal(one.area, texts)) for one in audit.coverage]
     yield table(words.coverage_caption, ("score", "area"), scores, texts)
+
+
+def _heat(audit: Audit, texts: Texts) -> Iterator[Table]:
+    words = texts.about
+    rows = [
+        (
+            words.heat_groups[f"{one.label}, {one.verdict}"],
+            words.outlines.get(one.outlines, one.outlines),
+            count(one.n, texts),
+            share(one.silent, texts),
+            *(words.dash if value is None else texts.percent(value, 0) for value in (one.area, one.mass)),
+            share(one.hottest, texts),
+        )
+        for one in audit.heat
+    ]
+    columns = ("pictures", "outlines", "n", "silent", "lesion_area", "mass", "hottest")
+    yield table(words.heat_caption, columns, rows, texts)
+    orders = [
+        (words.orders.get(one.order, one.order), decimal(one.deletion, texts), decimal(one.insertion, texts))
+        for one in audit.faithfulness
+    ]
+    yield table(words.faithfulness_caption, ("order", "deletion", "insertion"), orders, texts)
 
 
 def _source(name: str, texts: Texts) -> str:

@@ -10,6 +10,7 @@ app: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	sh scripts/ensure_chromium.sh
+	sh scripts/ensure_nginx.sh $(VENV)/nginx
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

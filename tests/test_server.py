@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import socket
@@ -176,7 +177,8 @@ def test_pages_name_the_proxys_address_and_no_other(behind: Served) -> None:
 @contextmanager
 def nginx(folder: Path, upstream: str) -> Iterator[tuple[int, Path]]:
     """The example's nginx before `upstream`, on a free port of this machine, and the certificate to trust."""
-    program, openssl = shutil.which("nginx"), shutil.which("openssl")
+    places = os.pathsep.join([os.environ.get("PATH", ""), str(PROJECT / ".venv" / "nginx" / "usr" / "sbin")])
+    program, openssl = shutil.which("nginx", path=places), shutil.which("openssl")
     if program is None or openssl is None:
         pytest.skip("nginx or openssl is not installed; the request that it passes on is tried by the test above")
     key, certificate = folder / "key.pem", folder / "certificate.pem"

@@ -142,7 +142,7 @@ def area_of(node: ast.AST, names: dict[str, str]) -> str | None:
     """The area that `node` stands for; `names` are those of variables."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
-    if isinstance(node, ast.Attribute) and node.attr in AREAS and ast.unparse(node.value).endswith("texts"):
+    if isinstance(node, ast.Attribute) and node.attr in AREAS and re.search(r"texts(\(\w+\))?$", ast.unparse(node.value)):
         return node.attr
     return None
 

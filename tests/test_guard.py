@@ -16,7 +16,7 @@ from app_site import Site
 from starlette.routing import Route
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.texts import load_texts
+from lesion_demo.texts import languages, load_texts
 from lesion_demo.web.access import LOCAL, Access
 from lesion_demo.web.guard import JOBS, JSON_BYTES, OPEN_REQUESTS, Gate
 from lesion_demo.web.page import EXAMPLES
@@ -196,7 +196,8 @@ def test_every_route_is_known_and_only_what_is_needed_is_open(site: Site) -> Non
             yield from [one] if router is None else below(router.routes)
 
     routes = list(below(site.app.server_app.routes))
-    assert {plain(one.path) for one in routes} == OPEN | CLOSED
+    pages = {f"/{code}" for code in languages()[1:]}  # beside the one at `/`
+    assert {plain(one.path) for one in routes} == OPEN | CLOSED | pages
     with httpx.Client(base_url=site.address) as client:
         for route in routes:
             path = re.sub(r"{[^}]*}", "0", route.path)

@@ -68,7 +68,7 @@ def said_of(picture_id: str, content: str) -> str:
 
 def photo_buttons(texts: Texts) -> str:
     """Buttons that open a camera: the phone's own, or one in the page; see `lesion_demo/web/intake.js`."""
-    return part("photo_buttons", texts.page)
+    return part("photo_buttons", texts)
 
 
 def notice_place(texts: Texts) -> str:

@@ -20,7 +20,7 @@ from lesion_demo.texts import load_texts
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEXTS = load_texts()
-UNKNOWN = "The checkpoint’s files do not say."
+UNKNOWN = "Not recorded in the checkpoint’s files."
 RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 
 
@@ -98,7 +98,7 @@ def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
     assert [row[4] for row in rows[1:]] == [ratio(result["roc_auc"]) for result in measured]
     for place, name in enumerate(point["name"] for point in metrics["test"]["points"]):
         title = TEXTS.verdict.points[name]
-        rows = rows_under(card, f"**At “{title}”: by source, with the shares of benign + malignant pictures")
+        rows = rows_under(card, f"**At “{title}”, by source; the last columns")
         assert [row[1:3] for row in rows[1:]] == [
             [percent(result["points"][place][rate]) for rate in ("sensitivity", "specificity")] for result in measured
         ]
@@ -128,14 +128,14 @@ def test_what_is_told_of_every_source(folder: Path) -> None:
     assert row[1:3] == ["external", "777"]
     assert "| HAM10000 (validation) | 0.091 | 0.876 | −0.543 |" in card
     assert "| 8.9 % + 0.0 % | 2.1 % + 1.4 % |" in card
-    assert "HAM10000 (validation): training showed 146 of the 146 malignant pictures, too" in card
-    assert "take lesions or patients as independent" in card
-    assert "take lesions or patients as independent" not in before
+    assert "HAM10000 (validation): 146 of the 146 malignant pictures were also used for training" in card
+    assert "treat lesions or patients as independent" in card
+    assert "treat lesions or patients as independent" not in before
 
 
 def test_audit_is_as_in_its_file(folder: Path) -> None:
     card, audit = card_of(folder), load(folder / "audit.json")
-    rows = {row[0].lower(): row for row in rows_under(card, "## Changes that should turn no verdict\n\n")[1:]}
+    rows = {row[0].lower(): row for row in rows_under(card, "## Changes that should not affect the result\n\n")[1:]}
     assert len(rows) == len(audit["changes"]) > 5
     for found in audit["changes"]:
         row = rows[found["name"].lower()]
@@ -146,8 +146,8 @@ def test_audit_is_as_in_its_file(folder: Path) -> None:
         ]
     whole = audit["strata"][0]
     assert f"{whole['n_benign'] + whole['n_malignant']:,} pictures at the operating point" in card
-    assert f"Each was drawn on, or made to, {audit['pictures']:,} pictures" in card
-    strata = rows_under(card, "## Among some of the pictures\n\n")
+    assert f"Each change was made to {audit['pictures']:,} pictures" in card
+    strata = rows_under(card, "## In subgroups\n\n")
     assert [row[1:3] for row in strata[1:]] == [
         [f"{stratum['n_benign']:,}", f"{stratum['n_malignant']:,}"] for stratum in audit["strata"]
     ]
@@ -166,7 +166,7 @@ def test_holding_back_is_as_in_the_audit(folder: Path) -> None:
     assert [row[2:] for row in untouched] == [
         [percent(one["warned"]), percent(one["severe"])] for one in audit["untouched"]
     ]
-    spoilt = rows_under(card, "test pictures, spoilt on purpose**")[1:]
+    spoilt = rows_under(card, "test pictures, degraded on purpose**")[1:]
     assert [row[2] for row in spoilt] == [percent(one["warned"]) for one in audit["degradations"]]
     zones = rows_under(card, "**The three answers by operating point**")[1:]
     assert [row[3] for row in zones] == [percent(zone["share"]) for one in audit["referrals"] for zone in one["zones"]]
@@ -213,19 +213,19 @@ def test_card_follows_the_metrics(folder: Path) -> None:
     change(folder / "metrics.json", edit)
     after = card_of(folder)
     assert "43.2 % (40.0–45.7)" not in before
-    assert "| Sensitivity at “Sensitive”, at worst: melanoma10k (test) | 43.2 % (40.0–45.7) |" in after
-    assert "| Specificity at “Sensitive”, at worst: HAM10000 (validation) | 12.3 % (10.0–15.0) |" in after
-    assert "misses, at worst, 56.8 % (54.3–60.0) of the malignant pictures (on melanoma10k (test))" in after
-    assert "calls 87.7 % (85.0–90.0) of the benign ones malignant (on HAM10000 (validation))" in after
+    assert "| Lowest sensitivity at “Sensitive”: melanoma10k (test) | 43.2 % (40.0–45.7) |" in after
+    assert "| Lowest specificity at “Sensitive”: HAM10000 (validation) | 12.3 % (10.0–15.0) |" in after
+    assert "misses 56.8 % (54.3–60.0) of malignant pictures (melanoma10k (test))" in after
+    assert "false alarm for 87.7 % (85.0–90.0) of benign ones (HAM10000 (validation))" in after
 
 
 def test_missing_audit_is_named_and_not_made_up(folder: Path) -> None:
     (folder / "audit.json").unlink()
     card = card_of(folder)
     assert "- audit.json is missing." in card
-    for title in ("Among some of the pictures", "Changes that should turn no verdict", "Without seeing a lesion"):
+    for title in ("In subgroups", "Changes that should not affect the result", "Without seeing the lesion"):
         assert card.partition(f"## {title}\n\n")[2].startswith(UNKNOWN)
-    assert "Verdicts turned by the worst" not in card
+    assert "Results changed by the worst" not in card
     assert "cannot make out a lesion (" not in card
 
 
@@ -245,7 +245,7 @@ def test_audit_of_another_checkpoint_is_refused(folder: Path) -> None:
     card = card_of(folder)
     assert "- audit.json cannot be used: ValueError: the checkpoint has no point" in card
     assert "at 0.123000; audit it again" in card
-    assert "Verdicts turned by the worst" not in card
+    assert "Results changed by the worst" not in card
 
 
 def test_missing_metrics_are_those_of_the_checkpoint(folder: Path) -> None:
@@ -268,7 +268,7 @@ def test_checkpoint_alone_says_what_it_can(folder: Path) -> None:
         assert f"- {gap}." in card
     assert "- checkpoint.json says nothing of “data”." in card
     assert "- metrics.json says nothing of “test”." in card
-    assert "There is no test split" in card
+    assert "There is no test set" in card
     assert card.count(UNKNOWN) >= 6
 
 
@@ -306,7 +306,7 @@ def test_procedure_is_what_the_configuration_says(folder: Path) -> None:
 
     change(folder / "config.json", edit)
     card = card_of(folder)
-    assert "First weights: those of the checkpoint first, " in card
+    assert "Initial weights: those of the checkpoint first, " in card
     assert "somewhere" not in card
     assert "before the lit field is cropped: 12 %" in card
     assert "- crop to 0.25–0.75 of the area, aspect ratio —: 50 %" in card

@@ -72,7 +72,7 @@ def test_without_figures_only_what_is_always_true_is_a_limit(facts: ModelFacts) 
     limits = only(facts)
     assert len(limits) == 2
     assert f"{facts.meta.prevalence:.0%}".replace("%", "\u00a0%") in limits[0]
-    assert "no test split" in limits[1]
+    assert "no test set" in limits[1]
 
 
 def test_calibration_is_a_limit_above_its_threshold(facts: ModelFacts) -> None:
@@ -131,7 +131,10 @@ def test_few_pictures_are_a_limit(facts: ModelFacts) -> None:
         stratum("diagnosis df", FEW_IN_CLASS - 1, 0),
     )
     limits = only(facts, audit=audit_with(strata=strata))
-    assert says(limits, "too few to judge by: skin tone (estimated): dark (1 + 30); diagnosis df (29 + 0).")
+    assert says(
+        limits,
+        "(benign + malignant): skin tone (estimated): dark (1 + 30); diagnosis df (29 + 0).",
+    )
 
 
 def test_small_and_poor_sources_are_limits(facts: ModelFacts) -> None:
@@ -150,7 +153,7 @@ def test_small_and_poor_sources_are_limits(facts: ModelFacts) -> None:
             },
         ),
     )
-    assert says(limits, "phone photographs, without a dermatoscope): 499 pictures in all")
+    assert says(limits, "phone photographs, without a dermatoscope): only 499 pictures")
     assert says(limits, "ROC-AUC 0.800 (0.700–0.900) on 45 validation pictures, against 0.950 on test")
     assert not says(limits, "big")
 

@@ -83,7 +83,7 @@ def test_signs_and_words_of_the_outcomes_differ() -> None:
 
 
 def test_lower_concern_comes_with_a_safety_net(analyzer: FakeAnalyzer) -> None:
-    assert "Refer changing or worrying lesions whatever the score." in plain(verdict(analyzer))
+    assert "Refer any lesion that is changing or worries you." in plain(verdict(analyzer))
 
 
 def test_not_assessable_gives_reasons_first_and_the_number_only_on_request(analyzer: FakeAnalyzer) -> None:
@@ -174,14 +174,14 @@ def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnaly
     assert TEXTS.percent(at_prevalence(0.1, 0.5, 0.02)).replace("\u00a0", " ") in text
     assert "Of 1,000 such patients, 20 have a malignant lesion. With the figures of HAM10000 (validation)" in text
     # In HAM10000 17.6 % of the benign and 83.6 % of the malignant pictures are called higher concern.
-    assert "▲ 189 higher concern, of them 17 malignant: PPV 8.8 %" in text
-    assert "● 691 lower concern, of them 690 benign" in text
-    assert "◆ 100 uncertain, of them 2 malignant" in text
-    assert "⊘ 20 not assessable, of them 0 malignant" in text
+    assert "▲ 189 get “higher concern”; 17 of them are malignant (PPV 8.8 %)" in text
+    assert "● 691 get “lower concern”; 690 of them are benign" in text
+    assert "◆ 100 get “uncertain”; 2 of them are malignant" in text
+    assert "⊘ 20 are not assessable; 0 of them are malignant" in text
     # The NPV is worst elsewhere: on melanoma10k 8.8 % of the malignant and 84.4 % of the benign ones are cleared.
     npv = predictive_values(1 - 44 / 500, 422 / 500, 0.02).npv
     assert npv is not None
-    assert f"NPV {npv * 100:.1f} % at worst, on melanoma10k (test)" in text
+    assert f"NPV {npv * 100:.1f} % at worst, melanoma10k (test)" in text
 
 
 def first_screen(html: str) -> str:
@@ -234,8 +234,8 @@ def test_what_was_not_counted_or_seen_in_training_is_told(analyzer: FakeAnalyzer
     )
     meta = replace(analyzer.meta, metrics=metrics, data={"melanoma10k": DataSet(counts={"test/benign": 1})})
     text = plain(meaning_html(analyzer.analyze(GOOD), meta, TEXTS, prevalence=0.02))
-    assert "▲ 215 higher concern, of them 19 malignant" in text
-    assert "uncertain, of them" not in text
+    assert "▲ 215 get “higher concern”; 19 of them are malignant" in text
+    assert "get “uncertain”" not in text
     note = plain(point_html(meta, analyzer.point("sensitive"), TEXTS))
     assert "90.0 % (87.0–91.0), melanoma10k (test)" in note
     assert "On HAM10000 (validation) the sensitivity is too favourable" in note
@@ -284,9 +284,9 @@ def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> N
     strata = tuple(Stratum(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
     audit = Audit(analyzer.meta.operating_points[0], 59, strata=strata)
     known, analysis = replace(facts(analyzer), audit=audit), analyzer.analyze(GOOD)
-    assert "tested on 29 pictures" in quality_html(analysis, known, TEXTS)
+    assert "tested on only 29 pictures" in quality_html(analysis, known, TEXTS)
     assert "tested on" not in quality_html(replace(analysis, skin_tone="tan"), known, TEXTS)
-    assert "tested on 0 pictures" in quality_html(replace(analysis, skin_tone="dark"), known, TEXTS)
+    assert "tested on only 0 pictures" in quality_html(replace(analysis, skin_tone="dark"), known, TEXTS)
     assert "tested on" not in quality_html(analysis, facts(analyzer), TEXTS)
 
 
@@ -301,14 +301,14 @@ def test_quality_table_has_a_line_per_check(analyzer: FakeAnalyzer) -> None:
     html = quality_html(found, facts(analyzer), TEXTS)
     rows = [plain(row) for row in re.findall(r"<tr.*?</tr>", html)][1:]
     assert rows == [
-        "Brightness 20 of 255 (≥ 89) ✕ too poor",
+        "Brightness 20 of 255 (≥ 89) ✕ unusable",
         TEXTS.quality.retake["brightness"],
         "Glare 20.0 % (≤ 15.0 %) ⚠ warning",
         TEXTS.quality.retake["glare"],
         "Sharpness 0.0231 (≥ 0.0105) ✓ pass",
         "depth 3 mm (≥ 12) ⚠ warning",
         "Put it in the <middle>.",
-        "Familiarity (distance) 1.0 (≤ 2.0) ✓ familiar",
+        "Similarity to training pictures (distance) 1.0 (≤ 2.0) ✓ similar",
     ]
     assert "<middle>" not in html
     assert TEXTS.quality.no_artefacts in html

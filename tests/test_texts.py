@@ -142,7 +142,11 @@ def area_of(node: ast.AST, names: dict[str, str]) -> str | None:
     """The area that `node` stands for; `names` are those of variables."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
-    if isinstance(node, ast.Attribute) and node.attr in AREAS and re.search(r"texts(\(\w+\))?$", ast.unparse(node.value)):
+    if (
+        isinstance(node, ast.Attribute)
+        and node.attr in AREAS
+        and re.search(r"texts(\(\w+\))?$", ast.unparse(node.value))
+    ):
         return node.attr
     return None
 

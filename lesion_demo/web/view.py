@@ -159,7 +159,7 @@ class View:
         """The text for a patient's record, and a button that copies it."""
         writer = ReportWriter(self.analyzer.meta, self.analyzer.folder.name, self.texts)
         text = writer.text(self.judged(found, choices), choices.circumstances(""))
-        return said_of(found.id, part("record", self.texts.page, text))
+        return said_of(found.id, part("record", self.texts, text))
 
     def quality(self, found: Found) -> str:
         return said_of(found.id, quality_html(found.analysis, self.facts, self.texts))

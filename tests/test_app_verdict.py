@@ -41,8 +41,11 @@ def test_each_outcome_has_its_sign_words_and_advice(
     if outcome == "not_assessable":
         expect(card).to_contain_text(TEXTS.verdict.unfamiliar)
         expect(bar).to_be_hidden()
-        page.locator("#result summary").click()
         expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.no_post_test)
+    else:
+        expect(card.locator(".lead")).to_contain_text("lesions with this result are malignant")
+        expect(bar).to_be_hidden()
+    page.locator("#result summary").click()
     expect(bar).to_be_visible()
 
 
@@ -57,7 +60,7 @@ def test_poor_picture_is_warned_about_above_the_verdict(page: Page, files: Path)
     judged(page, files / "dim.png")
     warning = page.locator("#result .card.warning")
     expect(warning).to_contain_text(TEXTS.quality.retake["brightness"])
-    box, bar = warning.bounding_box(), page.locator("#result .bar").bounding_box()
+    box, bar = warning.bounding_box(), page.locator("#result .lead").bounding_box()
     assert box is not None
     assert bar is not None
     assert box["y"] + box["height"] <= bar["y"]
@@ -71,11 +74,11 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     judged(page, files / "phantom.png")
     asked = site.analyzer.asked
     expect(page.locator("#result .card.malignant")).to_be_visible()
-    expect(page.locator("#point-note")).to_contain_text(re.compile(r"sensitivity was 90\.0\s% \(87\.0–91\.0\)"))
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"sensitivity: 90\.0\s% \(87\.0–91\.0\)"))
     choose_point(page, "balanced")
     expect(page.locator("#result .card.benign")).to_be_visible()
     assert figures(page) == (50.0, 40.0)
-    expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity 90\.0\s% \(87\.0–91\.0\)"))
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity: 90\.0\s% \(87\.0–91\.0\)"))
     expect(page.locator("#meaning")).to_contain_text("PPV")
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
@@ -100,17 +103,38 @@ def test_picture_without_dermatoscope_is_out_of_scope(page: Page, files: Path) -
     expect(page.locator("#result .scope")).to_have_count(0)
     page.locator("#dermoscopic input").uncheck()
     expect(page.locator("#result .card").first).to_contain_text(TEXTS.verdict.not_dermoscopic)
+    expect(page.locator("#result")).to_contain_text(TEXTS.verdict.said_by["reader_no"])
+
+
+def test_the_detector_ticks_the_box_and_the_page_says_so(page: Page, site: Site, files: Path) -> None:
+    site.analyzer.photograph = True
+    judged(page, files / "phantom.png")
+    expect(page.locator("#dermoscopic input")).not_to_be_checked()
+    expect(page.locator("#result")).to_contain_text(TEXTS.verdict.said_by["detector_no"])
+    page.locator("#dermoscopic input").check()
+    expect(page.locator("#result .scope")).to_have_count(0)
+    expect(page.locator("#result")).to_contain_text(TEXTS.verdict.said_by["reader_yes"])
+
+
+def test_the_record_is_copied_and_says_so(page: Page, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("button.copy").click()
+    expect(page.locator("#record [role=status]")).to_have_text(TEXTS.page.record_copied)
+    assert TEXTS.verdict.outcomes["benign"] in page.evaluate("navigator.clipboard.readText()")
 
 
 def test_prevalence_changes_what_it_means(page: Page, site: Site, files: Path) -> None:
     judged(page, files / "phantom.png")
     asked = site.analyzer.asked
     meaning = page.locator("#meaning")
+    meaning.locator("summary").click()
     expect(meaning).to_contain_text("Of 1,000 such patients, 20 have")
     expect(meaning.locator("strong")).to_have_text(re.compile(r"0\.2\s%"))
     page.locator("#prevalence input[type=number]").fill("50")
     expect(meaning).to_contain_text("Of 1,000 such patients, 500 have")
     expect(meaning.locator("strong")).to_have_text(re.compile(r"10\.0\s%"))
+    expect(meaning.locator("details")).to_have_attribute("open", "")  # what was opened stays open
     assert site.analyzer.asked == asked
 
 

@@ -122,7 +122,7 @@ def connect_zoom(controls: ZoomControls, picture: gr.Image, kept: gr.State, text
         note = fine(texts.page.zoomed_note) if zoomed else ""
         return [gr.update(value=label, visible=closer), gr.update(visible=len(history) > 1), note]
 
-    options = {"show_progress": "hidden", "js": "(...values) => { lesion.begin(); return values; }"}
+    options: dict[str, Any] = {"show_progress": "hidden", "js": "(...values) => { lesion.begin(); return values; }"}
     options |= MODEL_EVENTS | PRIVATE
     changed = [picture, controls.history]
     for event in (
@@ -131,7 +131,8 @@ def connect_zoom(controls: ZoomControls, picture: gr.Image, kept: gr.State, text
     ):
         event.success(None, js="() => { lesion.again(); }", **PRIVATE)
         event.failure(None, js=failed, **PRIVATE)
-    held, unqueued = [kept, controls.history], {"show_progress": "hidden", "queue": False, **PRIVATE}
+    held = [kept, controls.history]
+    unqueued: dict[str, Any] = {"show_progress": "hidden", "queue": False, **PRIVATE}
     offered = [controls.zoom, controls.undo, controls.note]
     gr.on([kept.change, controls.history.change], offer, held, offered, trigger_mode="always_last", **unqueued)
     removed = picture.clear(remove, held, held, **unqueued)

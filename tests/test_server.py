@@ -198,10 +198,10 @@ def nginx(folder: Path, upstream: str) -> Iterator[tuple[int, Path]]:
     for before, after in changes.items():
         assert example.count(before) == 1, before
         example = example.replace(before, after)
-    places = [f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
+    held = [f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
     log = f"access_log off; error_log {folder}/error.log;"
     start = f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; events {{}}"
-    (folder / "nginx.conf").write_text(f"{start}\nhttp {{ {log} {' '.join(places)}\n{example}\n}}\n", encoding="utf-8")
+    (folder / "nginx.conf").write_text(f"{start}\nhttp {{ {log} {' '.join(held)}\n{example}\n}}\n", encoding="utf-8")
     process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.PIPE)
     try:
         yield port, certificate

@@ -76,7 +76,7 @@ def test_use_and_limits_stand_open_before_every_section(shipped: FakeAnalyzer) -
     places = [text.index(words) for words in ("At a glance", "Intended use", "not a medical device", "Known limits")]
     assert places == sorted(places)
     assert all(not accordion.open for accordion in components(app, gr.Accordion))
-    assert len(components(app, gr.Accordion)) == 12
+    assert len(components(app, gr.Accordion)) == 13
 
 
 def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> None:
@@ -178,7 +178,7 @@ def opened(browser: Browser, address: str, width: int, scheme: str) -> Page:
     page.goto(f"{address}?__theme={scheme}")
     page.get_by_role("tab", name="About").click()
     sections = page.locator("[id^=about-] > button.label-wrap")
-    expect(sections).to_have_count(12, timeout=PATIENCE)
+    expect(sections).to_have_count(13, timeout=PATIENCE)
     for section in sections.all():
         section.click()
     page.wait_for_function(

@@ -35,7 +35,7 @@ from lesion_demo.web.templates import model_line
 from lesion_demo.web.verdict import point_html, verdict_html
 
 NAME = "Klinik <b>Süd</b>"
-SENTENCE = f"Adapted to {NAME} with 240 pictures on 2026-11-28"
+SENTENCE = f"Fitted to {NAME} with 240 pictures on 2026-11-28"
 SAID = {"en": f"{SENTENCE}.", "de": f"Angepasst an {NAME} mit 240 Bildern am 2026-11-28."}
 THRESHOLDS = {"sensitive": 0.35, "balanced": 0.55, "accuracy": 0.5}
 

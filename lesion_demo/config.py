@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lesion_demo.errors import LesionDemoError
 
@@ -73,7 +73,13 @@ def adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-Turns = Literal[1, 4]
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):  # Python takes true for 1
+        raise ValueError("it should be 1 or 4")
+    return value
+
+
+Turns = Annotated[Literal[1, 4], BeforeValidator(_no_switch)]
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_use_and_limits_stand_open_before_every_section(shipped: FakeAnalyzer) -
     places = [text.index(words) for words in ("At a glance", "Intended use", "not a medical device", "Known limits")]
     assert places == sorted(places)
     assert all(not accordion.open for accordion in components(app, gr.Accordion))
-    assert len(components(app, gr.Accordion)) == 13
+    assert len(components(app, gr.Accordion)) == 14
 
 
 def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> None:
@@ -88,7 +88,7 @@ def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> N
         found = asdict(estimate)
         value = f"{100 * found['value']:.1f}\u00a0%"
         interval = f"({100 * found['low']:.1f}–{100 * found['high']:.1f})"
-        label = f"{rate.capitalize()} at “Sensitive”, at worst: {clinic_name(clinic.found, TEXTS)}"
+        label = TEXTS.about.headline[rate].format(point="Sensitive", source=clinic_name(clinic.found, TEXTS))
         assert f"<dt>{label}</dt><dd><strong>{value}</strong> <span>{interval}</span></dd>" in html
 
 
@@ -178,7 +178,7 @@ def opened(browser: Browser, address: str, width: int, scheme: str) -> Page:
     page.goto(f"{address}?__theme={scheme}")
     page.get_by_role("tab", name="About").click()
     sections = page.locator("[id^=about-] > button.label-wrap")
-    expect(sections).to_have_count(13, timeout=PATIENCE)
+    expect(sections).to_have_count(14, timeout=PATIENCE)
     for section in sections.all():
         section.click()
     page.wait_for_function(

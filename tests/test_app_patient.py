@@ -167,13 +167,13 @@ def test_control_moved_during_the_analysis_counts(page: Page, site: Site, pictur
         assert alice.begun.acquire(timeout=60)
         choose_point(page, "balanced")
         page.locator("#dermoscopic input").uncheck()
-        expect(page.locator("#point-note")).to_contain_text("Both mistakes weigh the same")
+        expect(page.locator("#point-note")).to_contain_text("Both mistakes count the same")
         alice.go.set()
         expect(verdict(page)).to_be_visible()
     expect(page.locator("#result .scope")).to_be_visible()
     expect(page.locator("#point input[value=balanced]")).to_be_checked()
     assert figures(page) == (50.0, 10.0)
-    expect(page.locator("#point-note")).to_contain_text("Both mistakes weigh the same")
+    expect(page.locator("#point-note")).to_contain_text("Both mistakes count the same")
     found = report_of(page)
     assert found["operating_point"]["name"] == "balanced"  # type: ignore[index]
     assert found["picture"]["dermoscopic"] is False  # type: ignore[index]

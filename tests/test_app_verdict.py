@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from app_site import Site, choose_point, figures, judged, picture_in
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from lesion_demo.serve.phrases import SYMBOLS
 from lesion_demo.texts import load_texts
@@ -153,17 +153,26 @@ def test_heat_map_stands_beside_the_picture(page: Page, files: Path) -> None:
     expect(page.locator("#heat")).to_contain_text(TEXTS.page.heat_for)
 
 
+def place_on_page(image: Locator) -> list[float]:
+    """Left, top, width and height, however far the page is scrolled."""
+    found: list[float] = image.evaluate(
+        "one => { const box = one.getBoundingClientRect();"
+        " return [box.left, box.top + window.scrollY, box.width, box.height]; }"
+    )
+    return found
+
+
 def test_a_phone_switches_between_picture_and_heat_map(phone: Page, files: Path) -> None:
     judged(phone, files / "phantom.png")
     picture, heat = phone.locator("#heat img").first, phone.locator("#heat img").last
     expect(heat).to_be_visible()
     expect(picture).to_be_hidden()
     phone.locator("#heat input[value=map]").focus()
-    place = heat.bounding_box()
+    place = place_on_page(heat)
     phone.keyboard.press("ArrowLeft")
     expect(picture).to_be_visible()
     expect(heat).to_be_hidden()
-    assert picture.bounding_box() == place, "nothing moves but what changes"
+    assert place_on_page(picture) == place, "nothing moves but what changes"
     height = phone.locator("#heat .heat-switch label").first.bounding_box()
     assert height is not None
     assert height["height"] >= 44

@@ -25,6 +25,9 @@ PROBABILITIES = np.array([0.1, 0.4, 0.6, 0.3, 0.8, 0.9])
 def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What another test left for the garbage collector is not this module's.
+        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
+        warnings.simplefilter("ignore", ResourceWarning)
         yield
 
 

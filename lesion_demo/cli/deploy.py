@@ -31,6 +31,7 @@ CODE = (
     "assets/screenshot*.png",
     "lesion_demo/**/*.py",
     "lesion_demo/card/templates/*.md",
+    "lesion_demo/expected.json",
     "lesion_demo/translations/*.json",
     "lesion_demo/web/*.css",
     "lesion_demo/web/*.js",

@@ -7,7 +7,7 @@ notices => {
   const PATIENCE = 1500;  // milliseconds from the choice of a file until it is on its way, or was not taken
   const place = name => document.getElementById(name);
   const asked = {};  // id of the picture whose report was asked for, by the form of the report
-  let [id, sent, state, trouble, timer] = ['', '', 'empty', '', 0];
+  let [id, sent, state, trouble, timer, spoken] = ['', '', 'empty', '', 0, ''];
 
   const enter = (entered, notice) => {
     state = entered;
@@ -49,6 +49,9 @@ notices => {
     renew(fresh(), 'failed', reason || trouble || 'failed');
     place('notice').scrollIntoView({block: 'nearest'});
   };
+  // The reader's word on how this picture was taken counts, also when it comes before the detector's.
+  const correct = () => { spoken = id; };
+  const corrected = () => spoken !== '' && spoken === id;
   const again = () => { begin(); place('again').click(); };
   const send = () => { sent = id; return screen(); };
   const screen = report => {
@@ -93,5 +96,5 @@ notices => {
 
   new MutationObserver(settle).observe(document.body, {childList: true, subtree: true});
   settle();
-  window.lesion = {begin, clear, failed, again, send, screen, save, fits: name => name !== '' && name === id};
+  window.lesion = {begin, correct, corrected, clear, failed, again, send, screen, save, fits: name => name !== '' && name === id};
 }

@@ -64,11 +64,11 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     if something has changed meanwhile: so no older answer can come after a newer one.
     """
 
-    def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History, Any]:
-        """What is found, and by it whether a dermatoscope was used; the reader may correct that."""
+    def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History, str]:
+        """What is found, and by it whether a dermatoscope was used: `yes`, `no`, or nothing."""
         kept = view.find(path, Screen(**screen).id)
-        dermoscopic = not kept.analysis.photograph if isinstance(kept, Found) else gr.skip()
-        return kept, followed(history, path), dermoscopic
+        detected = ("no" if kept.analysis.photograph else "yes") if isinstance(kept, Found) else ""
+        return kept, followed(history, path), detected
 
     def pick(chosen: gr.SelectData) -> str:
         return str(examples[int(chosen.index)])
@@ -76,12 +76,15 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
     panel.picture.upload(None, js="() => { lesion.begin(); }", **PRIVATE)
     panel.picture.clear(None, js="() => { lesion.clear(); }", **PRIVATE)
-    held = [panel.kept, panel.closer.history]
+    held, detected = [panel.kept, panel.closer.history], gr.Textbox(visible="hidden")
     finding = gr.on(
         [panel.picture.upload, panel.again.click], find,
-        [panel.picture, panel.closer.history, panel.screen], [*held, panel.dermoscopic], js=SEND,
+        [panel.picture, panel.closer.history, panel.screen], [*held, detected], js=SEND,
         trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
     )  # fmt: skip
+    taken = "(found, said) => found === '' || lesion.corrected() ? said : found === 'yes'"
+    finding.success(None, [detected, panel.dermoscopic], panel.dermoscopic, js=taken, **PRIVATE)
+    panel.dermoscopic.input(None, None, None, js="() => { lesion.correct(); }", **PRIVATE)
     # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
     picking = panel.examples.select(
         pick, None, panel.picture, js="() => { lesion.begin(); }", trigger_mode="multiple",
@@ -122,7 +125,7 @@ def _connect_controls(view: View, panel: Panel) -> None:
         return gr.update(visible=name == CUSTOM)
 
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
-    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
+    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.change, panel.prevalence.input]
     judged = [panel.result, panel.point_note, panel.meaning, panel.quality, panel.record]
     judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
     looking = panel.kept.change(look, panel.asking, [panel.heat, panel.result], js=SCREEN, **LIVE)

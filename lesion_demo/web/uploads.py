@@ -19,14 +19,10 @@ from lesion_demo.errors import LesionDemoError
 
 PREFIX = "lesion-demo-uploads-"
 """Of every such folder's name, among the system's temporary files."""
-REPORT_PREFIX = "report-"
-"""Of the name of a folder, among the uploads, with a report that bears a case number."""
 LOCK = "lock"
 """The file in such a folder that its process keeps locked."""
 KEPT_SECONDS = 3000
 """An upload or a result goes when it was written longer ago; the page promises it within the hour."""
-REPORT_SECONDS = 120
-"""The same for a report, which the browser fetches as soon as it is made."""
 SWEEP_SECONDS = 30
 """From one sweep to the next."""
 
@@ -132,7 +128,6 @@ def sweep(folder: Path, kept: Collection[Path], now: float) -> None:
     last change of the inode counts, as a copy has its original's time of writing.
     """
     for directory, _, names in os.walk(folder, topdown=False):
-        limit = REPORT_SECONDS if Path(directory).name.startswith(REPORT_PREFIX) else KEPT_SECONDS
         paths = [Path(directory, name) for name in names]
         if Path(directory) == folder:
             paths = [path for path in paths if path.name != LOCK]
@@ -140,7 +135,7 @@ def sweep(folder: Path, kept: Collection[Path], now: float) -> None:
             paths.append(Path(directory))
         for path in paths:
             if path not in kept:
-                _delete_old(path, now - limit)
+                _delete_old(path, now - KEPT_SECONDS)
 
 
 def _delete_old(path: Path, limit: float) -> None:

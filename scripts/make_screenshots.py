@@ -93,7 +93,7 @@ def shoot(browser: Browser, address: str, path: Path, width: int, height: int) -
     page.set_default_timeout(PATIENCE * 1000)
     page.goto(address)
     page.locator("#examples img").last.wait_for()
-    page.set_input_files("#picture input[type=file]", ASSETS / "examples" / PICTURE)
+    page.set_input_files("#picture input[type=file]", PROJECT / "lesion_demo" / "web" / "examples" / PICTURE)
     page.locator("#result .bar").wait_for()
     page.wait_for_function("[...document.querySelectorAll('#heat img')].some(image => image.naturalWidth > 0)")
     page.mouse.move(0, 0)

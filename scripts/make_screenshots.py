@@ -94,7 +94,7 @@ def shoot(browser: Browser, address: str, path: Path, width: int, height: int) -
     page.goto(address)
     page.locator("#examples img").last.wait_for()
     page.set_input_files("#picture input[type=file]", PROJECT / "lesion_demo" / "web" / "examples" / PICTURE)
-    page.locator("#result .bar").wait_for()
+    page.locator("#result .card:not(.warning)").wait_for()
     page.wait_for_function("[...document.querySelectorAll('#heat img')].some(image => image.naturalWidth > 0)")
     page.mouse.move(0, 0)
     page.wait_for_timeout(1500)  # until nothing moves or fades any more

@@ -24,7 +24,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from lesion_demo.config import CLASSES
-from lesion_demo.data.folders import BENIGN_NAMES, MALIGNANT_NAMES
+from lesion_demo.data.class_names import BENIGN_NAMES, MALIGNANT_NAMES
 from lesion_demo.data.manifest import MANIFEST
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.images.load import load_image

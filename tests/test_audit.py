@@ -21,7 +21,8 @@ from lesion_demo.audit.shortcuts import CHANGES, Changed
 from lesion_demo.audit.subgroups import strata, traits
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.data.dataset import Edit, PictureReader
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images import Pixels

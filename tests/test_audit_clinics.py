@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lesion_demo.audit.clinics import OnOtherSkin, PaintedOut, audit_clinics, clinic_told, lesion_place
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images import Pixels
 from lesion_demo.results import ClinicAudit

@@ -17,7 +17,7 @@ from lesion_demo.card.trust import trust_sections
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, from_dict
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.decision import Outcome
 from lesion_demo.network.model import build_model, head_layer
 from lesion_demo.results import Audit, Metrics, to_json

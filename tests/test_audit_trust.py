@@ -24,7 +24,8 @@ from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images.perturb import DEGRADATIONS

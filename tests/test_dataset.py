@@ -10,7 +10,8 @@ import pytest
 
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.data.dataset import LesionDataset, balanced_weights, check_emphasis, train_loader
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
 from lesion_demo.images.transforms import eval_transform

@@ -14,8 +14,8 @@ from PIL import Image, ImageEnhance
 
 from lesion_demo.data.duplicates import near_duplicate_pairs
 from lesion_demo.data.fingerprints import fingerprint
-from lesion_demo.data.folders import Picture
 from lesion_demo.data.grouping import group_pictures, links_between
+from lesion_demo.data.picture import Picture
 
 
 def lesion(seed: int, width: int = 240, height: int = 180) -> Image.Image:

@@ -13,7 +13,8 @@ from PIL import Image
 from lesion_demo.audit.gallery import PROJECT, write_gallery
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.evaluate.referral import distance_to_threshold

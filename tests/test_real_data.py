@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_split
 from lesion_demo.evaluate.scores import score
 from lesion_demo.images.load import load_image

@@ -17,7 +17,8 @@ from tiny_clinic import CLASS_SIZE
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.fingerprints import hash_file
-from lesion_demo.data.folders import Picture, scan_outside
+from lesion_demo.data.folders import scan_outside
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import write_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CalibrationError, DataError

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lesion_demo.data.folders import Picture, scan
+from lesion_demo.data.folders import scan
 from lesion_demo.data.held_out import Shares
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import SPLIT_HEADER, read_split, write_split
 from lesion_demo.data.splits import Splits, make_splits, prepare_splits
 from lesion_demo.errors import DataError

@@ -21,7 +21,7 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import PreprocessSpec, StageConfig, TrainConfig, to_dict
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError, TrainingError
 from lesion_demo.evaluate import settle

@@ -13,7 +13,8 @@ import pytest
 from lesion_demo.cli.train import read_config_file
 from lesion_demo.config import StageConfig, TrainConfig
 from lesion_demo.data.archive import unpacked
-from lesion_demo.data.folders import Picture, scan
+from lesion_demo.data.folders import scan
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.data.table import LabelTable

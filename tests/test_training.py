@@ -20,7 +20,8 @@ from torch import nn
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
 from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
 from lesion_demo.data.dataset import PictureReader, balanced_weights
-from lesion_demo.data.folders import Picture, scan_folder
+from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.picture import Picture
 from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.evaluate import settle
 from lesion_demo.evaluate.inference import Predictions

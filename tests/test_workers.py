@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.data.dataset import LesionDataset, PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.transforms import EvalTransform, TrainTransform, eval_transform, train_transform
 from lesion_demo.train.validation import ringed

@@ -15,7 +15,7 @@ from lesion_demo.arrays import Floats
 from lesion_demo.audit.shortcuts import Changed
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import WORKERS, PictureReader, measure_all
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.intervals import share_of
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit

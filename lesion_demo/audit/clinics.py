@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from lesion_demo.arrays import Bools, Floats, Ints, has_both
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import PictureReader, measure_all
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images import skin

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.errors import DataError, LesionDemoError, reason
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.files import check_folder, replacing

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.decision import Outcome, decide
 from lesion_demo.evaluate.intervals import share_of
 from lesion_demo.images.lesion import Mask

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lesion_demo.arrays import Floats, has_both
 from lesion_demo.config import OperatingPoint
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.referral import coverage_curve, distance_to_threshold, zones
 from lesion_demo.evaluate.reporting import Scorer

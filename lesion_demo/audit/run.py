@@ -21,7 +21,7 @@ from lesion_demo.audit.subgroups import strata, traits
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, Turns
 from lesion_demo.data.dataset import WORKERS, PictureReader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.evaluate.inference import early_features

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lesion_demo.data.folders import Picture
 from lesion_demo.data.manifest import ID_COLUMNS, SAME_AS
+from lesion_demo.data.picture import Picture
 
 NEAR_DUPLICATE = "a near-duplicate of"
 SAME_FILE = "the same file as"

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from lesion_demo.config import CLASSES
 from lesion_demo.data.fingerprints import hash_file
-from lesion_demo.data.folders import Picture, check_roots, name_sources
+from lesion_demo.data.folders import check_roots, name_sources
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import CORRUPT, DROPPED, SPLIT_NAMES, Splits
 from lesion_demo.errors import DataError
 from lesion_demo.files import replacing

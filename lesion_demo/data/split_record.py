@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lesion_demo.config import CLASSES, from_dict, to_dict
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError
 from lesion_demo.files import replacing

@@ -11,7 +11,7 @@ from pathlib import Path
 from lesion_demo.config import CLASSES
 from lesion_demo.data.duplicates import near_duplicate_pairs
 from lesion_demo.data.fingerprints import fingerprint
-from lesion_demo.data.folders import Picture, scan
+from lesion_demo.data.folders import scan
 from lesion_demo.data.grouping import (
     RELATIONS,
     Link,
@@ -23,6 +23,7 @@ from lesion_demo.data.grouping import (
     links_between,
 )
 from lesion_demo.data.held_out import USUAL, Shares, choose_val_groups
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import DataError
 

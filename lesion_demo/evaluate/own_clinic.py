@@ -14,8 +14,9 @@ from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES
 from lesion_demo.data.duplicates import near_duplicate_pairs
 from lesion_demo.data.fingerprints import fingerprint
-from lesion_demo.data.folders import Picture, scan_outside
+from lesion_demo.data.folders import scan_outside
 from lesion_demo.data.grouping import group_pictures, links_between
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import hashes_of
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.recalibration import cross_validate, fit_local, local_points

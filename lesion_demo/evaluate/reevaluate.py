@@ -17,8 +17,9 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_meta
 from lesion_demo.config import CLASSES
 from lesion_demo.data.dataset import WORKERS, PictureReader
 from lesion_demo.data.fingerprints import hash_file
-from lesion_demo.data.folders import Picture, name_sources, scan, scan_outside
+from lesion_demo.data.folders import name_sources, scan, scan_outside
 from lesion_demo.data.grouping import group_pictures
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import SPLIT_HEADER, read_split, write_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CheckpointError, DataError

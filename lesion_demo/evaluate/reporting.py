@@ -12,7 +12,7 @@ from torch import nn
 from lesion_demo.arrays import Floats
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.data.dataset import WORKERS, Edit, LesionDataset, Measure, PictureReader, eval_loader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.inference import Predictions, last_features
 from lesion_demo.evaluate.referral import distance_to_threshold
 from lesion_demo.evaluate.run import EvaluatedSplit, run_edited, run_model

@@ -22,7 +22,7 @@ from lesion_demo.data.dataset import (
     balanced_weights,
     edited_loader,
 )
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.inference import Batch, Predictions, predict, predict_batches, together
 from lesion_demo.evaluate.plots import plot_evaluation, plot_history, write_plots
 from lesion_demo.evaluate.referral import CONFIDENT_RATES, choose_margin

@@ -14,7 +14,8 @@ from pathlib import Path
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES
 from lesion_demo.data.dataset import WORKERS, PictureReader
-from lesion_demo.data.folders import Picture, name_sources
+from lesion_demo.data.folders import name_sources
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CheckpointError

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lesion_demo.config import StageConfig, TrainConfig
 from lesion_demo.data.dataset import LesionDataset, Sample, balanced_weights, check_emphasis, train_loader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
 from lesion_demo.evaluate.inference import Predictions

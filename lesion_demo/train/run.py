@@ -17,7 +17,8 @@ from lesion_demo.arrays import Floats
 from lesion_demo.checkpoint import Checkpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.data.dataset import PictureReader, balanced_weights, measure_all
-from lesion_demo.data.folders import Picture, name_sources, scan
+from lesion_demo.data.folders import name_sources, scan
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.data.splits import Splits, prepare_splits

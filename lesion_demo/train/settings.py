@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lesion_demo.config import CLASSES, StageConfig, TrainConfig, to_dict
-from lesion_demo.data.folders import Picture
 from lesion_demo.data.held_out import Shares
+from lesion_demo.data.picture import Picture
 from lesion_demo.errors import DataError, TrainingError
 from lesion_demo.images.load import MIN_SIDE
 from lesion_demo.network.forward import check_heat_map

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from lesion_demo.config import TrainConfig
 from lesion_demo.data.dataset import LesionDataset, PictureReader, Sample, balanced_weights, train_loader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.depthwise import use_fast_depthwise
 from lesion_demo.network.init import initialise

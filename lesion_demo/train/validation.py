@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lesion_demo.config import StageConfig
 from lesion_demo.data.dataset import Edit, LesionDataset, balanced_weights, eval_loader
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.inference import Predictions, predict
 from lesion_demo.evaluate.scores import malignant_probability, score
 from lesion_demo.images.perturb import draw_random_ring

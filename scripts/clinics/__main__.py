@@ -15,7 +15,7 @@ import numpy as np
 
 import scripts.clinics as package
 from lesion_demo.config import from_dict
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.files import write_json
 from lesion_demo.network.weights import write_weights
 from lesion_demo.recipes import PRESETS

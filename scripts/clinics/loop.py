@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lesion_demo.config import StageConfig
 from lesion_demo.data.dataset import balanced_weights
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.images.transforms import eval_transform, train_transform
 from lesion_demo.network.depthwise import use_fast_depthwise
 from lesion_demo.network.forward import forward

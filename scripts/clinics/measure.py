@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lesion_demo.audit.clinics import clinic_told
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.network.model import head_layer
 from scripts.clinics.experiment import Experiment
 from scripts.clinics.loop import Seen

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from lesion_demo.config import PreprocessSpec
-from lesion_demo.data.folders import Picture
+from lesion_demo.data.picture import Picture
 from lesion_demo.files import replacing
 from lesion_demo.images import Pixels, skin
 from lesion_demo.images.lesion import find_lesion

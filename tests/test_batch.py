@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import errno
 import io
-import json
-import os
 import random
 import tracemalloc
-import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from html import escape
 from pathlib import Path
-from typing import Any
 
-import gradio as gr
-import numpy as np
 import pytest
-from fake_analyzer import FakeAnalyzer, fake_meta
+from fake_analyzer import FakeAnalyzer
 from PIL import Image
 from pypdf import PdfReader
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.images.perturb import draw_ruler
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serve.phrases import point_choices
-from lesion_demo.serve.report import render_pdf
+from lesion_demo.serve.batch import ReportArchive, analyze_batch, open_inputs
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import COLUMNS, Batch, Line, _progress, add_batch_tab
-
-FILE, REMARKS = ([*COLUMNS].index(name) for name in ("file", "remarks"))
 
 
 @pytest.fixture(scope="module")
@@ -239,206 +222,3 @@ def test_the_archive_holds_a_pdf_and_a_json_for_each_picture(picture: Path, tmp_
         text = PdfReader(io.BytesIO(opened.read("lesion.jpg (2).pdf"))).pages[0].extract_text()
     assert load_texts().verdict.outcomes["benign"] in text
     assert "lesion.jpg (2)" in text
-
-
-def namesakes(picture: Path, folder: Path) -> tuple[list[str], list[str]]:
-    """Files that are easily taken for one another, and what each is to be called."""
-    content = picture.read_bytes()
-    files, nfc, nfd = [], *(unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
-    for number, name in enumerate(["IMG_1.JPG", "IMG_1.JPG", "img_1.jpg", nfc, nfd]):
-        path = folder / f"patient {number}" / name
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
-        files.append(path)
-    for number, name in enumerate(["visit.zip", "visit.zip", "other.zip"]):
-        path = folder / f"clinic {number}" / name
-        path.parent.mkdir()
-        files.append(zipped(path, {"a/IMG_1.JPG": content, "b/IMG_1.JPG": content}))
-    labels = ["IMG_1.JPG (1)", "IMG_1.JPG (2)", "img_1.jpg (3)", f"{nfc} (1)", f"{nfd} (2)"]
-    zips = ("visit.zip (1)", "visit.zip (2)", "other.zip")
-    return [str(file) for file in files], labels + [f"{name}/{inner}/IMG_1.JPG" for name in zips for inner in "ab"]
-
-
-def test_every_file_has_one_label_everywhere(picture: Path, tmp_path: Path, uploads: Path) -> None:
-    files, labels = namesakes(picture, tmp_path)
-    shown = list(behind_the_tab("run", FakeAnalyzer())(files, "balanced"))[-1]
-    assert [line[FILE] for line in shown[1]["value"]] == labels
-    rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())(files, "balanced")
-    assert [row["file"] for row in rows] == labels
-    for path in (Path(table), Path(shown[2]["value"])):
-        with path.open(newline="", encoding="utf-8") as opened:
-            assert [row["file"] for row in csv.DictReader(opened)] == labels
-    with zipfile.ZipFile(shown[3]["value"]) as opened_zip:
-        assert opened_zip.namelist() == [f"{label}{suffix}" for label in labels for suffix in (".pdf", ".json")]
-        for label in labels:
-            assert json.loads(opened_zip.read(f"{label}.json"))["file"] == label
-
-
-@pytest.fixture
-def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    (tmp_path / "uploads").mkdir()
-    return tmp_path / "uploads"
-
-
-def behind_the_tab(name: str, analyzer: FakeAnalyzer) -> Callable[..., Any]:
-    """The function of that name that the tab connected."""
-    with gr.Blocks() as app:
-        add_batch_tab(analyzer, load_texts())
-    (found,) = [one.fn for one in app.fns.values() if one.name == name]
-    assert found is not None
-    return found
-
-
-def names(folder: Path) -> list[str]:
-    return [path.name for path in written(folder)]
-
-
-def offered(shown: list[Any]) -> set[str]:
-    """The files that an answer of the run hands to Gradio, which deletes them in time."""
-    return {Path(update["value"]).name for update in shown[2:] if update.get("value")}
-
-
-class Failing(FakeAnalyzer):
-    """Raises `errors`, one after the other, from the second picture on."""
-
-    def __init__(self, *errors: BaseException) -> None:
-        super().__init__()
-        self.errors = list(errors)
-
-    def analyze(self, *args: Any, **options: Any) -> Any:
-        if self.asked >= 1 and self.errors:
-            raise self.errors.pop(0)
-        return super().analyze(*args, **options)
-
-
-ODD = {
-    "takes more memory than there is": MemoryError(),
-    "more memory than there is": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-    "could not be analysed; please export it again": RuntimeError("odd"),
-    "could not be analysed (KeyError: 'odd')": KeyError("odd"),
-}
-"""What nobody foresaw, by what is said of it."""
-
-
-def test_whatever_one_picture_raises_the_others_are_analysed(picture: Path, tmp_path: Path, uploads: Path) -> None:
-    archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(len(ODD) + 2)})
-    rows, _ = behind_the_tab("analyze_batch_files", Failing(*ODD.values()))([str(archive)], "balanced")
-    assert [row["verdict"] for row in rows] == ["benign", *[""] * len(ODD), "benign"]
-    *_, last = behind_the_tab("run", Failing(*ODD.values()))([str(archive)], "balanced")
-    for number, said in enumerate(ODD, start=1):
-        assert said in rows[number]["error"]
-        assert f"“some.zip/{number}.jpg”" in rows[number]["error"]
-        assert last[1]["value"][1 + number][REMARKS] == escape(rows[number]["error"]), "what cannot be read comes last"
-
-
-def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
-    picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors: list[Exception] = [MemoryError()]
-
-    def render(*args: Any, **options: Any) -> bytes:
-        if errors:
-            raise errors.pop()
-        return render_pdf(*args, **options)
-
-    monkeypatch.setattr("lesion_demo.serve.batch.render_pdf", render)
-    *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture), str(picture)], "balanced")
-    assert "needs more memory" in last[1]["value"][1][REMARKS]
-    assert "memory" not in last[1]["value"][0][REMARKS]
-    with zipfile.ZipFile(last[3]["value"]) as opened:
-        assert opened.namelist() == ["lesion.jpg (2).pdf", "lesion.jpg (2).json"]
-
-
-def test_a_full_disk_is_said_on_the_page(picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("lesion_demo.files.os.replace", full)
-    *_, last = behind_the_tab("run", FakeAnalyzer())([str(picture)], "balanced")
-    assert "No space left" in last[0]
-    with pytest.raises(gr.Error, match="No space left"):
-        behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(picture)], "balanced")
-
-
-def test_of_a_run_only_its_results_stay(picture: Path, tmp_path: Path, uploads: Path) -> None:
-    archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(3)})
-    run: Iterator[list[Any]] = behind_the_tab("run", FakeAnalyzer())([str(archive)], "balanced")
-    begun = next(run)
-    assert len(names(uploads)) == 3
-    assert offered(begun) == {"results.csv", "reports.zip"}
-    *_, last = run
-    assert names(uploads) == ["reports.zip", "results.csv"]
-    assert offered(last) == {"results.csv", "reports.zip"}
-
-
-@pytest.mark.parametrize(("steps", "left"), [(1, []), (2, ["reports.zip", "results.csv"])])
-def test_of_a_stopped_run_only_its_results_stay(
-    picture: Path, tmp_path: Path, uploads: Path, steps: int, left: list[str]
-) -> None:
-    archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(3)})
-    run = behind_the_tab("run", FakeAnalyzer())([str(archive)], "balanced")
-    for _ in range(steps):
-        next(run)
-    run.close()
-    assert names(uploads) == left
-    assert bool(list(uploads.iterdir())) == bool(left)
-
-
-def test_of_a_run_that_fails_no_picture_stays(picture: Path, tmp_path: Path, uploads: Path) -> None:
-    archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(3)})
-    with pytest.raises(SystemExit):
-        list(behind_the_tab("run", Failing(SystemExit()))([str(archive)], "balanced"))
-    assert names(uploads) == ["reports.zip", "results.csv"]
-    with pytest.raises(SystemExit):
-        behind_the_tab("analyze_batch_files", Failing(SystemExit()))([str(archive)], "balanced")
-    assert names(uploads) == ["reports.zip", "results.csv"]
-
-
-def test_the_endpoint_leaves_its_table_alone(picture: Path, tmp_path: Path, uploads: Path) -> None:
-    archive = zipped(tmp_path / "some.zip", {"a.jpg": picture.read_bytes()})
-    rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(archive)], "balanced")
-    assert [row["verdict"] for row in rows] == ["benign"]
-    assert written(uploads) == [Path(table)]
-
-
-def test_a_row_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
-    """The table is sent whole: after every picture it would be 80,000 rows for 400 pictures."""
-    total = 400
-    findings = (BatchFinding(BatchItem(f"{number}.jpg", None), error="no picture") for number in range(total))
-    sent, steps = [], 0
-    for step in _progress(Batch(FakeAnalyzer(), tmp_path, tmp_path), load_texts(), total, findings):
-        steps += 1
-        sent += [len(step[1]["value"])] if "value" in step[1] else []
-    assert steps == total + 1, "the state in words comes with every picture"
-    assert sent[:10] == list(range(1, 11))
-    assert sent[-1] == total
-    assert sum(sent) < 15 * total
-    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
-        assert [row["file"] for row in csv.DictReader(file)] == [f"{number}.jpg" for number in range(total)]
-
-
-def test_the_table_says_why_and_puts_what_needs_a_doctor_first() -> None:
-    texts, analyzer, lines = load_texts(), FakeAnalyzer(), []
-    picture = draw_ruler(render_phantom(5, malignant=True, hair=False), np.random.default_rng(0))
-    for number, (probability, familiar, photograph) in enumerate(
-        [(0.1, True, False), (0.9, False, False), (0.8, True, True), (0.95, True, False)]
-    ):
-        analyzer.probability, analyzer.familiar, analyzer.photograph = probability, familiar, photograph
-        finding = BatchFinding(BatchItem(f"{number}.jpg", Path("x")), analyzer.analyze(picture), picture)
-        lines.append(Line.of(finding, picture, texts))
-    lines.append(Line.of(BatchFinding(BatchItem("bad.jpg", None), error="It is damaged."), None, texts))
-    rows = [line.cells for line in sorted(lines)]
-    place = {name: number for number, name in enumerate(COLUMNS)}
-    assert [row[place["file"]] for row in rows] == ["3.jpg", "2.jpg", "1.jpg", "0.jpg", "bad.jpg"]
-    remarks = [row[place["remarks"]] for row in rows]
-    assert texts.verdict.looks_not_dermoscopic in remarks[1]
-    assert texts.verdict.unfamiliar in remarks[2]
-    assert rows[2][place["score"]] is None, "nothing vouches for it"
-    assert all(texts.quality.artefacts["ruler"] in remark for remark in remarks[:4])
-    assert remarks[4] == "It is damaged."
-
-
-def test_operating_points_come_in_one_order_everywhere() -> None:
-    meta = replace(fake_meta(), operating_points=tuple(reversed(fake_meta().operating_points)))
-    assert [name for _, name in point_choices(meta, load_texts())] == ["sensitive", "balanced", "accuracy"]

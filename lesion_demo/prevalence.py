@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.results import OutcomeCounts, Outcomes
 
+DEFAULT_PREVALENCE = 0.02
+"""Share of the lesions that are malignant, until the reader says otherwise."""
 POPULATIONS = (1_000, 10_000)
 """The numbers of patients that frequencies are told in, the most easily grasped first."""
 

@@ -43,7 +43,7 @@ EXAMPLES = (
 
 
 def main() -> None:
-    folder = ROOT / "lesion_demo" / "ui" / "examples"
+    folder = ROOT / "lesion_demo" / "web" / "examples"
     folder.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         pixels = render_phantom(

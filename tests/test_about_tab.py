@@ -65,7 +65,7 @@ def built(analyzer: FakeAnalyzer, texts: Texts = TEXTS) -> gr.Blocks:
             with gr.Tab("First"):
                 gr.HTML("<p>First</p>")
             with gr.Tab("About"):
-                add_about_tab(analyzer, texts)
+                add_about_tab(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
     return app
 
 

@@ -74,7 +74,7 @@ def expect_nothing_said(page: Page) -> None:
     expect(verdict(page)).to_have_count(0)
     for area in ("#heat-area", "#meaning-area", "#quality-area", "#take-area"):
         expect(page.locator(area)).to_be_hidden()
-    for part in ("#result", "#heat", "#meaning", "#quality"):
+    for part in ("#result", "#heat", "#meaning", "#quality", "#record"):
         expect(page.locator(part)).to_have_text("")
     expect(page.locator("#heat img")).to_have_count(0)
 

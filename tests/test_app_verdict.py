@@ -82,7 +82,7 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     expect(page.locator("#meaning")).to_contain_text("PPV")
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
-    expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.not_tested)
+    expect(page.locator("#result")).to_contain_text(TEXTS.verdict.not_tested)
     assert site.analyzer.asked == asked
 
 
@@ -91,7 +91,7 @@ def test_threshold_of_ones_own(page: Page, site: Site, files: Path) -> None:
     judged(page, files / "phantom.png")
     expect(page.locator("#threshold")).to_have_count(0)
     choose_point(page, "custom")
-    expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.custom_not_tested)
+    expect(page.locator("#result")).to_contain_text(TEXTS.verdict.custom_not_tested)
     page.locator("#threshold input[type=number]").fill("0.45")
     expect(page.locator("#result .card.benign")).to_be_visible()
     assert figures(page) == (45.0, 40.0)

@@ -18,6 +18,7 @@ from PIL import Image
 from pypdf import PdfReader
 from scipy.special import expit, logit
 
+from lesion_demo.card import read_facts
 from lesion_demo.checkpoint import Checkpoint, CheckpointError, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import to_dict
 from lesion_demo.errors import CalibrationError
@@ -242,7 +243,7 @@ def test_about_the_model_stays_that_of_the_checkpoint_and_says_so(analyzer: Fake
     texts = load_texts()
     analyzer.folder = tmp_path
     with gr.Blocks() as app:
-        add_about_tab(analyzer, texts)
+        add_about_tab(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
     html = "".join(str(block.value) for block in app.blocks.values() if isinstance(block, gr.HTML))
     assert texts.about.as_shipped in html
     shipped, here = (texts.number(meta.temperature, 3) for meta in (SHIPPED, analyzer.meta))

@@ -253,7 +253,8 @@ def test_a_ring_does_not_count_as_dark_or_as_contrast(good: Picture) -> None:
 
 
 def test_example_pictures_warn_where_their_names_say_so() -> None:
-    examples = sorted((Path(__file__).parents[1] / "lesion_demo" / "ui" / "examples").glob("*.jpg"))
+    examples = sorted((Path(__file__).parents[1] / "lesion_demo" / "web" / "examples").glob("*.jpg"))
+    assert len(examples) == 6
     for file in examples:
         names = failed(check_quality(load_image(file)))
         assert ("brightness" in names) == ("dark" in file.name), file.name

@@ -20,7 +20,17 @@ from lesion_demo.run_folder import AUDIT_FILE, CONFIG_FILE, HISTORY_FILE, META_F
 
 PLOTS_FOLDER = "plots"
 METRICS_PARTS = ("test", "test_without_near_duplicates", "validation_by_source")
-AUDIT_PARTS = ("changes", "strata", "blind_roc_auc", "untouched", "degradations", "strangers", "referrals")
+AUDIT_PARTS = (
+    "changes",
+    "strata",
+    "blind_roc_auc",
+    "untouched",
+    "degradations",
+    "strangers",
+    "referrals",
+    "clinics",
+    "heat",
+)
 SKIN_TONE = "skin tone "
 """Before the tone in a stratum's name."""
 

@@ -2,7 +2,7 @@
 
 Here is only what is found reliably without learning. The limits were chosen on 400 pictures of train splits, 200 each
 of melanoma10k and HAM10000. The figures beside them are by eye, of 60 called (54 for the ruler) and 60 not called among
-1,000 other train pictures of the two. "Drawn" is what `imaging.perturb` draws, on validation pictures not called
+1,000 other train pictures of the two. "Drawn" is what `images.perturb` draws, on validation pictures not called
 before. Many that are not called hold some hair or a faint scale all the same: not found is not absent. Phone
 photographs are no use: there 4 of the 8 called hairy were, the others were creases and ink.
 

@@ -155,7 +155,7 @@ class Degradation:
         unit: of the strengths.
         strengths: mild, moderate and strong, see STRENGTHS.
         apply: (picture uint8 [H, W, 3], source of chance, strength) → the spoilt picture, uint8 [h, w, 3].
-        checks: names of the checks of `imaging.quality` that ought to warn: any of them is right.
+        checks: names of the checks of `images.quality` that ought to warn: any of them is right.
     """
 
     name: str

@@ -6,11 +6,11 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 from secrets import token_hex
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,6 +29,7 @@ from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.guard import one_picture
 
 NOTEBOOK_SIDE = 400
+NOTEBOOK_HTML = Markup("<img src='{source}' alt='The picture, and its heat map'><p>{words}</p>")
 """Longer side, pixels, of the picture and of its heat map in a notebook."""
 
 
@@ -139,7 +140,7 @@ class Analysis:
         file = io.BytesIO()
         Image.fromarray(np.hstack([pixels, overlay(pixels, self.heat_map_for(*pixels.shape[:2]))])).save(file, "PNG")
         source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        return f"<img src='{source}' alt='The picture, and its heat map'><p>{escape(repr(self))}</p>"
+        return str(NOTEBOOK_HTML.format(source=source, words=repr(self)))
 
 
 class Analyzer:

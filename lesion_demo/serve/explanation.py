@@ -187,7 +187,7 @@ def place(heat: Heat, visible: tuple[int, int, int, int], shape: tuple[int, int]
     """Heat map [H, W] over a whole picture of `shape` (H, W) from `heat` [S, S], which covers its `visible` square.
 
     Args:
-        visible: left, top, width and height in pixels, see `imaging.look.Look.visible`. What lies outside
+        visible: left, top, width and height in pixels, see `images.look.Look.visible`. What lies outside
             was not seen by the network, and is 0.
     """
     left, top, width, height = visible

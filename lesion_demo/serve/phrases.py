@@ -9,7 +9,7 @@ from lesion_demo.card.clinics import Tested, tested
 from lesion_demo.card.phrases import clinic_name, share
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
-from lesion_demo.images.quality import SEVERE, QualityCheck, QualityReport
+from lesion_demo.images.quality import OK, SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.texts import Texts
@@ -89,12 +89,30 @@ def point_title(name: str, texts: Texts) -> str:
     return str(texts.verdict.points.get(name, texts.verdict.custom))
 
 
-def said_of_picture(analysis: Analysis, texts: Texts) -> str:
-    """What else is in the picture, and the tone of the skin, as sentences."""
+def artefact_names(analysis: Analysis, texts: Texts) -> str:
+    """What else is in the picture, separated by commas."""
+    names = texts.quality.artefacts
+    return ", ".join(names.get(found.name, found.name) for found in analysis.artefacts if found.present)
+
+
+def artefact_note(analysis: Analysis, texts: Texts) -> str:
+    """The same as a sentence."""
+    words, names = texts.quality, artefact_names(analysis, texts)
+    return str(words.artefacts_found.format(names=names) if names else words.no_artefacts)
+
+
+def tone_note(analysis: Analysis, texts: Texts) -> str:
+    """The estimated tone of the skin, as a sentence."""
     words = texts.quality
-    present = [words.artefacts.get(found.name, found.name) for found in analysis.artefacts if found.present]
-    note = words.artefacts_found.format(names=", ".join(present)) if present else words.no_artefacts
-    return f"{note} {words.skin_tone.format(tone=words.tones.get(analysis.skin_tone, analysis.skin_tone))}"
+    return str(words.skin_tone.format(tone=words.tones.get(analysis.skin_tone, analysis.skin_tone)))
+
+
+def familiarity_result(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> str:
+    """Whether the picture is like those that the model has learnt from, in a few words."""
+    words = texts.quality
+    if shows_bare_skin(familiarity, quality):
+        return str(words.bare_skin)
+    return str(words.known[OK if familiarity.familiar else SEVERE])
 
 
 def point_choices(meta: Checkpoint, texts: Texts) -> list[tuple[str, str]]:
@@ -111,6 +129,16 @@ def heat_note(analysis: Analysis, texts: Texts) -> str:
     cut = not analysis.heat.seen.all() or width * height < analysis.shape[0] * analysis.shape[1]
     scale = words.heat_absolute if analysis.heat.absolute else words.heat_relative
     return " ".join((scale, words.heat_caption, *([words.heat_outside] if cut else [])))
+
+
+def heat_warning(analysis: Analysis, texts: Texts) -> str:
+    """That the map of a picture which could not be assessed means little; else empty."""
+    return "" if analysis.assessable else str(texts.page.heat_not_assessable)
+
+
+def heat_finding(analysis: Analysis, texts: Texts) -> str:
+    """That nothing speaks for malignant; empty where something does."""
+    return str(texts.page.heat_silent) if analysis.heat.silent else ""
 
 
 def fitted(meta: Checkpoint, texts: Texts) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from lesion_demo import __version__
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.prevalence import at_prevalence
+from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import (
+    artefact_note,
     comparison,
     fitted,
     lead,
@@ -14,7 +15,7 @@ from lesion_demo.serve.phrases import (
     point_title,
     reasons,
     said_by,
-    said_of_picture,
+    tone_note,
 )
 from lesion_demo.serve.report import today
 from lesion_demo.texts import Texts
@@ -27,7 +28,7 @@ def record_text(
     texts: Texts,
     *,
     dermoscopic: bool = True,
-    prevalence: float = 0.02,
+    prevalence: float = DEFAULT_PREVALENCE,
 ) -> str:
     """Verdict, numbers, quality and model, a line each; it holds no case number.
 
@@ -45,7 +46,7 @@ def record_text(
     found.append(texts.report.point.format(name=point_title(analysis.operating_point.name, texts)))
     why = reasons(analysis, texts)
     found.append(f"{texts.quality.heading}: {' '.join(why) if why else texts.quality.results['ok']}")
-    found.append(said_of_picture(analysis, texts))
+    found.append(f"{artefact_note(analysis, texts)} {tone_note(analysis, texts)}")
     found.append(out_of_scope(analysis, texts, dermoscopic=dermoscopic))
     found.append(said_by(analysis, texts, dermoscopic=dermoscopic))
     found.append(words.advice[analysis.verdict.value])

@@ -20,16 +20,20 @@ from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
 from lesion_demo.images.quality import QualityCheck
 from lesion_demo.images.transforms import Picture
-from lesion_demo.prevalence import at_prevalence
+from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.results import Interval
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import overlay
 from lesion_demo.serve.phrases import (
     SYMBOLS,
+    artefact_note,
     below_prevalence,
     comparison,
+    familiarity_result,
     fitted,
+    heat_finding,
     heat_note,
+    heat_warning,
     lead,
     measured,
     measured_line,
@@ -37,7 +41,7 @@ from lesion_demo.serve.phrases import (
     point_title,
     reasons,
     said_by,
-    said_of_picture,
+    tone_note,
 )
 from lesion_demo.texts import Texts
 
@@ -61,7 +65,7 @@ def report_json(
     case_id: str = "",
     file: str = "",
     dermoscopic: bool = True,
-    prevalence: float = 0.02,
+    prevalence: float = DEFAULT_PREVALENCE,
 ) -> dict[str, Any]:
     """Everything that was found, as plain JSON types.
 
@@ -169,7 +173,7 @@ def render_pdf(
     case_id: str = "",
     file: str = "",
     dermoscopic: bool = True,
-    prevalence: float = 0.02,
+    prevalence: float = DEFAULT_PREVALENCE,
 ) -> bytes:
     """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`.
 
@@ -187,7 +191,8 @@ def render_pdf(
         page.line(words.file.format(file=file), size=11)
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)
     page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width)))
-    page.line(f"{words.picture}. {heat_note(analysis, texts)}", 8.5, GREY)
+    said = " ".join(filter(None, (say(analysis, texts) for say in (heat_warning, heat_finding, heat_note))))
+    page.line(f"{words.picture}. {said}", 8.5, GREY)
     _verdict(page, analysis, texts, dermoscopic)
     if analysis.assessable:
         _numbers(page, analysis, meta, texts, prevalence)
@@ -257,10 +262,10 @@ def _quality(page: _Page, analysis: Analysis, texts: Texts) -> None:
         lines.append(f"{words.names.get(check.name, check.name)}: {value} {limit}, {words.results[check.severity]}")
     if (known := analysis.familiarity) is not None:
         limit = words.at_most.format(limit=texts.number(known.limit, 1))
-        said = words.known["ok" if known.familiar else "severe"]
+        said = familiarity_result(known, analysis.quality, texts)
         lines.append(f"{words.familiarity}: {texts.number(known.distance, 1)} {limit}, {said}")
     page.line("; ".join(lines) + ".", 8.5)
-    page.line(said_of_picture(analysis, texts), 8.5)
+    page.line(f"{artefact_note(analysis, texts)} {tone_note(analysis, texts)}", 8.5)
 
 
 class _Page:

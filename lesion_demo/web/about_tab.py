@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lesion_demo.card import read_facts
+from lesion_demo.card import ModelFacts
 from lesion_demo.card.description import describe
 from lesion_demo.card.parts import Description, Plot, Section
 from lesion_demo.serve.analysis import Analyzer
@@ -17,9 +17,9 @@ from lesion_demo.web.templates import part, render
 STYLE_SHEET = Path(__file__).resolve().parent / "about.css"
 
 
-def add_about_tab(analyzer: Analyzer, texts: Texts) -> None:
+def add_about_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """Fill the tab that is open with what the files of `analyzer`'s checkpoint say, in the language of `texts`."""
-    found = describe(read_facts(analyzer.folder, analyzer.shipped), texts)
+    found = describe(facts, texts)
     if sentence := fitted(analyzer.meta, texts):
         gr.HTML(part("paragraph", f"{sentence} {texts.about.as_shipped}"), elem_id="about-fitted")
     gr.HTML(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>{opening_html(found)}", elem_id="about-opening")

@@ -22,7 +22,7 @@ from lesion_demo.images.load import PICTURE_SUFFIXES
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serve.phrases import SYMBOLS, out_of_scope, point_choices, reasons
+from lesion_demo.serve.phrases import SYMBOLS, artefact_names, out_of_scope, point_choices, reasons
 from lesion_demo.serve.table import append_csv, write_csv
 from lesion_demo.texts import Texts
 from lesion_demo.web.picture import display_copy
@@ -235,9 +235,8 @@ def remarks(found: Analysis, texts: Texts) -> str:
         said.append(out)
     if found.first_of_several:
         said.append(texts.batch.first_of_several)
-    names = [texts.quality.artefacts.get(one.name, one.name) for one in found.artefacts if one.present]
-    if names:
-        said.append(texts.batch.also_shows.format(names=", ".join(names)))
+    if names := artefact_names(found, texts):
+        said.append(texts.batch.also_shows.format(names=names))
     return " ".join(said)
 
 

@@ -42,7 +42,7 @@ settings => {
     return dark.length < 2 ? whole : centred(whole, Math.min(width, height) * Math.SQRT1_2);
   };
 
-  // As in imaging/quality.py: the 99th percentile of |Laplacian| after a binomial filter, over the 90th of luminance.
+  // As in images/quality.py: the 99th percentile of |Laplacian| after a binomial filter, over the 90th of luminance.
   const sharpness = ({grey, width, height}) => {
     const filtered = (values, rows, columns) => {  // across, and turned: [rows, columns] → [columns − 4, rows]
       const result = new Float32Array((columns - 4) * rows);
@@ -130,7 +130,7 @@ settings => {
     return {labels, count};
   };
 
-  // Share of the square that is a lesion about its middle, as imaging/lesion.py finds it but simpler; 0 where none is.
+  // Share of the square that is a lesion about its middle, as images/lesion.py finds it but simpler; 0 where none is.
   const lesionShare = square => {
     const side = square.width;
     const values = densities(square);

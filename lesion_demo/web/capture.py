@@ -35,7 +35,7 @@ def capture_script(texts: Texts) -> str:
 
     Four times a second it looks at the webcam's video inside the element `picture`, and chooses one hint: too dark, too
     bright, glare, movement, blur, no lesion in the middle, too small a lesion, or that all is well. Light, glare and
-    sharpness are measured as in `imaging.quality`, on a copy of the same size, and have the same limits. The text goes
+    sharpness are measured as in `images.quality`, on a copy of the same size, and have the same limits. The text goes
     when the camera stops.
     """
     return f"() => ({SCRIPT.read_text(encoding='utf-8').strip()})({json.dumps(_settings(texts))})"

@@ -1,7 +1,7 @@
 notices => {
   // Which picture is on display, and whether what arrives is said of it. Every picture that comes in gets an id here,
   // before anything is sent; the server puts it into all that it says of the picture; what carries another is not shown.
-  const PARTS = ['result', 'heat', 'meaning', 'quality'];
+  const PARTS = ['result', 'heat', 'meaning', 'quality', 'record'];
   const UPLOAD = /\/upload(\?|$)/;
   const RUN = /\/(queue\/join|run\/)/;
   const PATIENCE = 1500;  // milliseconds from the choice of a file until it is on its way, or was not taken

@@ -83,7 +83,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
         trigger_mode="always_last", show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
     )  # fmt: skip
     taken = "(found, said) => found === '' || lesion.corrected() ? said : found === 'yes'"
-    finding.success(None, [detected, panel.dermoscopic], panel.dermoscopic, js=taken, **PRIVATE)
+    answered = finding.success(None, [detected, panel.dermoscopic], panel.dermoscopic, js=taken, **PRIVATE)
     panel.dermoscopic.input(None, None, None, js="() => { lesion.correct(); }", **PRIVATE)
     # Through the queue, as the event names the example's file; one at a time, so that the last choice comes last.
     picking = panel.examples.select(
@@ -96,39 +96,45 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     nothing = "() => ['', '', '', '', '']"
     parts = [panel.result, panel.heat, panel.meaning, panel.quality, panel.record]
     panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
-    _connect_controls(view, panel)
+    _connect_controls(view, panel, answered)
     _connect_preview(panel)
     connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, "() => { lesion.failed('ended'); }")
 
 
-def _connect_controls(view: View, panel: Panel) -> None:
-    """What was found is drawn when it is there, and anew when a control is moved; the network rests."""
+def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
+    """What was found is drawn when it is there, and anew when a control is moved; the network rests.
+
+    Args:
+        answered: the event after which the box for the dermatoscope stands as it was detected: judged before, the page
+            would take the box of the last picture for the reader's word on this one.
+    """
 
     def judge(*values: Any) -> list[Any]:
         request = Request.of(*values)
         note = view.note(request.choices)
         if found := request.found:
             choices = request.choices
-            parts = [view.meaning(found, choices), view.quality(found), view.record(found, choices)]
-            return [view.result(found, choices), note, *parts]
+            return [view.result(found, choices), note, view.meaning(found, choices), view.record(found, choices)]
         if refused := request.refused:
-            return [said_of(refused.id, refused.card), note, "", "", ""]
-        return [_ended(request), note, gr.skip(), gr.skip(), gr.skip()]
+            return [said_of(refused.id, refused.card), note, "", ""]
+        return [_ended(request), note, gr.skip(), gr.skip()]
 
     def look(*values: Any) -> list[Any]:
         request = Request.of(*values)
         if found := request.found:
-            return [view.heat(found), gr.skip()]
-        return [gr.skip(), _ended(request)]
+            return [view.heat(found), view.quality(found), gr.skip()]
+        if request.refused:
+            return ["", "", gr.skip()]
+        return [gr.skip(), gr.skip(), _ended(request)]
 
     def offer_threshold(name: str) -> Any:
         return gr.update(visible=name == CUSTOM)
 
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
-    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.change, panel.prevalence.input]
-    judged = [panel.result, panel.point_note, panel.meaning, panel.quality, panel.record]
-    judging = gr.on([panel.kept.change, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
-    looking = panel.kept.change(look, panel.asking, [panel.heat, panel.result], js=SCREEN, **LIVE)
+    controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
+    judged = [panel.result, panel.point_note, panel.meaning, panel.record]
+    judging = gr.on([answered.then, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    looking = panel.kept.change(look, panel.asking, [panel.heat, panel.quality, panel.result], js=SCREEN, **LIVE)
     for event in (judging, looking):
         event.failure(None, js=FAILED, **PRIVATE)
 

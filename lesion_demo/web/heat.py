@@ -12,7 +12,7 @@ from PIL import Image
 from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import OPACITY, colours, overlay
-from lesion_demo.serve.phrases import heat_note
+from lesion_demo.serve.phrases import heat_finding, heat_note, heat_warning
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 
@@ -34,9 +34,9 @@ def heat_html(picture: Picture, analysis: Analysis, texts: Texts) -> str:
             ("picture", words.heat_picture, words.picture_alt, _data(picture)),
             ("map", words.heat_map, words.heat_alt, _data(map_of_it)),
         ),
-        warning="" if analysis.assessable else words.heat_not_assessable,
+        warning=heat_warning(analysis, texts),
         ends=(words.heat_against, words.heat_for) if heat.absolute else (words.heat_less, words.heat_more),
-        finding=words.heat_silent if heat.silent else "",
+        finding=heat_finding(analysis, texts),
         note=heat_note(analysis, texts),
         colours=_scale(-1.0 if heat.absolute else 0.0),
     )

@@ -7,13 +7,20 @@ options => {
     help().textContent = words;
   };
   const phone = () => matchMedia('(pointer: coarse)').matches;
+  const soon = (selector, act, tries = 40) => {
+    const found = document.querySelector(selector);
+    if (found) act(found);
+    else if (tries) setTimeout(soon, 50, selector, act, tries - 1);
+  };
+  // Gradio takes its field away while it uploads: what comes then waits for the field.
   const give = (place, files) => {
-    const input = document.querySelector(`${place} input[type=file]`);
-    if (!input || !files.length) return;
-    const chosen = new DataTransfer();
-    [...files].slice(0, input.multiple ? undefined : 1).forEach(file => chosen.items.add(file));
-    input.files = chosen.files;
-    input.dispatchEvent(new Event('change', {bubbles: true}));
+    const kept = [...files];
+    if (kept.length) soon(`${place} input[type=file]`, input => {
+      const chosen = new DataTransfer();
+      kept.slice(0, input.multiple ? undefined : 1).forEach(file => chosen.items.add(file));
+      input.files = chosen.files;
+      input.dispatchEvent(new Event('change', {bubbles: true}));
+    });
   };
   const one = () => document.getElementById('stage')?.offsetParent;
 
@@ -32,11 +39,6 @@ options => {
 
   // The phone's own camera focuses, lights and magnifies as no video in a page can; a desk's is seen in the page.
   const CAMERA = '#picture .source-selection button:nth-of-type(2)';
-  const soon = (selector, act, tries = 40) => {
-    const found = document.querySelector(selector);
-    if (found) act(found);
-    else if (tries) setTimeout(soon, 50, selector, act, tries - 1);
-  };
   const live = () => soon(CAMERA, button => {
     button.click();
     soon('#picture [title="grant webcam access"] button', access => access.click());

@@ -19,7 +19,7 @@ class InTheReadersLanguage:
     """
 
     def __init__(self, app: ASGIApp, default: str) -> None:
-        self._app, self._default = app, default
+        self._app, self._default, self._codes = app, default, languages()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/":
@@ -34,7 +34,7 @@ class InTheReadersLanguage:
     def _wanted(self, scope: Scope) -> str:
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [])
         accepted = accepted_languages(HTTPConnection(scope).headers.get("accept-language", ""))
-        return next((code for code in [*asked[-1:], *accepted] if code in languages()), self._default)
+        return next((code for code in [*asked[-1:], *accepted] if code in self._codes), self._default)
 
 
 def accepted_languages(header: str) -> list[str]:

@@ -3,7 +3,7 @@ options => {
   // each radio button, so that arrow keys do nothing, leaves the handle between two pictures to the mouse alone, and
   // tells nobody who cannot see it that a text has changed.
   const STEP = 0.05;
-  const LIVE = ['result', 'point-note', 'meaning'];
+  const LIVE = ['result', 'point-note'];  // not `meaning`, which repeats the number of `result`
   const mend = () => {
     document.querySelectorAll('#examples img:not([alt=""])').forEach(image => { image.alt = ''; });
     document.querySelectorAll('[aria-label="Empty value"]:not([role])').forEach(box => { box.role = 'img'; });
@@ -27,7 +27,7 @@ options => {
     const one = event.target.closest?.('details[data-more] > summary')?.parentElement;
     if (one) opened[one.dataset.more] = !one.open;
   }, true);
-  new MutationObserver(reopen).observe(document.body, {childList: true, subtree: true});
+  new MutationObserver(reopen).observe(document.body, {childList: true, subtree: true, attributeFilter: ['open']});
   // What is copied stands in the page already: a browser lets nothing be copied long after the click.
   document.addEventListener('click', async event => {
     const button = event.target.closest?.('button.copy');

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from lesion_demo.card import read_facts
+from lesion_demo.card import ModelFacts, read_facts
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
+from lesion_demo.prevalence import DEFAULT_PREVALENCE
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.phrases import point_choices
 from lesion_demo.texts import Texts, languages, load_texts
@@ -33,9 +34,8 @@ CAMERA = gr.WebcamOptions(
     },
 )
 """A phone's rear camera. Gradio would mirror the saved pixels, too."""
-PREVALENCE = 2.0
-"""Per cent of the lesions that are malignant, until the reader says otherwise; in PREVALENCES."""
 PREVALENCES = (0.1, 90.0)
+"""Per cent of the lesions that may be malignant."""
 
 
 def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
@@ -43,28 +43,29 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
 
     In the language of `texts` it lies at `/`, and in any other at `/<code>`, see `InTheReadersLanguage`.
     """
+    facts = read_facts(analyzer.folder, analyzer.shipped)
     options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
     with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
-        add_page(analyzer, texts)
+        add_page(analyzer, facts, texts)
     for code in languages():
         if code != texts.language:
             with app.route(code, f"/{code}", show_in_navbar=False):
-                add_page(analyzer, load_texts(code))
+                add_page(analyzer, facts, load_texts(code))
     _keep_endpoints_of_first_page(app)
     app.queue(api_open=False, max_size=32)
     return app
 
 
-def add_page(analyzer: Analyzer, texts: Texts) -> None:
+def add_page(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """All that is seen in one language."""
     gr.HTML(header(texts), elem_id="head")
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
         with gr.Tab(texts.page.tab_one, id="one"):
-            add_picture_tab(analyzer, texts)
+            add_picture_tab(analyzer, facts, texts)
         with gr.Tab(texts.page.tab_many, id="many"):
             add_batch_tab(analyzer, texts)
         with gr.Tab(texts.page.tab_about, id="about"):
-            add_about_tab(analyzer, texts)
+            add_about_tab(analyzer, facts, texts)
     gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
 
 
@@ -75,7 +76,7 @@ def _keep_endpoints_of_first_page(app: gr.Blocks) -> None:
             event.api_visibility = "private"
 
 
-def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
+def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """One picture: capture and verdict first. What is written in order here is seen in that order on a phone."""
     files = sorted(file for file in EXAMPLES.glob("*") if file.suffix in (".jpg", ".png"))
     writer = ReportWriter(analyzer.meta, analyzer.folder.name, texts)
@@ -106,10 +107,10 @@ def add_picture_tab(analyzer: Analyzer, texts: Texts) -> None:
         again=gr.Button(visible="hidden", elem_id="again"),
         wipe=gr.Button(visible="hidden", elem_id="wipe"),
     )  # fmt: skip
-    view = View(analyzer, read_facts(analyzer.folder, analyzer.shipped), texts)
+    view = View(analyzer, facts, texts)
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
-    add_endpoint(analyzer, writer, PREVALENCE / 100)
+    add_endpoint(analyzer, writer, DEFAULT_PREVALENCE)
 
 
 def capture(texts: Texts) -> tuple[gr.Image, ZoomControls, gr.Checkbox]:
@@ -150,7 +151,9 @@ def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
     words = texts.verdict
     trained = texts.percent(analyzer.meta.prevalence, 0)
     gr.HTML(heading(words.meaning_heading) + fine(words.prevalence_info.format(trained=trained)))
-    prevalence = gr.Slider(*PREVALENCES, PREVALENCE, step=0.1, label=words.prevalence_label, elem_id="prevalence")
+    prevalence = gr.Slider(
+        *PREVALENCES, 100 * DEFAULT_PREVALENCE, step=0.1, label=words.prevalence_label, elem_id="prevalence"
+    )
     return prevalence, gr.HTML(elem_id="meaning")
 
 

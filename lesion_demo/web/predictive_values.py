@@ -12,7 +12,6 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, below_prevalence, lead
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
-from lesion_demo.web.verdict import no_lead
 
 Row = tuple[str, str, str]
 """An answer, its sign, and how many get it, in words."""
@@ -36,7 +35,6 @@ def meaning_html(analysis: Analysis, meta: Checkpoint, texts: Texts, *, prevalen
         "predictive_values.html",
         texts=texts,
         lead=lead(analysis, meta, texts, prevalence),
-        no_lead=no_lead(point, texts),
         after=texts.percent(after),
         why_below=below_prevalence(analysis, after, prevalence, texts),
         sentence=sentence,

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from lesion_demo.card import ModelFacts
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
-from lesion_demo.serve.phrases import measured_line, retake
+from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.phrases import artefact_note, familiarity_result, measured_line, retake, tone_note
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import render
 
 SYMBOLS = {OK: "✓", WARNING: "⚠", SEVERE: "✕"}
-
-
 FEW_TESTED = 30
 """Below so many pictures of a skin tone the audit says next to nothing about it."""
 
@@ -37,28 +35,25 @@ class Row:
 
 def quality_html(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
     """A table with a row for each quality check of `analysis` and one for familiarity; then what else it shows."""
-    words = texts.quality
     rows = [_row(check, texts) for check in analysis.quality.checks]
     if analysis.familiarity is not None:
         rows.append(_familiarity_row(analysis.familiarity, analysis.quality, texts))
-    present = [words.artefacts.get(found.name, found.name) for found in analysis.artefacts if found.present]
-    note = words.artefacts_found.format(names=", ".join(present)) if present else words.no_artefacts
-    return render("quality.html", texts=texts, rows=rows, artefacts=note, skin_tone=_skin_tone(analysis, facts, texts))
+    found = {"artefacts": artefact_note(analysis, texts), "skin_tone": _skin_tone(analysis, facts, texts)}
+    return render("quality.html", texts=texts, rows=rows, **found)
 
 
 def _skin_tone(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
     """The estimate, and a warning where the model was hardly tested on such skin."""
-    words, tested = texts.quality, facts.tested_with(analysis.skin_tone)
-    said = words.skin_tone.format(tone=words.tones.get(analysis.skin_tone, analysis.skin_tone))
+    said, tested = tone_note(analysis, texts), facts.tested_with(analysis.skin_tone)
     if tested is None or tested >= FEW_TESTED:
         return said
-    return f"{said} {words.few_tested.format(pictures=texts.number(tested))}"
+    return f"{said} {texts.quality.few_tested.format(pictures=texts.number(tested))}"
 
 
 def _familiarity_row(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> Row:
     words, severity = texts.quality, OK if familiarity.familiar else SEVERE
     limit = words.at_most.format(limit=texts.number(familiarity.limit, 1))
-    said = words.bare_skin if shows_bare_skin(familiarity, quality) else words.known[severity]
+    said = familiarity_result(familiarity, quality, texts)
     return Row(severity, words.familiarity, texts.number(familiarity.distance, 1), limit, said)
 
 

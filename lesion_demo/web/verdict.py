@@ -8,6 +8,7 @@ from lesion_demo.card.clinics import tested
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
+from lesion_demo.prevalence import DEFAULT_PREVALENCE
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons, said_by
 from lesion_demo.texts import Texts
@@ -18,7 +19,7 @@ CUSTOM = "custom"
 
 
 def verdict_html(
-    analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool, prevalence: float = 0.02
+    analysis: Analysis, meta: Checkpoint, texts: Texts, *, dermoscopic: bool, prevalence: float = DEFAULT_PREVALENCE
 ) -> str:
     """All that stands in the verdict's place: what to know before it, then the verdict, led by one number.
 

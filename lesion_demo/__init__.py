@@ -5,7 +5,7 @@
     model = lesion_demo.load("checkpoints/efficientnet_b3-long")
     print(model.analyze("lesion.jpg"))
 
-Importing it takes no time; `load` is what brings PyTorch in.
+Importing it takes no time; `load` brings in what runs the network: ONNX Runtime, or PyTorch.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ _HOMES = {
 """Where the names above are defined; each is imported when it is first asked for."""
 
 
-def load(folder: str | Path | None = None, *, calibration: str | Path | None = None) -> Model:
+def load(folder: str | Path | None = None, *, calibration: str | Path | None = None, engine: str = "auto") -> Model:
     """A checkpoint, ready to be asked about pictures.
 
     Args:
         folder: the checkpoint's; by default the one that the environment variable LESION_CHECKPOINT names, else, in a
             copy of the project, the run that the page shows. An installed package comes without any.
         calibration: the file that `recalibrate` wrote for a clinic; by default the checkpoint is used as shipped.
+        engine: `onnx` for ONNX Runtime, on the CPU; `torch` for PyTorch; `auto` for the first where it is installed and
+            the checkpoint has a graph, else for the second.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, it is damaged, or the engine is not installed.
         CalibrationError: the calibration is missing, damaged, or of another checkpoint.
     """
     from lesion_demo.api import load_model
 
-    return load_model(folder, calibration)
+    return load_model(folder, calibration, engine)
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 
-COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "export", "recalibrate", "deploy")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        if getattr(args, "device", None):
+        if getattr(args, "device", None) not in (None, "cpu"):
             from lesion_demo.network.forward import pick_device
 
             pick_device(args.device)  # before anything is read

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, load_checkpoint
+from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint
 from lesion_demo.errors import ImageError
 from lesion_demo.images.load import LoadedPicture, load_picture, pixels_of
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.guard import one_picture
 from lesion_demo.serve.local import with_calibration
+from lesion_demo.serve.opened import open_checkpoint
 
 PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8]"
 """A file's path, an image of Pillow's in any mode, or RGB uint8 [H, W, 3]."""
@@ -53,9 +54,9 @@ class Model:
         return replace(found, picture=loaded.pixels, first_of_several=loaded.first_of_several)
 
 
-def load_model(folder: str | Path | None = None, calibration: str | Path | None = None) -> Model:
+def load_model(folder: str | Path | None = None, calibration: str | Path | None = None, engine: str = "auto") -> Model:
     """What `lesion_demo.load` says."""
-    shipped = load_checkpoint(find_best_checkpoint(chosen=folder))
+    shipped = open_checkpoint(find_best_checkpoint(chosen=folder), engine)
     fitted = with_calibration(shipped, None if calibration is None else Path(calibration))
     return Model(Analyzer(fitted, shipped.meta))
 

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device, add_engine
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import check_file
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
+    add_engine(parser)
     add_device(parser)
 
 
@@ -30,16 +31,18 @@ def run(args: argparse.Namespace) -> int:
     """
     check_file(args.out, "--out")
 
-    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.decision import DEFAULT_OPERATING_POINT
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.local import with_calibration
+    from lesion_demo.serve.opened import open_checkpoint
     from lesion_demo.serve.scoring import find_files, score_files
     from lesion_demo.serve.table import CsvRow, write_csv
 
-    loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
+    shipped = open_checkpoint(find_best_checkpoint(chosen=args.checkpoint), args.engine, args.device)
+    loaded = with_calibration(shipped, args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
-    predictor = Predictor(loaded, args.device)
+    predictor = Predictor(loaded)
     files = find_files(args.paths)
     rows: list[CsvRow] = []
     try:

@@ -17,6 +17,7 @@ from lesion_demo.card.limits import (
     FLIP_LIMIT,
     HELD_BACK,
     NEAR_DUPLICATE_LIMIT,
+    SKIN_LIMIT,
     clearly_below,
     known_limits,
 )
@@ -26,11 +27,13 @@ from lesion_demo.results import (
     UNKNOWN,
     Audit,
     ChangeResult,
+    ClinicAudit,
     DataSet,
     DegradationResult,
     Interval,
     Metrics,
     Report,
+    SkinResult,
     StrangerResult,
     Stratum,
 )
@@ -97,6 +100,17 @@ def test_blind_classifier_is_a_limit_from_its_threshold_on(facts: ModelFacts) ->
     assert not says(only(facts, audit=audit_with(blind_roc_auc=weak)), "without medicine")
     strong = weak | {"8 × 8 thumbnail": BLIND_LIMIT}
     assert says(only(facts, audit=audit_with(blind_roc_auc=strong)), "(8 × 8 thumbnail) reaches a ROC-AUC of 0.750")
+
+
+def test_a_data_set_that_is_ranked_with_its_lesions_covered_measures_its_clinics(facts: ModelFacts) -> None:
+    for low, told in ((SKIN_LIMIT, False), (SKIN_LIMIT + 0.001, True)):
+        covered, whole = Interval(0.72, low, 0.8), Interval(0.96, 0.94, 0.97)
+        skin = SkinResult("melanoma10k", 100, 100, None, whole, 90, None, 80, covered, -1.0, -0.5)
+        limits = only(facts, audit=audit_with(clinics=ClinicAudit((skin,))))
+        assert says(limits, "covered by the same disc, ROC-AUC is still 0.720") is told
+        assert says(limits, "(whole pictures: 0.960 (0.940–0.970))") is told
+    unknown = SkinResult("melanoma10k", 100, 100, None, None, 0, None, 0, None, None, None)
+    assert not says(only(facts, audit=audit_with(clinics=ClinicAudit((unknown,)))), "covered")
 
 
 def test_near_duplicates_are_a_limit_where_they_flatter(facts: ModelFacts) -> None:

@@ -32,12 +32,12 @@ NEAR_DUPLICATE_LIMIT = 0.003
 """ROC-AUC that may be lost without near-duplicates before part of the score has to be called memory."""
 BLIND_LIMIT = 0.75
 """ROC-AUC of a classifier that sees no lesion, half way from chance to perfection; from there on it is told."""
+SKIN_LIMIT = 0.6
+"""ROC-AUC with the lesion covered, from which a data set is said to measure its clinics, too; chance is 0.5."""
 FEW_IN_CLASS = 30
 """Below so many pictures of a class an interval of a rate near 80 % is wider than 28 points: too wide to judge by."""
 FEW_OF_SOURCE = 500
 """A data set of fewer pictures leaves, at a validation share of a tenth, fewer than 50 to measure by."""
-
-
 HELD_BACK = 0.95
 """Share of pictures that show no lesion, and of strongly spoilt ones, that ought to be refused, or warned about."""
 STRONG = "strong"
@@ -55,6 +55,7 @@ def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
         _few,
         _changes,
         _blind,
+        _covered,
         _strangers,
         _spoilt,
     )
@@ -203,6 +204,17 @@ def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
         if best >= BLIND_LIMIT:
             probe = texts.about.probes.get(name, name)
             yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
+
+
+def _covered(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """What a data set measures beside the lesion."""
+    for one in facts.audit.clinics.skins if facts.audit and facts.audit.clinics else ():
+        if one.without_disc is not None and one.without_disc.low > SKIN_LIMIT:
+            yield texts.about.limits["covered"].format(
+                source=source_name(one.source, texts),
+                value=ratio(one.without_disc, texts),
+                whole=ratio(one.roc_auc, texts),
+            )
 
 
 def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:

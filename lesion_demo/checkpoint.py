@@ -18,7 +18,7 @@ from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, Prep
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing
 from lesion_demo.local_calibration import LocalCalibration
-from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
 from lesion_demo.network.forward import early_size
 from lesion_demo.network.model import build_model
 from lesion_demo.network.weights import load_into, sha256_of, write_weights
@@ -127,10 +127,12 @@ class LoadedCheckpoint:
     folder: Path
     meta: Checkpoint
     model: nn.Module
-    known: KnownPictures | None = None
+    known: FamiliarityModel | None = None
 
 
-def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: KnownPictures | None = None) -> Checkpoint:
+def save_checkpoint(
+    folder: Path, model: nn.Module, meta: Checkpoint, known: FamiliarityModel | None = None
+) -> Checkpoint:
     """Write `model` in half precision, `known` and `meta` into `folder`; the JSON goes last: what has one is complete.
 
     Raises:
@@ -260,7 +262,7 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
         raise CheckpointError(f"{folder} could not be read ({error}): copy the checkpoint again.") from error
 
 
-def _load_known(path: Path, meta: Checkpoint, model: nn.Module) -> KnownPictures | None:
+def _load_known(path: Path, meta: Checkpoint, model: nn.Module) -> FamiliarityModel | None:
     if not meta.known_sha256:
         if path.exists():
             raise CheckpointError(f"{path} is there, but {META_FILE} names no known_sha256: copy the checkpoint again.")

@@ -110,7 +110,7 @@ def test_what_comes_from_files_is_escaped(shipped: FakeAnalyzer, tmp_path: Path)
         shutil.copytree(shipped.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors", "resume"))
     )
     audit = json.loads((folder / "audit.json").read_text())
-    audit["strata"][0]["name"] = audit["changes"][0]["name"] = EVIL
+    audit["subgroups"][0]["name"] = audit["changes"][0]["name"] = EVIL
     (folder / "audit.json").write_text(json.dumps(audit))
     (folder / "config.json").write_text(EVIL)
     analyzer = analyzer_of(folder)

@@ -34,8 +34,8 @@ from lesion_demo.results import (
     Metrics,
     Report,
     SkinResult,
-    StrangerResult,
-    Stratum,
+    Subgroup,
+    UnrelatedResult,
 )
 from lesion_demo.texts import load_texts
 
@@ -67,8 +67,8 @@ def at(value: float) -> Interval:
     return Interval(value, 0.0, 1.0)
 
 
-def stratum(name: str, benign: int, malignant: int, *figures: Interval) -> Stratum:
-    return Stratum(name, benign, malignant, *figures, *[None] * (3 - len(figures)))
+def subgroup(name: str, benign: int, malignant: int, *figures: Interval) -> Subgroup:
+    return Subgroup(name, benign, malignant, *figures, *[None] * (3 - len(figures)))
 
 
 def test_without_figures_only_what_is_always_true_is_a_limit(facts: ModelFacts) -> None:
@@ -120,10 +120,10 @@ def test_near_duplicates_are_a_limit_where_they_flatter(facts: ModelFacts) -> No
 
 
 def test_stratum_is_a_limit_where_its_whole_interval_lies_below(facts: ModelFacts) -> None:
-    everything = stratum("all", 100, 100, at(0.9), at(0.9))
-    poor = stratum("without a ring", 50, 50, Interval(0.7, 0.6, 0.8), Interval(0.8, 0.7, 0.95))
+    everything = subgroup("all", 100, 100, at(0.9), at(0.9))
+    poor = subgroup("without a ring", 50, 50, Interval(0.7, 0.6, 0.8), Interval(0.8, 0.7, 0.95))
     again = replace(poor, name="without ringed malignant")
-    limits = only(facts, audit=audit_with(strata=(everything, poor, again)))
+    limits = only(facts, audit=audit_with(subgroups=(everything, poor, again)))
     assert says(limits, "Without a ring: sensitivity 70.0 % (60.0–80.0), against 90.0 % among all")
     assert not says(limits, "specificity 80")
     assert not says(limits, "ringed malignant")  # the same malignant pictures once more
@@ -138,13 +138,13 @@ def test_clearly_below_needs_an_interval() -> None:
 
 
 def test_few_pictures_are_a_limit(facts: ModelFacts) -> None:
-    strata = (
-        stratum("skin tone dark", 1, FEW_IN_CLASS),
-        stratum("skin tone light", FEW_IN_CLASS, FEW_IN_CLASS),
-        stratum("diagnosis mel", 0, FEW_IN_CLASS),
-        stratum("diagnosis df", FEW_IN_CLASS - 1, 0),
+    subgroups = (
+        subgroup("skin tone dark", 1, FEW_IN_CLASS),
+        subgroup("skin tone light", FEW_IN_CLASS, FEW_IN_CLASS),
+        subgroup("diagnosis mel", 0, FEW_IN_CLASS),
+        subgroup("diagnosis df", FEW_IN_CLASS - 1, 0),
     )
-    limits = only(facts, audit=audit_with(strata=strata))
+    limits = only(facts, audit=audit_with(subgroups=subgroups))
     assert says(
         limits,
         "(benign + malignant): skin tone (estimated): dark (1 + 30); diagnosis df (29 + 0).",
@@ -179,7 +179,7 @@ def test_what_is_not_held_back_is_a_known_limit(facts: ModelFacts) -> None:
         return DegradationResult(name, "factor", level, 1.0, 9, warned, UNKNOWN, UNKNOWN, None, UNKNOWN)
 
     audit = audit_with(
-        strangers=(StrangerResult("cat", 9, low, low), StrangerResult("dog", 9, low, high)),
+        unrelated=(UnrelatedResult("cat", 9, low, low), UnrelatedResult("dog", 9, low, high)),
         degradations=(
             spoilt("mud", "strong", low),
             spoilt("rain", "strong", high),

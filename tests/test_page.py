@@ -22,7 +22,7 @@ from lesion_demo.images.artefacts import Artefact, find_artefacts
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
 from lesion_demo.images.transforms import Picture
-from lesion_demo.results import Audit, Stratum
+from lesion_demo.results import Audit, Subgroup
 from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import SYMBOLS, measured_line
 from lesion_demo.texts import load_texts
@@ -156,8 +156,8 @@ def facts(analyzer: FakeAnalyzer) -> ModelFacts:
 
 
 def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> None:
-    strata = tuple(Stratum(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
-    audit = Audit(analyzer.meta.operating_points[0], 59, strata=strata)
+    subgroups = tuple(Subgroup(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
+    audit = Audit(analyzer.meta.operating_points[0], 59, subgroups=subgroups)
     known, analysis = replace(facts(analyzer), audit=audit), analyzer.analyze(GOOD)
     assert "tested on only 29 pictures" in quality_html(analysis, known, TEXTS)
     assert "tested on" not in quality_html(replace(analysis, skin_tone="tan"), known, TEXTS)

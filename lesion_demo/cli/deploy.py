@@ -41,7 +41,7 @@ CODE = (
 """What goes to a Space, beside the checkpoint, requirements.txt and README.md; all else stays, whatever it is."""
 PLOTS = (
     *("roc", "precision_recall", "reliability", "thresholds", "confusion_*", "learning_curves", "validation_metrics"),
-    *("audit", "ring_flips", "degradations", "strangers", "coverage"),
+    *("audit", "ring_flips", "degradations", "unrelated", "coverage"),
 )
 CHECKPOINT = (
     *(META_FILE, WEIGHTS_FILE, KNOWN_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, AUDIT_FILE, CARD_FILE),

@@ -31,7 +31,7 @@ from lesion_demo.evaluate.settle import Choices, describe, settle
 from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import close_up, plain_skin
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import Crops, learn
 from lesion_demo.network.init import NO_FOLDERS, check_first_weights
 from lesion_demo.network.model import head_layer
@@ -200,7 +200,7 @@ def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np
 
 def learn_known(
     scorer: Scorer, config: TrainConfig, splits: Splits, val_features: Floats | None
-) -> KnownPictures | None:
+) -> FamiliarityModel | None:
     """What the network of `scorer` has learnt from, by KNOWN_PER_SOURCE pictures of each data set.
 
     None if its layout forbids it: then it has no early features, nor of validation pictures `val_features` [N, D].

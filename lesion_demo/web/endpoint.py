@@ -35,14 +35,14 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         picture: str | None, operating_point: str, dermoscopic: bool, prevalence: float
     ) -> tuple[dict[str, Any], Picture]:
         if picture is None:
-            raise gr.Error(escape(writer.texts.page.empty_heading), print_exception=False)
+            raise gr.Error(escape(writer.texts.page.empty_heading, quote=False), print_exception=False)
         if not 0 < prevalence < 1:
             raise gr.Error(f"The prevalence must lie between 0 and 1, not be {prevalence}.", print_exception=False)
         try:
             with PRECEDENCE.single():
                 analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))
         except ImageError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+            raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
         shown = display_copy(image)
         findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence))
         return findings, overlay(shown, analysis.heat_map_for(*shown.shape[:2]))

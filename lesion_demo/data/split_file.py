@@ -39,7 +39,11 @@ def read_sides(path: Path) -> dict[str, str]:
 
 
 def write_split(path: Path, splits: Splits) -> None:
-    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns."""
+    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns.
+
+    Raises:
+        OSError: the disk refused.
+    """
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
     # Before Python 3.13, a CR in a name gets quotes only where everything does, and a reader takes it for a line's end.

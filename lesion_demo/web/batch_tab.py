@@ -170,12 +170,18 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
 
 
 def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Picture | None]:
-    """`finding`, reported in `archive`, and its picture for display; or why there can be no report."""
+    """`finding`, reported in `archive`, and its picture for display; or why there can be no report.
+
+    Raises:
+        LesionDemoError: no report at all can be written any more.
+    """
     if finding.picture is None:
         return finding, None
     try:
         shown = display_copy(finding.picture)
         archive.add(finding, shown)
+    except LesionDemoError:
+        raise
     except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
         return BatchFinding(finding.item, error=reason(error, finding.item.name)), None
     return finding, shown

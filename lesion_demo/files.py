@@ -1,4 +1,8 @@
-"""Files that are written whole or not at all, and the question beforehand whether they can be."""
+"""Files that are written whole or not at all, and the question beforehand whether they can be.
+
+Names of files need not be UTF-8. What a program reads back (`split.csv`) keeps their bytes by `surrogateescape`; JSON
+escapes them by itself; what people read (tables, reports, logs, a terminal) shows escapes, see `printable`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,11 @@ from lesion_demo.errors import LesionDemoError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def printable(name: str) -> str:
+    """`name` of a file or folder, with escapes for bytes that are not UTF-8: `caf\\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def disk_is_full(error: BaseException) -> bool:

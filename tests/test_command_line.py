@@ -285,5 +285,5 @@ def test_what_a_terminal_cannot_print_stands_there_as_a_code(tmp_path: Path, mon
                 patch.setattr(sys, one, stream)
             assert main(["card", "--checkpoint", str(tmp_path / name)]) == 1
         streams["stderr"].flush()
-        printed = streams["stderr"].buffer.getvalue().decode("cp1252")  # type: ignore[attr-defined]
+        printed = streams["stderr"].buffer.getvalue().decode("cp1252")
         assert name.encode("cp1252", "backslashreplace").decode("cp1252") in printed

@@ -47,9 +47,9 @@ def write_split(path: Path, splits: Splits) -> None:
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
     # Before Python 3.13, a CR in a name gets quotes only where everything does, and a reader takes it for a line's end.
-    quoting = csv.QUOTE_ALL if any("\r" in picture.file for picture in pictures) else csv.QUOTE_MINIMAL
+    quoted = any("\r" in picture.file for picture in pictures)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n", quoting=quoting)
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
         writer.writerow((*SPLIT_HEADER, REASON))
         writer.writerows(_to_row(picture) for picture in pictures)
 

@@ -97,11 +97,11 @@ def second_lesion(picture: NDArray[np.uint8]) -> float:
     dark = ndimage.binary_opening(density > _otsu(density, _middle_weight()))
     parts, count = ndimage.label(ndimage.binary_dilation(dark, iterations=APART // 2))
     masks = (ndimage.binary_fill_holes((parts == number) & dark) for number in range(1, count + 1))
-    found = [_Part.of(mask, density) for mask in masks if mask.mean() >= SMALLEST]
-    first, *others = sorted(found, key=lambda part: -part.area) or [None]
-    if first is None or not first.round or first.edge > CUT:
+    found = sorted((_Part.of(mask, density) for mask in masks if mask.mean() >= SMALLEST), key=lambda part: -part.area)
+    if not found or not found[0].round or found[0].edge > CUT:
         return 0.0
-    seconds = (one for one in others if one is not None and one.round and one.edge == 0)
+    first, *others = found
+    seconds = (one for one in others if one.round and one.edge == 0)
     return max((one.area / first.area for one in seconds if one.density >= ALIKE * first.density), default=0.0)
 
 

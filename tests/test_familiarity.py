@@ -145,7 +145,7 @@ def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> N
         Image.fromarray(picture).save(tmp_path / name)
     arguments = [str(tmp_path / name) for name in pictures]
     assert main(["score", *arguments, "--out", str(tmp_path / "o.csv"), "--checkpoint", str(phantom_checkpoint)]) == 0
-    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8-sig") as file:
         own, strange = csv.DictReader(file)
     assert own["familiarity"] == "ok"
     assert own["verdict"] != Outcome.NOT_ASSESSABLE.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -249,3 +250,9 @@ def test_sources_of_one_name_become_unique_and_none_comes_twice(tmp_path: Path) 
         scan([first, first / ".." / "data"])
     with pytest.raises(DataError, match="No data set"):
         scan([])
+
+
+def test_a_source_is_called_by_what_can_be_printed(tmp_path: Path) -> None:
+    """The page would not open with a report that names bytes."""
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    assert name_sources([root, tmp_path / "Jürgen"]) == {"caf\\udce9": root, "Jürgen": tmp_path / "Jürgen"}

@@ -132,8 +132,9 @@ def test_a_name_that_fits_two_files_is_not_guessed(tmp_path: Path) -> None:
     assert len(labels(root, ROWS.replace("\na,", "\nmonday/a.jpg,").encode())) == 2
 
 
-def test_a_name_that_is_no_utf8_and_a_bom_survive_in_split_csv(tmp_path: Path) -> None:
-    name = os.fsdecode(b"a\xe4.jpg")
+@pytest.mark.parametrize("raw", [b"a\xe4.jpg", b"a\rb.jpg", b"a\nb.jpg", b"=1+1.jpg"])
+def test_odd_names_and_a_bom_survive_in_split_csv(raw: bytes, tmp_path: Path) -> None:
+    name = os.fsdecode(raw)
     root = folder(tmp_path / "set", name)
     content = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of nothing
     path = tmp_path / "split.csv"

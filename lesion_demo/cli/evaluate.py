@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers
+from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers, whole
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import DataError
 from lesion_demo.files import check_file, write_json
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the worst mistakes with their heat maps here; a folder outside the project",
     )
-    parser.add_argument("--worst", type=int, default=24, help="pictures of either kind of mistake in the gallery")
+    parser.add_argument("--worst", type=whole, default=24, help="pictures of either kind of mistake in the gallery")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
     add_workers(parser)
     add_device(parser)

@@ -50,6 +50,10 @@ _DAMAGE = (
 """What Pillow and its plugins raise on damaged files, found by feeding them some."""
 
 
+class _NotNumbersError(ValueError):
+    """A picture holds infinity, or what is no number."""
+
+
 @dataclass(frozen=True)
 class LoadedPicture:
     """What a file holds.
@@ -148,6 +152,8 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
         return _to_pixels(_upright(image))
     except MemoryError:
         raise
+    except _NotNumbersError as error:
+        raise ImageError(f"{name} holds values that are not numbers; please export it as PNG or JPEG.") from error
     except _DAMAGE as error:
         raise _damaged(name) from error
 
@@ -160,6 +166,8 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
             f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
             "please export it again as an ordinary JPEG."
         )
+    if tiff.starts_like_raw(data) or tiff.is_raw(image):
+        raise _raw(name)
     if tiff.is_misread(image):
         raise ImageError(
             f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
@@ -211,9 +219,12 @@ def _read_path(path: Path, name: str) -> bytes:
             raise _too_large(name, f"{size / 2**30:.1f} GB")
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"{name} does not exist; please check the path {path}.") from error
+        raise ImageError(f"{name} does not exist; please check its path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise ImageError(f"{name} could not be read from disk: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else error  # not the path: it may be one on a server
+        raise ImageError(
+            f"{name} could not be read from disk ({why}); please check the path and its rights."
+        ) from error
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -226,6 +237,13 @@ def _open(data: bytes, name: str) -> Image.Image:
     except MemoryError:
         raise
     except _DAMAGE as error:
+        if tiff.starts_like_raw(data):
+            raise _raw(name) from error
+        if tiff.starts_like_tiff(data):
+            raise ImageError(
+                f"{name} is damaged or cut off, or a TIFF of a kind that is not read here, such as one with "
+                "floating-point colours; please export it again, as PNG or JPEG."
+            ) from error
         if _starts_like_a_picture(data[:16], formats):
             raise _damaged(name) from error
         raise ImageError(
@@ -250,6 +268,10 @@ def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
 
 def _damaged(name: str) -> ImageError:
     return ImageError(f"{name} is damaged or cut off; please copy or export it again.")
+
+
+def _raw(name: str) -> ImageError:
+    return ImageError(f"{name} is a camera's raw file; please export it as JPEG, PNG or TIFF.")
 
 
 def _too_large(name: str, size: str) -> ImageError:
@@ -314,11 +336,11 @@ def _white(image: Image.Image) -> float:
     16 bits, then that value itself.
 
     Raises:
-        ValueError: a value is not a number.
+        _NotNumbersError: a value is not a number.
     """
     peak = float(np.max([np.asarray(band).max() for _, band in _bands(image)]))
     if not np.isfinite(peak):  # NaN too: it wins every maximum
-        raise ValueError("the picture holds values that are not numbers")
+        raise _NotNumbersError
     tops = (1.0, 255.0, 4095.0, 65535.0) if image.mode == "F" else (255.0, 4095.0, 65535.0)
     return next((top for top in tops if peak <= top), peak)
 

@@ -41,7 +41,7 @@ from lesion_demo.shown import fingerprint
 from lesion_demo.train.device import make_accelerator
 from lesion_demo.train.loop import FitResult, fit
 from lesion_demo.train.settings import check_amount, check_settings, shares_of
-from lesion_demo.train.state import Start, check_run, claiming, write_start
+from lesion_demo.train.state import Start, check_room, check_run, claiming, write_start
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ def train(
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
-    check_settings(config)
+    parameters = check_settings(config)
+    check_room(folder, parameters, averaged=config.ema_decay > 0, resume=resume)
     accelerator = make_accelerator(config)
     with claiming(folder) if accelerator.is_main_process else nullcontext():
         with accelerator.main_process_first():  # the others read what it has written
@@ -247,7 +248,7 @@ def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
     path = folder / LOG_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("lesion_demo")
     logger.addHandler(handler)

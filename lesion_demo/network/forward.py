@@ -18,7 +18,7 @@ Stage = Callable[[Tensor], Tensor]
 AT_ONCE = 16
 """Pictures, each turn counted, that `in_turns` sends through in one pass."""
 EARLY = (2, 3, 4)
-"""Children of the network's `features` whose channels are averaged; chosen by the share of unrelated pictures refused."""
+"""Children of the network's `features` whose channels are averaged: these refused most unrelated pictures."""
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,13 @@ class TrainingError(LesionDemoError):
 
 
 def where_raised(error: BaseException) -> str:
-    """The type of `error` and the lines of code that it came through, for a log.
+    """The type of `error` and the lines of code that it came through, for a log; those of its cause come first.
 
     Not its text: that may hold the name of a picture, or whatever else a reader has typed in.
     """
     lines = [f"  {at.filename}, line {at.lineno}, in {at.name}" for at in traceback.extract_tb(error.__traceback__)]
-    return "\n".join([type(error).__name__, *lines])
+    before = [where_raised(error.__cause__)] if error.__cause__ is not None else []
+    return "\n".join([*before, type(error).__name__, *lines])
 
 
 def reason(error: Exception, name: str) -> str:

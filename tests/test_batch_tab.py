@@ -168,6 +168,25 @@ def test_a_full_disk_is_said_on_the_page(picture: Path, uploads: Path, monkeypat
         behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(picture)], "balanced")
 
 
+def test_a_disk_that_fills_up_ends_a_run_in_a_sentence_and_leaves_what_it_has(
+    picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = zipfile.ZipFile.writestr
+
+    def half(self: zipfile.ZipFile, name: str, content: bytes | str) -> None:
+        if "(2)" in name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, name, content)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", half)
+    *_, before, last = behind_the_tab("run", FakeAnalyzer())([str(picture)] * 3, "balanced")
+    assert "The reports could not be written (No space left on device)" in last[0]
+    with Path(before[2]["value"]).open(newline="", encoding="utf-8-sig") as opened:
+        assert [row["file"] for row in csv.DictReader(opened)] == ["lesion.jpg (1)"]
+    with zipfile.ZipFile(before[3]["value"]) as reports:
+        assert reports.namelist() == ["lesion.jpg (1).pdf", "lesion.jpg (1).json"]
+
+
 def test_of_a_run_only_its_results_stay(picture: Path, tmp_path: Path, uploads: Path) -> None:
     archive = zipped(tmp_path / "some.zip", {f"{i}.jpg": picture.read_bytes() for i in range(3)})
     run: Iterator[list[Any]] = behind_the_tab("run", FakeAnalyzer())([str(archive)], "balanced")

@@ -85,9 +85,11 @@ class Gate:
         except Exception as error:  # noqa: BLE001  # the server would print it with what was sent
             log.error("A request failed: %s", where_raised(error))
             if not begun:
-                words = self._texts.server
-                said = (507, words.disk_full) if disk_is_full(error) else (500, words.failed)
-                await _answer(scope, *said)(scope, receive, send)
+                await self._failure(scope, error)(scope, receive, send)
+
+    def _failure(self, scope: Scope, error: Exception) -> Response:
+        words = self._texts.server
+        return _answer(scope, *((507, words.disk_full) if disk_is_full(error) else (500, words.failed)))
 
     def _identify(self, scope: Scope) -> str:
         """Who asks; what is not to be believed of the headers is taken out of them."""

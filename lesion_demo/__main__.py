@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 
-COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy", "push")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
@@ -55,13 +55,14 @@ class DicomFile(ImageFile.StubImageFile):
 
     def _open(self) -> None:
         """Raises SyntaxError, as Pillow wants it, where this is no DICOM file or a damaged one."""
-        if not is_dicom(self.fp.read(PREAMBLE + len(MAGIC))):
+        file = cast(BinaryIO, self.fp)  # open for as long as this runs
+        if not is_dicom(file.read(PREAMBLE + len(MAGIC))):
             raise SyntaxError("not a DICOM file")
         self._mode, self._size = "RGB", (1, 1)
         with _damage_as(SyntaxError):
-            self._describe(self.fp)
+            self._describe(file)
 
-    def _describe(self, file: IO[bytes]) -> None:
+    def _describe(self, file: BinaryIO) -> None:
         syntax = _transfer_syntax(file)
         if syntax not in _NATIVE | _JPEG | _JPEG_2000:  # one of them is a zip, and would be unpacked whatever its size
             self.refusal = "is a DICOM file packed in a way that is not read here; please export it as JPEG or PNG."
@@ -134,7 +135,7 @@ def is_dicom(data: bytes) -> bool:
     return data[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
-def _transfer_syntax(file: IO[bytes]) -> str:
+def _transfer_syntax(file: BinaryIO) -> str:
     """How the file is packed, by its identifier; read without unpacking anything."""
     from pydicom.filereader import read_dataset
 
@@ -149,7 +150,7 @@ def _transfer_syntax(file: IO[bytes]) -> str:
     return str(head.TransferSyntaxUID)
 
 
-def _read(file: IO[bytes]) -> Dataset:
+def _read(file: BinaryIO) -> Dataset:
     from pydicom import dcmread
 
     file.seek(0)

@@ -24,6 +24,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
     JPEG2000,
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     DermoscopicPhotographyImageStorage,
@@ -56,7 +57,7 @@ def dicom(pixels: NDArray[np.uint8] | None = None, syntax: str = ExplicitVRLittl
     """A dermoscopic picture, uint8 [H, W, 3], with a patient's data; `elements` take the place of its own."""
     pixels = np.asarray(quarters()) if pixels is None else pixels
     head = FileMetaDataset()
-    head.TransferSyntaxUID = syntax
+    head.TransferSyntaxUID = UID(syntax)
     head.MediaStorageSOPClassUID = DermoscopicPhotographyImageStorage
     head.MediaStorageSOPInstanceUID = generate_uid()
     data = FileDataset("", {}, file_meta=head, preamble=bytes(128))
@@ -158,7 +159,11 @@ def test_the_profile_in_it_counts() -> None:
     np.testing.assert_allclose(pixels[0, 0], 128, atol=3)
 
 
-GREY = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelData": Q[..., 0].tobytes()}
+GREY: dict[str, Any] = {
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "PixelData": Q[..., 0].tobytes(),
+}
 OTHERS = {
     "CT": dicom(Modality="CT", SOPClassUID=CTImageStorage, **GREY),
     "grey": dicom(**GREY),

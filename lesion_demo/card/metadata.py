@@ -23,8 +23,9 @@ def card_head(facts: ModelFacts, terms: str = "") -> str:
     """
     from huggingface_hub import ModelCardData
 
-    licence = {"license": "other", "license_name": "terms-for-the-weights", "license_link": terms} if terms else {}
-    data = ModelCardData(library_name="lesion-demo", pipeline_tag=TASK, tags=list(TAGS), **licence)
+    data = ModelCardData(library_name="lesion-demo", pipeline_tag=TASK, tags=list(TAGS))
+    if terms:
+        data["license"], data["license_name"], data["license_link"] = "other", "terms-for-the-weights", terms
     if results := [_result(one) for one in facts.sources if one.part in PARTS]:
         data["model-index"] = [{"name": facts.name, "results": results}]
     return f"---\n{data.to_yaml()}\n---\n"

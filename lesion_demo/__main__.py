@@ -14,7 +14,7 @@ from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import refused_by_disk
 
-COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy", "push")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

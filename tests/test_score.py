@@ -91,7 +91,7 @@ def test_a_folder_is_searched_as_training_searches_it(
     pictures: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     some = next(pictures.rglob("*.jpg")).read_bytes()
-    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.dcm"):
+    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.jxl"):
         (pictures / name).parent.mkdir(exist_ok=True)
         (pictures / name).write_bytes(some)
     (tmp_path / "linked").mkdir()
@@ -101,7 +101,7 @@ def test_a_folder_is_searched_as_training_searches_it(
     names = [Path(row["file"]).name for row in read(tmp_path / "out.csv")]
     assert len(names) == 21
     assert "far.jpg" in names
-    assert "1 × .dcm" in caplog.text
+    assert "1 × .jxl" in caplog.text
     assert "1 × mask of a lesion" in caplog.text
 
 

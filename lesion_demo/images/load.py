@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lesion_demo.errors import ImageError
-from lesion_demo.images import jpeg, tiff
+from lesion_demo.images import dicom, jpeg, tiff
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif"}
-    | {".heic", ".heif", ".hif", ".jp2"}
+    | {".heic", ".heif", ".hif", ".jp2", ".dcm", ".dicom"}
 )
 """File name endings, lower case, that a folder scan takes for pictures. `load_image` itself looks at the content."""
 
@@ -37,8 +37,9 @@ MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
-"""What Pillow may try. Its other formats (EPS runs Ghostscript, for one) are not for files of unknown origin."""
+_FORMATS = (dicom.FORMAT, "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
+"""What Pillow may try, in this order: a DICOM file may begin like another. Its other formats (EPS runs Ghostscript, for
+one) are not for files of unknown origin."""
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow modes whose values exceed 8 bits and which its own conversion would clip."""
 _BAND = 1 << 22
@@ -76,7 +77,8 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
     """The picture in `source`, a path or a file's content, as uint8 [H, W, 3], RGB, 0–255.
 
     EXIF orientation and an embedded colour profile are applied, transparency is laid over white, grey becomes RGB,
-    16-bit and float values are scaled to 8 bits. Of animations and multi-page files it is the first picture.
+    16-bit and float values are scaled to 8 bits. Of animations, multi-page and multi-frame files it is the first
+    picture. Of a DICOM file nothing is read but the picture and what describes it.
 
     It takes up to 8 bytes of memory for each pixel, beside the file itself and what a decoder may want for its own.
 
@@ -161,7 +163,9 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
     """What would take too long, too much memory, or come out wrong is told by the header, or by a look at the file."""
     _check_size(image, name)
-    if image.format in ("JPEG", "MPO") and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
+    if isinstance(image, dicom.DicomFile):
+        data = image.compressed
+    if image.format in ("JPEG", "MPO", dicom.FORMAT) and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
         raise ImageError(
             f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
             "please export it again as an ordinary JPEG."
@@ -175,6 +179,8 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
 
 
 def _check_size(image: Image.Image, name: str) -> None:
+    if isinstance(image, dicom.DicomFile) and image.refusal:  # it has no size
+        raise ImageError(f"{name} {image.refusal}")
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} × {height} pixels")
@@ -244,19 +250,20 @@ def _open(data: bytes, name: str) -> Image.Image:
                 f"{name} is damaged or cut off, or a TIFF of a kind that is not read here, such as one with "
                 "floating-point colours; please export it again, as PNG or JPEG."
             ) from error
-        if _starts_like_a_picture(data[:16], formats):
+        if _starts_like_a_picture(data[:16], formats) or dicom.is_dicom(data):
             raise _damaged(name) from error
         raise ImageError(
-            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
+            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF, HEIC or DICOM."
         ) from error
 
 
 @functools.cache
 def _readable_formats() -> tuple[str, ...]:
-    """Those of `_FORMATS` that this installation can read; adds HEIC to Pillow the first time it is called."""
+    """Those of `_FORMATS` that this installation can read; the first call adds HEIC and DICOM to Pillow."""
     import pillow_heif  # here, not above: 16 MB of codec that training never needs
 
     pillow_heif.register_heif_opener()
+    dicom.register()
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 

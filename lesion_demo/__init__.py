@@ -30,23 +30,32 @@ _HOMES = {
 """Where the names above are defined; each is imported when it is first asked for."""
 
 
-def load(folder: str | Path | None = None, *, calibration: str | Path | None = None, engine: str = "auto") -> Model:
+def load(
+    folder: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    calibration: str | Path | None = None,
+    engine: str = "auto",
+) -> Model:
     """A checkpoint, ready to be asked about pictures.
 
     Args:
-        folder: the checkpoint's; by default the one that the environment variable LESION_CHECKPOINT names, else, in a
-            copy of the project, the run that the page shows. An installed package comes without any.
+        folder: the checkpoint's, or, with a `revision`, the name of a model on the Hugging Face Hub, OWNER/MODEL. By
+            default it is the one that the environment variable LESION_CHECKPOINT names, else, in a copy of the project,
+            the run that the page shows. An installed package comes without any.
+        revision: which state of the model on the Hub: a commit, which is the same one for ever, or a branch or a tag,
+            whose commit is then said. Without it nothing is fetched from anywhere.
         calibration: the file that `recalibrate` wrote for a clinic; by default the checkpoint is used as shipped.
         engine: `onnx` for ONNX Runtime, on the CPU; `torch` for PyTorch; `auto` for the first where it is installed and
             the checkpoint has a graph, else for the second.
 
     Raises:
-        CheckpointError: there is none, it is damaged, or the engine is not installed.
+        CheckpointError: there is none, it cannot be fetched, it is damaged, or the engine is not installed.
         CalibrationError: the calibration is missing, damaged, or of another checkpoint.
     """
     from lesion_demo.api import load_model
 
-    return load_model(folder, calibration, engine)
+    return load_model(folder, calibration, revision, engine)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,15 +12,21 @@ from contextlib import contextmanager
 
 from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import refused_by_disk
 
-COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "export", "recalibrate", "deploy")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "export", "recalibrate", "deploy", "push")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; errors a user can act on are printed in a line, and exit with 1.
 
+    What is printed and cannot be, as a file name in a terminal of another encoding, stands there as a code.
+
     A command that is stopped exits as a shell expects, see `stopping`; one that has something to keep does so first.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         if getattr(args, "device", None) not in (None, "cpu"):
@@ -30,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = args.handler(args)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not (said := refused_by_disk(error)):
+            raise
+        print(f"error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print("\nStopped.", file=sys.stderr)

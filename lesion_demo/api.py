@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint
-from lesion_demo.errors import ImageError
+from lesion_demo.errors import CheckpointError, ImageError
 from lesion_demo.images.load import LoadedPicture, load_picture, pixels_of
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.guard import one_picture
@@ -54,8 +54,22 @@ class Model:
         return replace(found, picture=loaded.pixels, first_of_several=loaded.first_of_several)
 
 
-def load_model(folder: str | Path | None = None, calibration: str | Path | None = None, engine: str = "auto") -> Model:
+def load_model(
+    folder: str | Path | None = None,
+    calibration: str | Path | None = None,
+    revision: str | None = None,
+    engine: str = "auto",
+) -> Model:
     """What `lesion_demo.load` says."""
+    if revision is not None:
+        from lesion_demo.hub import fetch
+
+        folder = fetch(str(folder), revision)
+    elif folder is not None and not Path(folder).exists():
+        raise CheckpointError(
+            f"There is no folder {folder}. If it is a model on the Hub, say at which revision, too: "
+            f"load({str(folder)!r}, revision='main')."
+        )
     shipped = open_checkpoint(find_best_checkpoint(chosen=folder), engine)
     fitted = with_calibration(shipped, None if calibration is None else Path(calibration))
     return Model(Analyzer(fitted, shipped.meta))

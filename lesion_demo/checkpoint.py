@@ -17,7 +17,7 @@ from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, Prep
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import replacing, sha256_of
 from lesion_demo.local_calibration import LocalCalibration
-from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
 from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.run_folder import GRAPH_FILE, KNOWN_FILE, META_FILE, WEIGHTS_FILE
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
@@ -126,10 +126,12 @@ class LoadedCheckpoint:
     folder: Path
     meta: Checkpoint
     model: nn.Module
-    known: KnownPictures | None = None
+    known: FamiliarityModel | None = None
 
 
-def save_checkpoint(folder: Path, model: nn.Module, meta: Checkpoint, known: KnownPictures | None = None) -> Checkpoint:
+def save_checkpoint(
+    folder: Path, model: nn.Module, meta: Checkpoint, known: FamiliarityModel | None = None
+) -> Checkpoint:
     """Write `model` in half precision, `known` and `meta` into `folder`; the JSON goes last: what has one is complete.
 
     Raises:
@@ -275,7 +277,7 @@ def read_verified(folder: Path) -> Checkpoint:
     return meta
 
 
-def read_known_of(folder: Path, meta: Checkpoint, early: int) -> KnownPictures | None:
+def read_known_of(folder: Path, meta: Checkpoint, early: int) -> FamiliarityModel | None:
     """What is familiar to the network of `meta`, which gives so many `early` features; None where it cannot tell.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +44,26 @@ class TrainingError(LesionDemoError):
     """Training could not start or could not go on."""
 
 
+def where_raised(error: BaseException) -> str:
+    """The type of `error` and the lines of code that it came through, for a log; those of its cause come first.
+
+    Not its text: that may hold the name of a picture, or whatever else a reader has typed in.
+    """
+    lines = [f"  {at.filename}, line {at.lineno}, in {at.name}" for at in traceback.extract_tb(error.__traceback__)]
+    before = [where_raised(error.__cause__)] if error.__cause__ is not None else []
+    return "\n".join([*before, type(error).__name__, *lines])
+
+
 def reason(error: Exception, name: str) -> str:
     """The sentence that stands for the picture `name` which raised `error`, whatever that is, so that others go on.
 
-    What nobody foresaw is logged, too.
+    Where what nobody foresaw was raised is logged, too.
     """
     if isinstance(error, LesionDemoError):
         return str(error)
-    log.error("A picture could not be analysed.", exc_info=error)
+    log.error("A picture could not be analysed: %s", where_raised(error))
     if isinstance(error, MemoryError) or "memory" in str(error).lower():  # torch: a RuntimeError
         return f"“{name}” needs more memory than there is; please scale it down, or analyse it by itself."
-    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = error.strerror if isinstance(error, OSError) else str(error)  # without the path of a file on the server
+    detail = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return f"“{name}” could not be analysed ({detail}); please copy or export it again."

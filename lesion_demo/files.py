@@ -1,4 +1,8 @@
-"""Files that are written whole or not at all, and the question beforehand whether they can be."""
+"""Files that are written whole or not at all, and the question beforehand whether they can be.
+
+Names of files need not be UTF-8. What a program reads back (`split.csv`) keeps their bytes by `surrogateescape`; JSON
+escapes them by itself; what people read (tables, reports, logs, a terminal) shows escapes, see `printable`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,29 @@ from pathlib import Path
 from typing import Any
 
 from lesion_demo.errors import LesionDemoError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def printable(name: str) -> str:
+    """`name` of a file or folder, with escapes for bytes that are not UTF-8: `caf\\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Is that, or a quota, what `error` tells?"""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def refused_by_disk(error: OSError) -> str:
+    """What to say of `error` where it tells of a full disk, or of a place that may not be used; else nothing."""
+    where = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if disk_is_full(error):
+        return f"The disk is full ({where}): free some space, or choose another place."
+    return (
+        f"A file may not be used ({where}): change its rights, or choose another." if error.errno in _FORBIDDEN else ""
+    )
 
 
 @contextmanager
@@ -131,9 +158,9 @@ def check_folder(path: Path, what: str) -> None:
     if not nearest.is_dir():
         raise LesionDemoError(f"{what} {path}: {nearest} is not a folder; choose another.")
     try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(4096))  # on a full disk, an empty file may be made all the same
     except OSError as error:
         raise LesionDemoError(
-            f"{what} {path}: the folder {nearest} may not be written to ({error.strerror}); choose another."
+            f"{what} {path}: the folder {nearest} cannot be written to ({error.strerror}); choose another."
         ) from error

@@ -94,8 +94,8 @@ def opened(
     touch: bool = False,
     init: str = "",
 ) -> Iterator[Page]:
-    """The page, loaded and ready; in the end, no other host was asked for anything, nothing was refused, and no script
-    failed. What is in `init` the browser runs first.
+    """The page, loaded and ready; in the end, no other host was asked for anything, nothing was refused, also by the
+    page's own policy, and no script failed. What is in `init` the browser runs first.
     """
     width, height = size
     context = browser.new_context(
@@ -114,6 +114,7 @@ def opened(
     page.on("request", lambda request: hosts.add(urlparse(request.url).hostname or "127.0.0.1"))  # blob: has no host
     page.on("response", lambda response: refused.append(response.url) if response.status in REFUSED else None)
     page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", lambda said: failures.append(said.text) if "Security Policy" in said.text else None)
     page.goto(address)
     page.locator("#examples img").first.wait_for()
     yield page

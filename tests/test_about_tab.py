@@ -19,13 +19,13 @@ from axe_playwright_python.sync_playwright import Axe
 from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from lesion_demo.card import clinics, read_facts
+from lesion_demo.card import clinics, model_card, read_facts
 from lesion_demo.card.description import describe
 from lesion_demo.card.parts import Section, Table
 from lesion_demo.card.phrases import clinic_name
 from lesion_demo.checkpoint import find_best_checkpoint, read_meta
 from lesion_demo.results import DataSet
-from lesion_demo.texts import Texts, load_texts
+from lesion_demo.texts import SOURCE, Texts, languages, load_texts
 from lesion_demo.web.about_tab import add_about_tab, opening_html, section_html
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -79,6 +79,20 @@ def test_use_and_limits_stand_open_before_every_section(shipped: FakeAnalyzer) -
     assert len(components(app, gr.Accordion)) == 14
 
 
+@pytest.mark.parametrize("language", languages())
+def test_page_and_card_say_first_what_it_was_not_tested_on(shipped: FakeAnalyzer, language: str) -> None:
+    texts, facts = load_texts(language), read_facts(shipped.folder, shipped.meta)
+    said = texts.about.not_for["untested"]
+    named = {"en": ("nails", "mucosa", "palms", "children"), "de": ("Nägel", "Schleimhaut", "Handflächen", "Kinder")}
+    assert all(word in said for word in named[language])
+    opening = read(opening_html(describe(facts, texts)))
+    assert said in opening
+    assert opening.index(said) < opening.index(texts.about.limits_title)
+    if language == SOURCE:  # the card's
+        card = model_card(facts)
+        assert card.index(said) < card.index(texts.about.limits_title)
+
+
 def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> None:
     html = opening_html(describe(read_facts(shipped.folder, shipped.meta), TEXTS))
     scores = clinics.tested(shipped.meta, shipped.point("sensitive"))
@@ -110,7 +124,7 @@ def test_what_comes_from_files_is_escaped(shipped: FakeAnalyzer, tmp_path: Path)
         shutil.copytree(shipped.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors", "resume"))
     )
     audit = json.loads((folder / "audit.json").read_text())
-    audit["strata"][0]["name"] = audit["changes"][0]["name"] = EVIL
+    audit["subgroups"][0]["name"] = audit["changes"][0]["name"] = EVIL
     (folder / "audit.json").write_text(json.dumps(audit))
     (folder / "config.json").write_text(EVIL)
     analyzer = analyzer_of(folder)

@@ -14,6 +14,7 @@ from app_site import Site, choose_point, judged, picture_in, remove, upload, ver
 from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
+from test_dicom import PATIENT, dicom
 
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
@@ -80,6 +81,32 @@ def test_picture_that_browsers_cannot_show_gets_a_preview(page: Page, files: Pat
     remove(page)
     judged(page, files / "phantom.tiff")
     assert picture_in(page, "#picture").shape == (300, 300, 3)
+
+
+@pytest.mark.parametrize("way", ["chosen", "dropped"])
+def test_dicom_is_taken_and_gets_a_preview(way: str, page: Page, site: Site, tmp_path: Path) -> None:
+    """No browser calls it an image, so that Gradio by itself would refuse it."""
+    file = tmp_path / "lesion.dcm"
+    file.write_bytes(dicom(render_phantom(5, malignant=True)))
+    if way == "chosen":
+        upload(page, file)
+    else:
+        data = page.evaluate_handle(
+            """content => {
+              const data = new DataTransfer();
+              const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+              data.items.add(new File([bytes], 'lesion.dcm', {type: 'application/dicom'}));
+              return data;
+            }""",
+            base64.b64encode(file.read_bytes()).decode(),
+        )
+        page.dispatch_event("#picture button[aria-label*=drop], #picture button", "drop", {"dataTransfer": data})
+    expect(verdict(page)).to_be_visible()
+    assert site.analyzer.seen is not None
+    assert np.array_equal(site.analyzer.seen, render_phantom(5, malignant=True))
+    assert picture_in(page, "#picture").shape == (300, 300, 3)
+    kept = [path for path in site.uploads.rglob("*") if path.is_file() and PATIENT.encode() in path.read_bytes()]
+    assert [path.name for path in kept] == ["lesion.dcm"]  # the upload itself, swept within the hour
 
 
 def test_example_is_labelled_artificial_and_is_analysed(page: Page, site: Site) -> None:

@@ -43,6 +43,9 @@ def test_closer_view_is_a_square_about_the_lesion_twice_its_size() -> None:
     corner = closer_view(replace(found, lesion=lesion_at(slice(0, 8), slice(56, 64))))
     assert corner is not None, "at the edge it stays in the picture"
     assert (corner.top, corner.right <= 900) == (0, True)
+    beyond = closer_view(replace(found, visible=(300, 0, 600, 600), lesion=lesion_at(slice(0, 8), slice(56, 64))))
+    assert beyond is not None, "where the picture ends, the square does"
+    assert (beyond.top, beyond.right, beyond.width) == (0, 900, beyond.height)
 
 
 def test_closer_view_is_of_the_middle_where_no_lesion_stands_out() -> None:

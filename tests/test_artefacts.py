@@ -138,7 +138,7 @@ def test_a_small_hatched_patch_at_the_edge_is_no_ruler() -> None:
 
 def test_every_artefact_says_by_what_measure() -> None:
     artefacts = find_artefacts(hairy(phantom(0), 0))
-    assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler", "ink"]
+    assert [artefact.name for artefact in artefacts] == ["ring", "hair", "ruler", "ink", "second_lesion"]
     for artefact in artefacts:
         assert isinstance(artefact, Artefact)
         assert artefact.present == (artefact.value > artefact.limit)
@@ -149,3 +149,43 @@ def test_every_artefact_says_by_what_measure() -> None:
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_an_empty_picture_of_any_shape_holds_nothing(shape: tuple[int, int], value: int) -> None:
     assert found(np.full((*shape, 3), value, np.uint8)) == set()
+
+
+Spot = tuple[float, float, float, float]
+"""Of a round spot: x and y of its middle, its radius, and how much darker than the skin it is (0–1)."""
+ONE: Spot = (130, 150, 60, 0.5)
+
+
+def spotted(*spots: Spot, size: int = 300) -> Picture:
+    """Skin with some noise, and on it `spots` with soft edges."""
+    rows, columns = np.mgrid[:size, :size]
+    light = np.ones((size, size))
+    for x, y, radius, darker in spots:
+        light -= darker / (1 + np.exp((np.hypot(columns - x, rows - y) - radius) / 3))
+    noise = np.random.default_rng(0).normal(0, 3, (size, size, 1))
+    return (light[..., None] * (210, 170, 150) + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ((235, 70, 40, 0.5), True),
+        ((235, 70, 45, 0.4), True),
+        ((235, 70, 20, 0.5), False),  # too small to be mistaken for the first
+        ((235, 70, 40, 0.2), False),  # a freckle
+        ((290, 20, 40, 0.5), False),  # at the edge: a shade, or clothes
+        ((190, 190, 30, 0.5), False),  # a part of the first
+    ],
+)
+def test_a_second_lesion_is_told_where_it_is_sure(second: Spot, told: bool) -> None:
+    assert found(spotted(ONE)) == set()
+    assert found(spotted(ONE, second)) == ({"second_lesion"} if told else set())
+
+
+def test_two_halves_of_a_lesion_are_one() -> None:
+    halves = spotted((110, 150, 40, 0.5), (196, 150, 40, 0.5))
+    assert found(halves) == set()
+
+
+def test_a_picture_of_many_lesions_has_a_second_one() -> None:
+    assert found(spotted(ONE, (240, 70, 35, 0.5), (240, 240, 35, 0.5), (50, 50, 20, 0.5))) == {"second_lesion"}

@@ -18,7 +18,7 @@ from lesion_demo.audit import holdback as audit_trust
 from lesion_demo.audit.changes import ChangeResult, audit_changes, blind_scores
 from lesion_demo.audit.holdback import Spoilt
 from lesion_demo.audit.shortcuts import CHANGES, Changed
-from lesion_demo.audit.subgroups import strata, traits
+from lesion_demo.audit.subgroups import subgroups, traits
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.data.dataset import Edit, PictureReader
 from lesion_demo.data.folders import scan_folder
@@ -123,23 +123,23 @@ def test_a_ring_does_not_count_as_light_and_black_stays_black() -> None:
         assert not CHANGES["grey light"](np.zeros((20, 20, 3), np.uint8), np.random.default_rng(0)).any()
 
 
-def test_strata_count_what_they_name(phantom_data: Path) -> None:
+def test_subgroups_count_what_they_name(phantom_data: Path) -> None:
     scorer, plain = evaluated(phantom_data, PreprocessSpec(image_size=64))
     masks = traits(plain, scorer.reader)
     assert not masks["with a ring"].any()
     assert sum(masks[f"{third} third"].sum() for third in ("darkest", "middle", "lightest")) == 12
-    found = {stratum.name: stratum for stratum in strata(plain, masks, POINT)}
+    found = {subgroup.name: subgroup for subgroup in subgroups(plain, masks, POINT)}
     whole = found["without a ring"]
     assert (whole.n_benign, whole.n_malignant) == (6, 6)
     assert found["with a ring"].sensitivity is None
 
     four_found_one_alarm = EvaluatedSplit(plain.pictures, np.repeat([0.9, 0.1, 0.9, 0.1], [1, 5, 4, 2]))
     assert four_found_one_alarm.labels.tolist() == [0] * 6 + [1] * 6
-    (stratum,) = strata(four_found_one_alarm, {"all": np.ones(12, bool)}, POINT)
-    assert stratum.sensitivity is not None
-    assert stratum.specificity is not None
-    assert stratum.sensitivity.value == pytest.approx(4 / 6)
-    assert stratum.specificity.value == pytest.approx(5 / 6)
+    (subgroup,) = subgroups(four_found_one_alarm, {"all": np.ones(12, bool)}, POINT)
+    assert subgroup.sensitivity is not None
+    assert subgroup.specificity is not None
+    assert subgroup.sensitivity.value == pytest.approx(4 / 6)
+    assert subgroup.specificity.value == pytest.approx(5 / 6)
 
 
 class RingedMalignant(PictureReader):

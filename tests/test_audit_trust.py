@@ -30,13 +30,13 @@ from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images.perturb import DEGRADATIONS
 from lesion_demo.images.quality import QualityReport, check_quality
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import learn
 from lesion_demo.network.model import build_model
 from lesion_demo.train.run import train
 
 POINT = OperatingPoint("balanced", 0.5)
-KNOWN = KnownPictures(np.zeros(2), np.eye(2), limit=2.0)
+KNOWN = FamiliarityModel(np.zeros(2), np.eye(2), limit=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,11 @@ def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Pa
     found = audit(load_checkpoint(tmp_path), [phantom_data], operating_point="balanced", limit=6)
     assert found.pictures == 6
     assert {change.n for change in found.changes} == {6}
-    whole = found.strata[0]  # what needs no second look at a picture is of the whole test split
+    whole = found.subgroups[0]  # what needs no second look at a picture is of the whole test split
     assert (whole.name, whole.n_benign, whole.n_malignant) == ("all", 6, 6)
     assert sum(zone.n for zone in found.referrals[0].zones) == 12
     assert len(found.degradations) == 3 * len(DEGRADATIONS)
-    assert {one.kind for one in found.strangers} >= {"photograph", "face", "noise", "document"}
+    assert {one.kind for one in found.unrelated} >= {"photograph", "face", "noise", "document"}
     assert found.untouched[-1].n == 12
     assert [one.point.name for one in found.referrals] == ["accuracy", "f1", "balanced", "sensitive"]
     assert found.seconds > 0
@@ -151,9 +151,9 @@ def test_the_command_saves_and_prints_all_of_it(
     saved = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
     for words in ("ring, centred, hard", "motion blur", "Screenshots", "Sees only", "The three answers", "Scores of"):
         assert words.lower() in printed.lower()
-    assert set(saved) >= {"changes", "strata", "untouched", "degradations", "strangers", "referrals", "coverage"}
+    assert set(saved) >= {"changes", "subgroups", "untouched", "degradations", "unrelated", "referrals", "coverage"}
     names = {path.stem for path in (tmp_path / "plots").glob("*.png")}
-    assert names >= {"audit", "degradations", "strangers", "coverage"}
+    assert names >= {"audit", "degradations", "unrelated", "coverage"}
 
 
 def test_a_stopped_audit_keeps_what_it_has_measured(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import random
 import tracemalloc
 import zipfile
@@ -222,3 +224,60 @@ def test_the_archive_holds_a_pdf_and_a_json_for_each_picture(picture: Path, tmp_
         text = PdfReader(io.BytesIO(opened.read("lesion.jpg (2).pdf"))).pages[0].extract_text()
     assert load_texts().verdict.outcomes["benign"] in text
     assert "lesion.jpg (2)" in text
+
+
+def test_reports_that_are_there_stay_when_the_disk_fills_up(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyzer, write = FakeAnalyzer(), zipfile.ZipFile.writestr
+    archive = ReportArchive(tmp_path / "reports.zip", analyzer, load_texts())
+
+    def half(self: zipfile.ZipFile, name: str, content: bytes | str) -> None:
+        write(self, name, content[:100])
+        if name.endswith("2).json"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", half)
+    one, two, three = analyze_batch(analyzer, open_inputs([picture] * 3, tmp_path), analyzer.point("balanced"))
+    for finding in (one, two, three):
+        assert finding.picture is not None
+        if finding is two:
+            with pytest.raises(LesionDemoError, match=r"could not be written \(No space left on device\)"):
+                archive.add(finding, finding.picture)
+        else:
+            archive.add(finding, finding.picture)
+    with zipfile.ZipFile(archive.path) as opened:
+        assert opened.testzip() is None
+        assert [name[-7:] for name in opened.namelist()] == ["(1).pdf", "1).json", "(3).pdf", "3).json"]
+
+
+def test_a_report_that_does_not_fit_leaves_no_empty_file(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    analyzer = FakeAnalyzer()
+    archive = ReportArchive(tmp_path / "reports.zip", analyzer, load_texts())
+    (finding,) = analyze_batch(analyzer, open_inputs([picture], tmp_path), analyzer.point("balanced"))
+    assert finding.picture is not None
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    with pytest.raises(LesionDemoError, match="free some disk space"):
+        archive.add(finding, finding.picture)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("length", [200, 65_000, 65_531])
+def test_a_name_of_any_length_is_only_a_name(length: int, picture: Path, tmp_path: Path) -> None:
+    name = "x" * (length - 4) + ".jpg"
+    items = open_inputs([zipped(tmp_path / "a.zip", {name: picture.read_bytes(), "b.jpg": b""})], tmp_path)
+    analyzer = FakeAnalyzer()
+    findings = list(analyze_batch(analyzer, items, analyzer.point("balanced")))
+    archive = ReportArchive(tmp_path / "reports.zip", analyzer, load_texts())
+    for finding in findings:
+        if finding.picture is not None:
+            archive.add(finding, finding.picture)
+    assert [bool(finding.error) for finding in findings] == [True, False]
+    assert all(len(finding.item.name) < 220 for finding in findings)
+    with zipfile.ZipFile(archive.path) as opened:
+        assert len(opened.namelist()) == 2

@@ -85,7 +85,7 @@ def test_twenty_files_two_of_them_bad(page: Page, files: list[Path], tmp_path: P
     violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
     assert not violations, [(one["id"], one["nodes"][0]["html"]) for one in violations]
 
-    with save(page, "#batch-csv", tmp_path).open(newline="", encoding="utf-8") as opened:
+    with save(page, "#batch-csv", tmp_path).open(newline="", encoding="utf-8-sig") as opened:
         rows = list(csv.DictReader(opened))
     assert [row["file"] for row in rows] == [file.name for file in files]
     assert [number for number, row in enumerate(rows) if row["error"]] == [2, 9]
@@ -147,6 +147,17 @@ def test_it_can_be_stopped(page: Page, site: tuple[str, FakeAnalyzer], files: li
         expect(page.locator("#batch-csv")).to_be_visible()
 
 
+def test_names_are_shown_as_they_are(page: Page, tmp_path: Path) -> None:
+    name = "O'Brien & <b>Söhne<b>.jpg"
+    with zipfile.ZipFile(tmp_path / "visit.zip", "w") as archive:
+        archive.writestr(name, b"no picture")
+    page.locator("#batch-files input[type=file]").set_input_files(str(tmp_path / "visit.zip"))
+    page.get_by_text("visit").first.wait_for(timeout=PATIENCE)
+    page.locator("#batch-run").click()
+    shown = "visit.zip/O'Brien & _b_Söhne_b_.jpg"
+    expect(page.locator("#batch-table")).to_contain_text(f"“{shown}” is not a picture", timeout=PATIENCE)
+
+
 def test_nothing_chosen_is_said(page: Page) -> None:
     page.locator("#batch-run").click()
     expect(page.locator("#batch-status")).to_contain_text(TEXTS.batch.nothing)
@@ -158,7 +169,7 @@ def test_endpoint_gives_rows_and_a_table(site: tuple[str, FakeAnalyzer], files: 
     rows, table = client.predict(given, "balanced", api_name="/analyze_batch")
     assert [bool(row["error"]) for row in rows] == [False, False, True, False]
     assert {row["operating_point"] for row in rows} == {"balanced", ""}
-    with Path(table).open(newline="", encoding="utf-8") as opened:
+    with Path(table).open(newline="", encoding="utf-8-sig") as opened:
         assert list(csv.DictReader(opened)) == rows
     with pytest.raises(AppError, match="Choose at least one"):
         client.predict([], "balanced", api_name="/analyze_batch")

@@ -10,7 +10,6 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def test_every_file_has_one_label_everywhere(picture: Path, tmp_path: Path, uplo
     rows, table = behind_the_tab("analyze_batch_files", FakeAnalyzer())(files, "balanced")
     assert [row["file"] for row in rows] == labels
     for path in (Path(table), Path(shown[2]["value"])):
-        with path.open(newline="", encoding="utf-8") as opened:
+        with path.open(newline="", encoding="utf-8-sig") as opened:
             assert [row["file"] for row in csv.DictReader(opened)] == labels
     with zipfile.ZipFile(shown[3]["value"]) as opened_zip:
         assert opened_zip.namelist() == [f"{label}{suffix}" for label in labels for suffix in (".pdf", ".json")]
@@ -137,7 +136,7 @@ def test_whatever_one_picture_raises_the_others_are_analysed(picture: Path, tmp_
     for number, said in enumerate(ODD, start=1):
         assert said in rows[number]["error"]
         assert f"“some.zip/{number}.jpg”" in rows[number]["error"]
-        assert last[1]["value"][1 + number][REMARKS] == escape(rows[number]["error"]), "what cannot be read comes last"
+        assert last[1]["value"][1 + number][REMARKS] == rows[number]["error"], "what cannot be read comes last"
 
 
 def test_a_report_that_cannot_be_written_is_the_picture_s_own_misfortune(
@@ -167,6 +166,25 @@ def test_a_full_disk_is_said_on_the_page(picture: Path, uploads: Path, monkeypat
     assert "No space left" in last[0]
     with pytest.raises(gr.Error, match="No space left"):
         behind_the_tab("analyze_batch_files", FakeAnalyzer())([str(picture)], "balanced")
+
+
+def test_a_disk_that_fills_up_ends_a_run_in_a_sentence_and_leaves_what_it_has(
+    picture: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = zipfile.ZipFile.writestr
+
+    def half(self: zipfile.ZipFile, name: str, content: bytes | str) -> None:
+        if "(2)" in name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, name, content)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", half)
+    *_, before, last = behind_the_tab("run", FakeAnalyzer())([str(picture)] * 3, "balanced")
+    assert "The reports could not be written (No space left on device)" in last[0]
+    with Path(before[2]["value"]).open(newline="", encoding="utf-8-sig") as opened:
+        assert [row["file"] for row in csv.DictReader(opened)] == ["lesion.jpg (1)"]
+    with zipfile.ZipFile(before[3]["value"]) as reports:
+        assert reports.namelist() == ["lesion.jpg (1).pdf", "lesion.jpg (1).json"]
 
 
 def test_of_a_run_only_its_results_stay(picture: Path, tmp_path: Path, uploads: Path) -> None:
@@ -222,7 +240,7 @@ def test_a_row_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
     assert sent[:10] == list(range(1, 11))
     assert sent[-1] == total
     assert sum(sent) < 15 * total
-    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8-sig") as file:
         assert [row["file"] for row in csv.DictReader(file)] == [f"{number}.jpg" for number in range(total)]
 
 
@@ -245,6 +263,13 @@ def test_the_table_says_why_and_puts_what_needs_a_doctor_first() -> None:
     assert rows[2][place["score"]] is None, "nothing vouches for it"
     assert all(texts.quality.artefacts["ruler"] in remark for remark in remarks[:4])
     assert remarks[4] == "It is damaged."
+
+
+def test_names_and_sentences_go_into_the_table_as_they_are() -> None:
+    finding = BatchFinding(BatchItem("O'Brien & Co.jpg", None), error="“O'Brien & Co.jpg” is empty.")
+    cells = Line.of(finding, None, load_texts()).cells
+    assert (cells[FILE], cells[REMARKS]) == (finding.item.name, finding.error)
+    assert [name for name, kind in COLUMNS.items() if kind == "html"] == ["thumbnail"], "all else is shown as text"
 
 
 def test_operating_points_come_in_one_order_everywhere() -> None:

@@ -19,7 +19,7 @@ from lesion_demo.checkpoint import Checkpoint, load_checkpoint, read_meta, save_
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.files import sha256_of
-from lesion_demo.network.familiarity import KnownPictures, write_known
+from lesion_demo.network.familiarity import FamiliarityModel, write_known
 from lesion_demo.network.forward import early_size
 from lesion_demo.network.model import build_model
 from lesion_demo.results import UNKNOWN, Confusion, DataSet, Interval, Metrics, PointReport, Report
@@ -56,7 +56,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("described") / "run"
     model = build_model(BACKBONE)
     size = early_size(model)
-    save_checkpoint(folder, model, full_meta(), KnownPictures(np.zeros(size), np.eye(size), 9.0))
+    save_checkpoint(folder, model, full_meta(), FamiliarityModel(np.zeros(size), np.eye(size), 9.0))
     return folder
 
 
@@ -260,10 +260,10 @@ def test_what_is_familiar_is_not_switched_off(described: Path, tmp_path: Path) -
     with pytest.raises(CheckpointError, match=r"familiarity\.safetensors is not the file"):
         load_checkpoint(folder)
     for known, reason in (
-        (KnownPictures(np.zeros(5), np.eye(5), 9.0), "made for another network"),
-        (KnownPictures(np.full(5, np.nan), np.eye(5), 9.0), "no number"),
-        (KnownPictures(np.zeros(5), np.eye(5), math.nan), "no number"),
-        (KnownPictures(np.zeros((5, 1)), np.eye(5), 9.0), "sizes do not agree"),
+        (FamiliarityModel(np.zeros(5), np.eye(5), 9.0), "made for another network"),
+        (FamiliarityModel(np.full(5, np.nan), np.eye(5), 9.0), "no number"),
+        (FamiliarityModel(np.zeros(5), np.eye(5), math.nan), "no number"),
+        (FamiliarityModel(np.zeros((5, 1)), np.eye(5), 9.0), "sizes do not agree"),
     ):
         write_known(folder / KNOWN_FILE, known)
         edit(folder, known_sha256=sha256_of(folder / KNOWN_FILE))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import json
 import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,6 +212,9 @@ def test_the_default_preset_is_the_published_recipe() -> None:
         (["--image-size", "0"], "image_size is 0"),
         (["--epoch-pictures", "0"], "epoch_pictures is 0"),
         (["--learning-rate", "0"], "--learning-rate 0.0"),
+        (["--length", "inf"], "--length inf is no number of times"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--draws", "99999999999"], "draws is 99999999999"),
         (["--photographs", "phones"], "no data set is called that"),
         (["--label-column", "dx"], "--labels FILE"),
         (["--labels", "nowhere.csv"], "nowhere.csv is not a file"),
@@ -234,3 +242,48 @@ def test_a_typo_in_data_is_told_before_any_picture_is_read(
 ) -> None:
     monkeypatch.setattr("lesion_demo.data.fingerprints.fingerprint", lambda *_, **__: pytest.fail("read"))
     assert "nowhere does not exist" in failure(train(data, tmp_path, "--data", str(tmp_path / "nowhere")), capsys)
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "may not be used")])
+def test_a_disk_that_refuses_is_one_line(
+    number: int,
+    said: str,
+    phantom_data: Path,
+    tiny_config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refused(source: object, target: object) -> None:
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+    (tmp_path / "tiny.json").write_text(json.dumps(to_dict(tiny_config)), encoding="utf-8")
+    monkeypatch.setattr("lesion_demo.files.os.replace", refused)
+    line = failure(train(phantom_data, tmp_path, "--config", str(tmp_path / "tiny.json")), capsys)
+    assert said in line
+    assert os.strerror(number) in line
+    assert "split.csv" in line
+    assert not (tmp_path / "runs").exists(), "a start that fails leaves nothing"
+
+
+def test_too_little_room_is_told_before_any_picture_is_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lesion_demo.data.fingerprints.fingerprint", lambda *_, **__: pytest.fail("read"))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100e6))
+    line = failure(train(data, tmp_path), capsys)
+    assert re.search(r"has 100 MB free, and this run saves 3\d\d MB: free some space", line), line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_terminal_cannot_print_stands_there_as_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with PYTHONIOENCODING=cp1252, and with a file name of bytes that are no UTF-8."""
+    for name in ("☕ −3.jpg", os.fsdecode(b"a\xe4.jpg")):
+        streams = {one: io.TextIOWrapper(io.BytesIO(), "cp1252") for one in ("stdout", "stderr")}
+        with monkeypatch.context() as patch:
+            for one, stream in streams.items():
+                patch.setattr(sys, one, stream)
+            assert main(["card", "--checkpoint", str(tmp_path / name)]) == 1
+        streams["stderr"].flush()
+        printed = streams["stderr"].buffer.getvalue().decode("cp1252")
+        assert name.encode("cp1252", "backslashreplace").decode("cp1252") in printed

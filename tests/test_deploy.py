@@ -27,6 +27,7 @@ import yaml  # type: ignore[import-untyped]
 from conftest import PROJECT
 from gradio_client import Client, handle_file
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceHardware
+from huggingface_hub.errors import HTTPError
 from PIL import Image
 
 from lesion_demo.__main__ import main
@@ -218,7 +219,7 @@ def test_what_else_lies_in_the_space_is_told() -> None:
     assert upload(hub, "me/demo", FILES, public=False) == ["patient.jpg"]
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("no network"), OSError("no disk")])
+@pytest.mark.parametrize("error", [HTTPError("no network"), OSError("no disk")])
 def test_a_hub_that_refuses_is_one_sentence(error: Exception) -> None:
     with pytest.raises(LesionDemoError, match=r"did not take the Space me/demo .*try again"):
         upload(Hub(error=error), "me/demo", FILES, public=False)

@@ -21,7 +21,7 @@ from lesion_demo.images import unrelated
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import QualityReport
 from lesion_demo.images.transforms import eval_transform
-from lesion_demo.network.familiarity import KnownPictures, read_known, write_known
+from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
 from lesion_demo.network.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Crops, learn
 from lesion_demo.network.model import build_model
 from lesion_demo.run_folder import KNOWN_FILE
@@ -91,7 +91,7 @@ def test_both_refusals_together_take_the_chosen_share_of_validation() -> None:
 
 
 def test_bare_skin_is_refused_however_near_it_lies() -> None:
-    known = KnownPictures(np.zeros(2), np.eye(2), limit=10.0, bare=np.array([0.0, 1.0, -1.0]))
+    known = FamiliarityModel(np.zeros(2), np.eye(2), limit=10.0, bare=np.array([0.0, 1.0, -1.0]))
     assert known.refused(np.array([[0.0, 0.5], [0.0, 1.5], [20.0, 0.5]])).tolist() == [False, True, True]
 
 
@@ -145,7 +145,7 @@ def test_the_table_holds_back_too(phantom_checkpoint: Path, tmp_path: Path) -> N
         Image.fromarray(picture).save(tmp_path / name)
     arguments = [str(tmp_path / name) for name in pictures]
     assert main(["score", *arguments, "--out", str(tmp_path / "o.csv"), "--checkpoint", str(phantom_checkpoint)]) == 0
-    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8-sig") as file:
         own, strange = csv.DictReader(file)
     assert own["familiarity"] == "ok"
     assert own["verdict"] != Outcome.NOT_ASSESSABLE.value

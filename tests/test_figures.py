@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from lesion_demo.__main__ import main
@@ -17,10 +18,13 @@ from lesion_demo.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, from_dict
 from lesion_demo.data import dataset
 from lesion_demo.data.folders import scan_outside
+from lesion_demo.data.grouping import grouped
+from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import write_split
 from lesion_demo.data.splits import prepare_splits
 from lesion_demo.errors import DataError
-from lesion_demo.evaluate.reevaluate import choose_again, look_outside
+from lesion_demo.evaluate.outside import look_outside
+from lesion_demo.evaluate.reevaluate import choose_again
 from lesion_demo.evaluate.settle import evaluate
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.network.model import build_model
@@ -154,6 +158,35 @@ def test_what_the_run_knows_is_not_from_outside(run: Path, phantom_data: Path, o
     with pytest.raises(DataError, match="12 of its 16 pictures"):
         look_outside(load_checkpoint(run), outside)
     assert not (run / "external.csv").exists()
+
+
+def test_what_the_run_knows_in_another_crop_is_left_out(
+    run: Path, phantom_data: Path, outside: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = Path(shutil.copytree(outside, tmp_path / "mixed"))
+    known = next((phantom_data / "train" / "benign").iterdir())
+    with Image.open(known) as picture:
+        picture.resize((120, 120)).save(mixed / "train" / "benign" / "enlarged.jpg", quality=85)
+    assert look_outside(load_checkpoint(run), mixed).n == 17, "without the run's data it cannot be seen"
+    assert "with --data" in caplog.text
+    assert look_outside(load_checkpoint(run), mixed, [phantom_data]).n == 16
+    assert "1 of 17 pictures" in caplog.text
+    assert "enlarged.jpg" in caplog.text
+    alone = tmp_path / "alone"
+    for label in ("benign", "malignant"):
+        (alone / label).mkdir(parents=True)
+        with Image.open(next((phantom_data / "train" / label).iterdir())) as picture:
+            picture.resize((120, 120)).save(alone / label / "enlarged.jpg", quality=85)
+    with pytest.raises(DataError, match="the run has each of its pictures in another crop or size"):
+        look_outside(load_checkpoint(run), alone, [phantom_data])
+
+
+def test_pictures_of_one_lesion_are_one_group(tmp_path: Path) -> None:
+    pictures = [
+        Picture(tmp_path / name, name, "clinic", "test", 0, {"lesion_id": lesion})
+        for name, lesion in (("a", "1"), ("b", "1"), ("c", ""))
+    ]
+    assert [picture.group for picture in grouped(pictures)] == ["clinic/a", "clinic/a", "clinic/c"]
 
 
 def test_a_folder_from_outside_may_be_laid_out_more_plainly(outside: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import stat
 import threading
@@ -180,10 +181,25 @@ def test_what_cannot_be_written_is_said_beforehand(tmp_path: Path, monkeypatch: 
     def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lesion_demo.files.tempfile.TemporaryFile", refused)
-    with pytest.raises(LesionDemoError, match="may not be written to \\(Permission denied\\)"):
+    class Full:
+        """A file that may be made on a full disk, and not written."""
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def write(self, content: bytes) -> None:
+            if content:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lesion_demo.files.tempfile.TemporaryFile", lambda **_: Full())
+    with pytest.raises(LesionDemoError, match="No space left on device"):
         check_folder(tmp_path / "not" / "yet", "--out")
-    with pytest.raises(LesionDemoError, match="may not be written to"):
+    monkeypatch.setattr("lesion_demo.files.tempfile.TemporaryFile", refused)
+    with pytest.raises(LesionDemoError, match="cannot be written to \\(Permission denied\\)"):
+        check_folder(tmp_path / "not" / "yet", "--out")
+    with pytest.raises(LesionDemoError, match="cannot be written to"):
         check_file(tmp_path / "x.csv", "--out")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def test_links_are_followed_and_every_kind_of_skipped_file_is_counted(
 ) -> None:
     make(tmp_path / "elsewhere", ["x.jpg", "deep/y.png"])
     good = ["a.jpg", "more/b.jpg"]
-    bad = ["@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "c.dcm", "d.DCM", "e.jxl", "f_superpixels.png"]
+    bad = ["@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "c.nef", "d.NEF", "e.jxl", "f_superpixels.png"]
     bad += ["g_segmentation.png", ".Trashes/h.jpg", "notes"]
     root = make(tmp_path / "set", [f"train/benign/{name}" for name in good + bad])
     make(root, ["train/malignant/m.jpg", "train/loose.jpg", "holdout/benign/n.jpg"])
@@ -203,7 +204,7 @@ def test_links_are_followed_and_every_kind_of_skipped_file_is_counted(
     found = [p.file for p in scan_folder(root) if p.label == 0]
     assert found == [f"train/benign/{name}" for name in ("a.jpg", "linked/deep/y.png", "linked/x.jpg", "more/b.jpg")]
     counted = [
-        "2 × .dcm",
+        "2 × .nef",
         "1 × .jxl",
         "2 × mask of a lesion",
         "2 × hidden or system folder",
@@ -211,13 +212,13 @@ def test_links_are_followed_and_every_kind_of_skipped_file_is_counted(
     ]
     counted += ["1 × hidden or system file", "1 × link to a folder that was searched already"]
     counted += ["1 × picture outside of the class folders", "1 × folder holdout, which is no split"]
-    for said in (*counted, "To use .dcm and .jxl files, export them as JPEG or PNG first."):
+    for said in (*counted, "To use .jxl and .nef files, export them as JPEG or PNG first."):
         assert said in caplog.text, said
 
 
-def test_a_class_of_dicom_files_alone_says_so(tmp_path: Path) -> None:
-    message = fails(make(tmp_path, ["train/benign/a.dcm", "train/benign/b.dcm", "train/malignant/m.jpg"]))
-    assert "2 × .dcm" in message
+def test_a_class_of_raw_files_alone_says_so(tmp_path: Path) -> None:
+    message = fails(make(tmp_path, ["train/benign/a.nef", "train/benign/b.nef", "train/malignant/m.jpg"]))
+    assert "2 × .nef" in message
     assert "export them as JPEG or PNG" in message
 
 
@@ -249,3 +250,9 @@ def test_sources_of_one_name_become_unique_and_none_comes_twice(tmp_path: Path) 
         scan([first, first / ".." / "data"])
     with pytest.raises(DataError, match="No data set"):
         scan([])
+
+
+def test_a_source_is_called_by_what_can_be_printed(tmp_path: Path) -> None:
+    """The page would not open with a report that names bytes."""
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    assert name_sources([root, tmp_path / "Jürgen"]) == {"caf\\udce9": root, "Jürgen": tmp_path / "Jürgen"}

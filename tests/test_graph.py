@@ -28,7 +28,7 @@ from lesion_demo.images.load import load_image
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.prepare import prepare
 from lesion_demo.network.export import write_graph
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.forward import TorchEngine, early_size
 from lesion_demo.network.graph import OnnxEngine
 from lesion_demo.network.model import build_model, head_layer
@@ -54,7 +54,7 @@ def save(folder: Path, backbone: str, spec: PreprocessSpec = SPEC) -> Path:
         model(torch.from_numpy(np.stack([prepare(picture, spec) for picture in phantoms(8)])))
         head_layer(model).weight.mul_(10)
     size = early_size(model)
-    known = KnownPictures(np.zeros(size), np.eye(size), 10.0, np.ones(size + 1)) if size else None
+    known = FamiliarityModel(np.zeros(size), np.eye(size), 10.0, np.ones(size + 1)) if size else None
     save_checkpoint(folder, model.eval(), Checkpoint(backbone, spec, 1.3, POINTS, 0.9), known)
     return folder
 

@@ -24,6 +24,8 @@ CAFE = [unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD")]
         (["../../evil.jpg", "/etc/x.jpg", "b\\c.jpg", "."], ["evil.jpg", "etc/x.jpg", "b/c.jpg", "_"]),
         (["a  b.jpg", " a b.jpg"], ["a b.jpg (1)", "a b.jpg (2)"]),
         (["\u202egpj.a.jpg", "\udc80.jpg", "x\n.jpg"], ["_gpj.a.jpg", "_.jpg", "x_.jpg"]),
+        (["..\\..\\evil.jpg", "C:\\x.jpg"], ["evil.jpg", "C_/x.jpg"]),
+        (["CON.jpg", "aux.tar/lpt1 .png", "console.jpg"], ["_CON.jpg", "_aux.tar/_lpt1 .png", "console.jpg"]),
         (["患者12.jpg", "المريض.jpg"], ["患者12.jpg", "المريض.jpg"]),
     ],
 )

@@ -155,7 +155,7 @@ def test_deep_grey_png() -> None:
 def test_values_that_are_not_numbers_are_refused() -> None:
     values = np.full((48, 48), 0.5, np.float32)
     values[3, 3] = np.nan
-    with pytest.raises(ImageError, match="damaged"):
+    with pytest.raises(ImageError, match="holds values that are not numbers; please export it as PNG"):
         load_image(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -252,6 +252,33 @@ def test_a_tiff_that_would_be_misread_is_refused() -> None:
     for data in (tiff(signed), planes, swapped):
         with pytest.raises(ImageError, match="cannot be read reliably here; please export it as PNG"):
             load_image(data)
+
+
+def test_a_camera_s_raw_file_is_called_that() -> None:
+    """Pillow reads the small preview in most of them, or calls them damaged."""
+    grey = (RAMP * 255).astype(np.uint8)
+    canon = grey.copy()
+    canon[0, :2] = [*b"CR"]  # where its second version has them, eight bytes into the file
+    files = {
+        "DNG": tiff(grey, {50706: 1}),
+        "NEF": tiff(grey, {254: 1, 330: 8}),
+        "CR2": tiff(canon),
+        "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1",
+        "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(60),
+        "ORF": b"IIRO\x08\0\0\0" + bytes(60),
+    }
+    for data in files.values():
+        with pytest.raises(ImageError, match="is a camera's raw file; please export it as JPEG"):
+            load_image(data)
+    assert load_image(tiff(grey, {254: 1})).shape == (48, 64, 3), "a copy of reduced size by itself is a picture"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, "float colours"])
+def test_a_tiff_of_a_kind_that_is_not_read_is_called_more_than_damaged(dtype: Any) -> None:
+    colours = np.repeat(RAMP.astype(np.float32), 3, axis=1)
+    data = tiff(colours, {256: 64, 262: 2, 277: 3}) if dtype == "float colours" else tiff(RAMP.astype(dtype))
+    with pytest.raises(ImageError, match="or a TIFF of a kind that is not read here, such as one with floating-point"):
+        load_image(data)
 
 
 def test_a_preview_is_made_by_what_the_file_holds(tmp_path: Path) -> None:

@@ -144,23 +144,23 @@ def test_audit_is_as_in_its_file(folder: Path) -> None:
             round(found["shift_benign"], 3),
             round(found["shift_malignant"], 3),
         ]
-    whole = audit["strata"][0]
+    whole = audit["subgroups"][0]
     assert f"{whole['n_benign'] + whole['n_malignant']:,} pictures at the operating point" in card
     assert f"Each change was made to {audit['pictures']:,} pictures" in card
-    strata = rows_under(card, "## In subgroups\n\n")
-    assert [row[1:3] for row in strata[1:]] == [
-        [f"{stratum['n_benign']:,}", f"{stratum['n_malignant']:,}"] for stratum in audit["strata"]
+    subgroups = rows_under(card, "## In subgroups\n\n")
+    assert [row[1:3] for row in subgroups[1:]] == [
+        [f"{subgroup['n_benign']:,}", f"{subgroup['n_malignant']:,}"] for subgroup in audit["subgroups"]
     ]
     for name in audit["blind_roc_auc"]:
         assert f"| {name} | " in card
 
 
 def test_holding_back_is_as_in_the_audit(folder: Path) -> None:
-    change(folder / "audit.json", lambda audit: audit["strangers"][0]["refused"].update(value=0.991))
+    change(folder / "audit.json", lambda audit: audit["unrelated"][0]["refused"].update(value=0.991))
     card, audit = card_of(folder), load(folder / "audit.json")
-    strangers = rows_under(card, "**Pictures that show no lesion**")[1:]
-    assert [row[1:] for row in strangers] == [
-        [str(one["n"]), percent(one["unfamiliar"]), percent(one["refused"])] for one in audit["strangers"]
+    unrelated = rows_under(card, "**Pictures that show no lesion**")[1:]
+    assert [row[1:] for row in unrelated] == [
+        [str(one["n"]), percent(one["unfamiliar"]), percent(one["refused"])] for one in audit["unrelated"]
     ]
     untouched = rows_under(card, "**Validation pictures as they are**")[1:]
     assert [row[2:] for row in untouched] == [
@@ -324,7 +324,7 @@ def test_what_comes_from_files_is_text(folder: Path) -> None:
     evil = "<script>alert(1)</script> | **bold** [x](http://x) `y`"
 
     def edit(audit: Any) -> None:
-        audit["strata"][0]["name"] = audit["changes"][0]["name"] = evil
+        audit["subgroups"][0]["name"] = audit["changes"][0]["name"] = evil
 
     change(folder / "audit.json", edit)
     change(folder / "checkpoint.json", lambda meta: meta["packages"].update({evil: evil}))

@@ -17,6 +17,7 @@ from lesion_demo.card.limits import (
     FLIP_LIMIT,
     HELD_BACK,
     NEAR_DUPLICATE_LIMIT,
+    SKIN_LIMIT,
     clearly_below,
     known_limits,
 )
@@ -26,13 +27,15 @@ from lesion_demo.results import (
     UNKNOWN,
     Audit,
     ChangeResult,
+    ClinicAudit,
     DataSet,
     DegradationResult,
     Interval,
     Metrics,
     Report,
-    StrangerResult,
-    Stratum,
+    SkinResult,
+    Subgroup,
+    UnrelatedResult,
 )
 from lesion_demo.texts import load_texts
 
@@ -64,8 +67,8 @@ def at(value: float) -> Interval:
     return Interval(value, 0.0, 1.0)
 
 
-def stratum(name: str, benign: int, malignant: int, *figures: Interval) -> Stratum:
-    return Stratum(name, benign, malignant, *figures, *[None] * (3 - len(figures)))
+def subgroup(name: str, benign: int, malignant: int, *figures: Interval) -> Subgroup:
+    return Subgroup(name, benign, malignant, *figures, *[None] * (3 - len(figures)))
 
 
 def test_without_figures_only_what_is_always_true_is_a_limit(facts: ModelFacts) -> None:
@@ -99,6 +102,17 @@ def test_blind_classifier_is_a_limit_from_its_threshold_on(facts: ModelFacts) ->
     assert says(only(facts, audit=audit_with(blind_roc_auc=strong)), "(8 × 8 thumbnail) reaches a ROC-AUC of 0.750")
 
 
+def test_a_data_set_that_is_ranked_with_its_lesions_covered_measures_its_clinics(facts: ModelFacts) -> None:
+    for low, told in ((SKIN_LIMIT, False), (SKIN_LIMIT + 0.001, True)):
+        covered, whole = Interval(0.72, low, 0.8), Interval(0.96, 0.94, 0.97)
+        skin = SkinResult("melanoma10k", 100, 100, None, whole, 90, None, 80, covered, -1.0, -0.5)
+        limits = only(facts, audit=audit_with(clinics=ClinicAudit((skin,))))
+        assert says(limits, "covered by the same disc, ROC-AUC is still 0.720") is told
+        assert says(limits, "(whole pictures: 0.960 (0.940–0.970))") is told
+    unknown = SkinResult("melanoma10k", 100, 100, None, None, 0, None, 0, None, None, None)
+    assert not says(only(facts, audit=audit_with(clinics=ClinicAudit((unknown,)))), "covered")
+
+
 def test_near_duplicates_are_a_limit_where_they_flatter(facts: ModelFacts) -> None:
     for lost, told in ((NEAR_DUPLICATE_LIMIT / 2, False), (NEAR_DUPLICATE_LIMIT * 2, True)):
         metrics = Metrics(Report(100, 50, roc_auc=at(0.95)), Report(90, 45, roc_auc=at(0.95 - lost)))
@@ -106,10 +120,10 @@ def test_near_duplicates_are_a_limit_where_they_flatter(facts: ModelFacts) -> No
 
 
 def test_stratum_is_a_limit_where_its_whole_interval_lies_below(facts: ModelFacts) -> None:
-    everything = stratum("all", 100, 100, at(0.9), at(0.9))
-    poor = stratum("without a ring", 50, 50, Interval(0.7, 0.6, 0.8), Interval(0.8, 0.7, 0.95))
+    everything = subgroup("all", 100, 100, at(0.9), at(0.9))
+    poor = subgroup("without a ring", 50, 50, Interval(0.7, 0.6, 0.8), Interval(0.8, 0.7, 0.95))
     again = replace(poor, name="without ringed malignant")
-    limits = only(facts, audit=audit_with(strata=(everything, poor, again)))
+    limits = only(facts, audit=audit_with(subgroups=(everything, poor, again)))
     assert says(limits, "Without a ring: sensitivity 70.0 % (60.0–80.0), against 90.0 % among all")
     assert not says(limits, "specificity 80")
     assert not says(limits, "ringed malignant")  # the same malignant pictures once more
@@ -124,13 +138,13 @@ def test_clearly_below_needs_an_interval() -> None:
 
 
 def test_few_pictures_are_a_limit(facts: ModelFacts) -> None:
-    strata = (
-        stratum("skin tone dark", 1, FEW_IN_CLASS),
-        stratum("skin tone light", FEW_IN_CLASS, FEW_IN_CLASS),
-        stratum("diagnosis mel", 0, FEW_IN_CLASS),
-        stratum("diagnosis df", FEW_IN_CLASS - 1, 0),
+    subgroups = (
+        subgroup("skin tone dark", 1, FEW_IN_CLASS),
+        subgroup("skin tone light", FEW_IN_CLASS, FEW_IN_CLASS),
+        subgroup("diagnosis mel", 0, FEW_IN_CLASS),
+        subgroup("diagnosis df", FEW_IN_CLASS - 1, 0),
     )
-    limits = only(facts, audit=audit_with(strata=strata))
+    limits = only(facts, audit=audit_with(subgroups=subgroups))
     assert says(
         limits,
         "(benign + malignant): skin tone (estimated): dark (1 + 30); diagnosis df (29 + 0).",
@@ -165,7 +179,7 @@ def test_what_is_not_held_back_is_a_known_limit(facts: ModelFacts) -> None:
         return DegradationResult(name, "factor", level, 1.0, 9, warned, UNKNOWN, UNKNOWN, None, UNKNOWN)
 
     audit = audit_with(
-        strangers=(StrangerResult("cat", 9, low, low), StrangerResult("dog", 9, low, high)),
+        unrelated=(UnrelatedResult("cat", 9, low, low), UnrelatedResult("dog", 9, low, high)),
         degradations=(
             spoilt("mud", "strong", low),
             spoilt("rain", "strong", high),

@@ -19,12 +19,14 @@ from lesion_demo.card import ModelFacts, read_facts
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
 from lesion_demo.images import Pixels as Picture
-from lesion_demo.images.artefacts import Artefact, find_artefacts
+from lesion_demo.images.artefacts import SECOND_LESION, Artefact, find_artefacts
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
-from lesion_demo.results import Audit, Stratum
+from lesion_demo.results import Audit, Subgroup
 from lesion_demo.serve.batch import BatchFinding, BatchItem
-from lesion_demo.serve.phrases import SYMBOLS, measured_line
+from lesion_demo.serve.phrases import SYMBOLS, artefact_note, measured_line, reasons
+from lesion_demo.serve.record import record_text
+from lesion_demo.serve.report import report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.web.heat import heat_html
 from lesion_demo.web.launch import launch_options
@@ -156,8 +158,8 @@ def facts(analyzer: FakeAnalyzer) -> ModelFacts:
 
 
 def test_a_skin_tone_that_was_hardly_tested_is_told(analyzer: FakeAnalyzer) -> None:
-    strata = tuple(Stratum(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
-    audit = Audit(analyzer.meta.operating_points[0], 59, strata=strata)
+    subgroups = tuple(Subgroup(f"skin tone {tone}", 20, n, None, None, None) for tone, n in (("light", 9), ("tan", 10)))
+    audit = Audit(analyzer.meta.operating_points[0], 59, subgroups=subgroups)
     known, analysis = replace(facts(analyzer), audit=audit), analyzer.analyze(GOOD)
     assert "tested on only 29 pictures" in quality_html(analysis, known, TEXTS)
     assert "tested on" not in quality_html(replace(analysis, skin_tone="tan"), known, TEXTS)
@@ -219,8 +221,22 @@ def test_quality_table_tells_a_stranger_and_names_what_else_it_sees(analyzer: Fa
     assert "Familiarity" not in quality_html(replace(analysis, familiarity=None), facts(analyzer), TEXTS)
 
 
+def test_a_second_lesion_is_a_reason_for_care_everywhere() -> None:
+    analyzer, texts = FakeAnalyzer(), load_texts("de")
+    one = analyzer.analyze(GOOD)
+    two = replace(one, artefacts=(Artefact(SECOND_LESION, True, 0.5, 0.25, "share"),))
+    for words in (TEXTS, texts):
+        said = words.quality.second_lesion
+        assert (reasons(one, words), reasons(two, words)) == ([], [said])
+        assert said in verdict_html(two, analyzer.meta, words, dermoscopic=True, prevalence=0.02)
+        assert said in record_text(two, analyzer.meta, "fake", words)
+        assert report_json(two, GOOD, analyzer.meta, "fake", words)["reasons"] == [said]
+        assert words.quality.no_artefacts in artefact_note(two, words)
+    assert two.verdict == one.verdict, "a hint, and no more"
+
+
 def test_every_artefact_has_its_name() -> None:
-    assert {artefact.name for artefact in find_artefacts(GOOD)} == set(TEXTS.quality.artefacts)
+    assert {artefact.name for artefact in find_artefacts(GOOD)} == {*TEXTS.quality.artefacts, SECOND_LESION}
 
 
 def test_every_check_has_its_texts(analyzer: FakeAnalyzer) -> None:

@@ -15,7 +15,7 @@ from lesion_demo.images.files import picture_files, why_skipped
     [
         *("._x.jpg", "__MACOSX/x.jpg", "a/__MACOSX/x.jpg", ".Trashes/501/x.jpg", "@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg"),
         *("Thumbs.db", "$RECYCLE.BIN/x.jpg", "ISIC_0000001_superpixels.png", "ISIC_0000001_Segmentation.PNG"),
-        *("ISIC_0000001_attribute_pigment_network.png", "x.dcm", "x.jxl", "x.txt", "x"),
+        *("ISIC_0000001_attribute_pigment_network.png", "x.jxl", "x.nef", "x.txt", "x"),
     ],
 )
 def test_what_is_no_picture_of_a_lesion_is_passed_over(name: str) -> None:
@@ -23,7 +23,7 @@ def test_what_is_no_picture_of_a_lesion_is_passed_over(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["x.jpg", "a/b/x.PNG", "../x.heic", "/x.tif", "@home.jpg", "segmentation.png", "a.b/x.jpg"]
+    "name", ["x.jpg", "a/b/x.PNG", "x.DCM", "../x.heic", "/x.tif", "@home.jpg", "segmentation.png", "a.b/x.jpg"]
 )
 def test_what_is_a_picture_is_taken(name: str) -> None:
     assert not why_skipped(PurePosixPath(name))

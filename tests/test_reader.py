@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -77,3 +78,25 @@ def test_a_containers_limit_counts_as_the_memory_there_is(tmp_path: Path, limit:
     assert free_memory(tmp_path) == 2e6
     (tmp_path / limit).write_text("max\n" if "max" in limit else "9223372036854771712\n")
     assert free_memory(tmp_path) > 3e6
+
+
+def test_a_disk_that_fills_up_costs_time_and_no_training(
+    phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen, file, load = scan_folder(phantom_data), tmp_path / "run" / "decoded", module.load_image
+
+    class Full:
+        """A picture that no longer fits on the disk."""
+
+        nbytes, shape = 1, (1, 1, 3)
+
+        def tobytes(self) -> bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "load_image", lambda path: Full() if file.exists() else load(path))
+    reader = PictureReader()
+    with caplog.at_level("INFO"):
+        assert not reader.cache(chosen, file)
+    assert "The disk is full: no decoded pictures are kept" in caplog.text
+    assert not list(file.parent.iterdir())
+    assert reader(chosen[0]).ndim == 3

@@ -53,7 +53,7 @@ def test_the_command_writes_what_score_then_uses(
     for extra in ([], ["--calibration", str(calibration)]):
         out = tmp_path / "out.csv"
         assert main(["score", str(picture), "--out", str(out), "--checkpoint", str(tiny_checkpoint), *extra]) == 0
-        with out.open(newline="", encoding="utf-8") as file:
+        with out.open(newline="", encoding="utf-8-sig") as file:
             rows += list(csv.DictReader(file))
     shipped, fitted = rows
     assert (shipped["calibration"], fitted["calibration"]) == ("", sentence(calibration))

@@ -61,7 +61,7 @@ def score(*arguments: str | Path) -> int:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert not rows or list(rows[0]) == COLUMNS
     return rows
@@ -92,7 +92,7 @@ def test_a_folder_is_searched_as_training_searches_it(
     pictures: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     some = next(pictures.rglob("*.jpg")).read_bytes()
-    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.dcm"):
+    for name in ("._x.jpg", "__MACOSX/y.jpg", ".Trashes/z.jpg", "@eaDir/t.jpg", "p_segmentation.png", "d.jxl"):
         (pictures / name).parent.mkdir(exist_ok=True)
         (pictures / name).write_bytes(some)
     (tmp_path / "linked").mkdir()
@@ -102,7 +102,7 @@ def test_a_folder_is_searched_as_training_searches_it(
     names = [Path(row["file"]).name for row in read(tmp_path / "out.csv")]
     assert len(names) == 21
     assert "far.jpg" in names
-    assert "1 × .dcm" in caplog.text
+    assert "1 × .jxl" in caplog.text
     assert "1 × mask of a lesion" in caplog.text
 
 
@@ -160,6 +160,18 @@ def test_file_name_that_is_not_utf8_does_not_spoil_the_table(checkpoint: Path, t
     assert score(folder, "--out", out, "--checkpoint", checkpoint) == 1
     (row,) = read(out)
     assert row["file"].endswith("caf\\udce9.png")
+
+
+def test_a_name_that_is_a_formula_is_text_in_the_table(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(render_phantom(1, malignant=True, size=80)).save("=1+1.png")
+    assert score("=1+1.png", "@SUM(1).png", "--out", "out.csv", "--checkpoint", checkpoint) == 1
+    scored, missing = read(tmp_path / "out.csv")
+    assert (scored["file"], missing["file"]) == ("'=1+1.png", "'@SUM(1).png")
+    assert scored["probability"]
+    assert missing["error"].startswith("“@SUM(1).png”")
 
 
 def test_pictures_of_one_name_in_two_folders_are_told_apart(pictures: Path, checkpoint: Path, tmp_path: Path) -> None:

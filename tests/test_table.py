@@ -116,13 +116,25 @@ def test_an_isic_archive_works_as_it_comes(tmp_path: Path) -> None:
     found = scan([unpacked(tmp_path / "isic.zip")])
     assert [(p.label, p.columns["patient_id"]) for p in found] == [(0, "IP_1"), (1, "IP_2")]
     assert unpacked(tmp_path / "isic.zip") == tmp_path / "isic"
+    (tmp_path / "folder.zip").mkdir()
+    assert unpacked(tmp_path / "folder.zip") == tmp_path / "folder.zip", "a folder may be called so"
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="unpack it yourself"):
         unpacked(tmp_path / "bad.zip")
 
 
-def test_a_name_that_is_no_utf8_and_a_bom_survive_in_split_csv(tmp_path: Path) -> None:
-    name = os.fsdecode(b"a\xe4.jpg")
+def test_a_name_that_fits_two_files_is_not_guessed(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    folder(root / "monday", "a.jpg")
+    folder(root / "tuesday", "a.jpg", "b.jpg")
+    with pytest.raises(DataError, match=r"names that fit several files.*'a' \(line 2\)"):
+        labels(root, ROWS.encode())
+    assert len(labels(root, ROWS.replace("\na,", "\nmonday/a.jpg,").encode())) == 2
+
+
+@pytest.mark.parametrize("raw", [b"a\xe4.jpg", b"a\rb.jpg", b"a\nb.jpg", b"=1+1.jpg"])
+def test_odd_names_and_a_bom_survive_in_split_csv(raw: bytes, tmp_path: Path) -> None:
+    name = os.fsdecode(raw)
     root = folder(tmp_path / "set", name)
     content = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of nothing
     path = tmp_path / "split.csv"

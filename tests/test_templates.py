@@ -32,7 +32,7 @@ def test_a_value_that_is_not_given_is_an_error() -> None:
 
 def test_no_module_writes_html_by_itself() -> None:
     tag = re.compile(r"</?(p|div|span|ul|li|section|table|t[dhr]|h\d|img|dl|details)\b")
-    rooms = [PROJECT / "lesion_demo" / name for name in ("web", "serve", "card")]
+    rooms = [PROJECT / "lesion_demo" / name for name in ("web", "serve", "card", "audit")]
     assert all(room.is_dir() for room in rooms)
     found = [
         f"{path.name}:{node.lineno}"

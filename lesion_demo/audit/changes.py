@@ -1,5 +1,5 @@
 """Does the network read the lesion, or what came along with it? Verdicts under changes that should not move them,
-results by stratum, and how far one gets without looking at the lesion at all."""
+results by subgroup, and how far one gets without looking at the lesion at all."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 from tqdm import tqdm
 
@@ -20,6 +22,16 @@ from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture that was judged wrongly: the file of it and its heat map, or the `trouble` with showing it."""
+
+    caption: str
+    image: str = ""
+    trouble: str = ""
 
 
 def check_gallery(folder: Path) -> None:
@@ -52,7 +64,7 @@ def write_gallery(
     false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and split.labels[i] == 0][:worst]
     false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and split.labels[i] == 1][:worst]
     analyzer = Analyzer(loaded, device=device)
-    entries: list[str] = []
+    mistakes: list[Mistake] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -60,28 +72,28 @@ def write_gallery(
                 for rank, index in enumerate(tqdm(chosen, kind, unit="picture")):
                     picture, path = split.pictures[index], folder / f"{kind}_{rank + 1:02d}.jpg"
                     said = f"probability of malignancy {split.probabilities[index]:.3f} (threshold {threshold:.3f})"
-                    entries.append(_figure(_show(path, picture, analyzer), picture, said))
+                    caption = f"{picture.source} {picture.file}: {CLASSES[picture.label]}, {said}"
+                    mistakes.append(_shown(path, picture, analyzer, caption))
         finally:
-            page = "<!doctype html><meta charset='utf-8'><title>Worst mistakes</title>\n" + "\n".join(entries) + "\n"
             with replacing(folder / "index.html") as part:
-                part.write_text(page, encoding="utf-8", errors="backslashreplace")
+                part.write_text(_page(mistakes), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise LesionDemoError(f"Could not write the gallery {folder} ({error}): free some disk space.") from error
-    return len(entries)
+    return len(mistakes)
 
 
-def _figure(shown: str, picture: Picture, said: str) -> str:
-    name = html.escape(f"{picture.source} {picture.file}: {CLASSES[picture.label]}, {said}")
-    return f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
+def _page(mistakes: Sequence[Mistake]) -> str:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    return environment.get_template("gallery.html").render(mistakes=mistakes)
 
 
-def _show(path: Path, picture: Picture, analyzer: Analyzer) -> str:
-    """Write `picture` beside its heat map to `path`: an <img>, or the reason why it cannot be shown."""
+def _shown(path: Path, picture: Picture, analyzer: Analyzer, caption: str) -> Mistake:
+    """Write `picture` beside its heat map to `path`."""
     try:
         image = load_image(picture.path)
         pixels = np.hstack([image, overlay(image, analyzer.analyze(image).heat_map_for(*image.shape[:2]))])
     except Exception as error:  # noqa: BLE001  # one bad picture never stops the rest
-        return f"<p>{html.escape(reason(error, picture.file))}</p>"
+        return Mistake(caption, trouble=reason(error, picture.file))
     with replacing(path) as part:
         Image.fromarray(pixels).save(part, "JPEG", quality=92)
-    return f"<img src='{path.name}' width='600'>"
+    return Mistake(caption, path.name)

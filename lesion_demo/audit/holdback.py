@@ -18,14 +18,14 @@ from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images import Pixels
 from lesion_demo.images.perturb import DEGRADATIONS, STRENGTHS, Degradation
 from lesion_demo.images.quality import QualityReport, check_quality
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import learn
 from lesion_demo.results import (
     Coverage,
     DegradationResult,
     NewClinicResult,
     ReferralResult,
-    StrangerResult,
+    UnrelatedResult,
     UntouchedResult,
 )
 
@@ -34,7 +34,10 @@ MIN_KNOWN = 300
 
 
 def untouched(
-    pictures: Sequence[Picture], reports: Sequence[QualityReport], known: KnownPictures | None, features: Floats | None
+    pictures: Sequence[Picture],
+    reports: Sequence[QualityReport],
+    known: FamiliarityModel | None,
+    features: Floats | None,
 ) -> list[UntouchedResult]:
     """By source, and `all` in the end; `reports` [N] are of `pictures`, and so are `features` [N, D] beside `known`."""
     warned = np.array([not report.ok for report in reports])
@@ -111,15 +114,15 @@ def _degradation(
 
 
 def refused(
-    kinds: Sequence[str], reports: Iterable[QualityReport], features: Floats, known: KnownPictures
-) -> list[StrangerResult]:
-    """By kind, in the order of their coming: `kinds` and `reports` [N] and `features` [N, D] are of the strangers."""
+    kinds: Sequence[str], reports: Iterable[QualityReport], features: Floats, known: FamiliarityModel
+) -> list[UnrelatedResult]:
+    """By kind, in the order of their coming; `kinds` and `reports` [N] and `features` [N, D] belong together."""
     strange = known.refused(features)
     held = strange | np.array([not report.assessable for report in reports])
     of = np.array(kinds)
     masks = {kind: of == kind for kind in dict.fromkeys(kinds)}
     return [
-        StrangerResult(kind, int(mask.sum()), share_of(strange[mask]), share_of(held[mask]))
+        UnrelatedResult(kind, int(mask.sum()), share_of(strange[mask]), share_of(held[mask]))
         for kind, mask in masks.items()
     ]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lesion_demo.evaluate.plot_style import BLUE, INK, VERMILION, dress, new_figure, set_title
-from lesion_demo.results import Audit, ChangeResult, Coverage, DegradationResult, Interval, StrangerResult
+from lesion_demo.results import Audit, ChangeResult, Coverage, DegradationResult, Interval, UnrelatedResult
 
 DASHES = ("-", "--", ":")
 
@@ -20,8 +20,8 @@ def plot_all(audit: Audit) -> dict[str, Figure]:
     figures = {"audit": plot_audit(audit.changes)}
     if audit.degradations:
         figures["degradations"] = plot_degradations(audit.degradations)
-    if audit.strangers:
-        figures["strangers"] = plot_strangers(audit.strangers)
+    if audit.unrelated:
+        figures["unrelated"] = plot_unrelated(audit.unrelated)
     if audit.coverage:
         figures["coverage"] = plot_coverage(audit.coverage)
     return figures
@@ -79,7 +79,7 @@ def _value(found: Interval | None) -> float:
     return math.nan if found is None else found.value
 
 
-def plot_strangers(results: Sequence[StrangerResult]) -> Figure:
+def plot_unrelated(results: Sequence[UnrelatedResult]) -> Figure:
     """Share refused of each kind of picture that shows no lesion, with 95 % intervals."""
     figure = new_figure(7.4, 1.2 + 0.4 * len(results))
     axes = figure.subplots()

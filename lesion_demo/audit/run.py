@@ -1,4 +1,4 @@
-"""A whole audit of a checkpoint: shortcuts, strata, quality, familiarity, uncertainty."""
+"""A whole audit of a checkpoint: shortcuts, subgroups, quality, familiarity, uncertainty."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lesion_demo.audit.clinics import audit_clinics
 from lesion_demo.audit.heat import explain_all, faithfulness, mask_file, where_it_points
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
 from lesion_demo.audit.shortcuts import CHANGES
-from lesion_demo.audit.subgroups import strata, traits
+from lesion_demo.audit.subgroups import subgroups, traits
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, Turns
 from lesion_demo.data.dataset import WORKERS, PictureReader
@@ -39,7 +39,7 @@ from lesion_demo.results import (
     ClinicAudit,
     DegradationResult,
     NewClinicResult,
-    StrangerResult,
+    UnrelatedResult,
     UntouchedResult,
 )
 from lesion_demo.run_folder import SPLIT_FILE
@@ -96,15 +96,15 @@ class Auditor:
             self.step()
             yield result
 
-    def familiarity(self) -> tuple[list[UntouchedResult], list[StrangerResult], list[NewClinicResult]]:
-        """What is held back of validation pictures, of strangers, and of pictures from elsewhere."""
+    def familiarity(self) -> tuple[list[UntouchedResult], list[UnrelatedResult], list[NewClinicResult]]:
+        """What is held back of validation pictures, of unrelated ones, and of pictures from elsewhere."""
         val, known = self.splits.of("val"), self.scorer.known
         seen = self.scorer.predict(val, "validation")
         as_they_are = untouched(val, seen.measured, known, seen.early)
         if known is None or seen.early is None:
             return as_they_are, [], []
-        kinds, pictures = self._strangers(val)
-        strange = early_features(self.scorer.model, eval_transform(self.scorer.spec), pictures, "strangers")
+        kinds, pictures = self._unrelated(val)
+        strange = early_features(self.scorer.model, eval_transform(self.scorer.spec), pictures, "unrelated")
         held_back = refused(kinds, [check_quality(picture) for picture in pictures], strange, known)
         sources = sorted({picture.source for picture in val})
         by_source = {source: seen.early[[picture.source == source for picture in val]] for source in sources}
@@ -134,7 +134,7 @@ class Auditor:
         own = [picture for picture in self.splits.of("train") if picture.source == source]
         return own[:: max(1, len(own) // DESCRIBED)]
 
-    def _strangers(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
+    def _unrelated(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
         dermoscopic = [picture for picture in val if picture.source not in self.photographs]
         mixed = sorted(dermoscopic, key=lambda picture: picture.content_hash)  # of every source, in no order of theirs
         corners = (plain_skin(self.scorer.reader(picture)) for picture in mixed[1::2])
@@ -201,11 +201,11 @@ def audit(
         operating_point=point,
         pictures=len(plain.pictures),
         changes=changes,
-        strata=tuple(strata(whole, traits(whole, reader, workers=workers), point)),
+        subgroups=tuple(subgroups(whole, traits(whole, reader, workers=workers), point)),
         blind_roc_auc=blind,
         untouched=tuple(as_they_are),
         degradations=spoilt,
-        strangers=tuple(strange),
+        unrelated=tuple(strange),
         new_clinic=tuple(clinics),
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),
         coverage=tuple(coverages(plain, averaged.probabilities, spread, point)),

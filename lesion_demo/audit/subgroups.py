@@ -14,7 +14,7 @@ from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images import Pixels
 from lesion_demo.images.look import Look
 from lesion_demo.images.tone import tone_of, typology_angle
-from lesion_demo.results import Interval, Stratum
+from lesion_demo.results import Interval, Subgroup
 
 Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
@@ -54,7 +54,7 @@ def traits(split: EvaluatedSplit, reader: PictureReader, *, workers: int = WORKE
     return masks
 
 
-def strata(split: EvaluatedSplit, masks: Mapping[str, Mask], point: OperatingPoint) -> list[Stratum]:
+def subgroups(split: EvaluatedSplit, masks: Mapping[str, Mask], point: OperatingPoint) -> list[Subgroup]:
     """Sensitivity and specificity at `point`, and ROC-AUC, among the pictures of each mask."""
     called = split.probabilities >= point.threshold
     found = []
@@ -62,7 +62,7 @@ def strata(split: EvaluatedSplit, masks: Mapping[str, Mask], point: OperatingPoi
         benign, malignant = mask & (split.labels == 0), mask & (split.labels == 1)
         both = benign.any() and malignant.any()
         found.append(
-            Stratum(
+            Subgroup(
                 name,
                 int(benign.sum()),
                 int(malignant.sum()),

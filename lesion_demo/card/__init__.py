@@ -2,5 +2,6 @@
 
 from lesion_demo.card.folder import ModelFacts, read_facts
 from lesion_demo.card.markdown import audit_text, model_card
+from lesion_demo.card.metadata import card_head
 
-__all__ = ["ModelFacts", "audit_text", "model_card", "read_facts"]
+__all__ = ["ModelFacts", "audit_text", "card_head", "model_card", "read_facts"]

@@ -24,7 +24,7 @@ PLOTS = {
     "reliability": "calibration",
     "audit": "changes",
     "degradations": "quality",
-    "strangers": "familiarity",
+    "unrelated": "familiarity",
     "coverage": "uncertainty",
     "learning_curves": "procedure",
     "validation_metrics": "procedure",

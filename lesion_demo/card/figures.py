@@ -19,7 +19,7 @@ from lesion_demo.card.phrases import (
     share,
     signed,
     source_name,
-    stratum_name,
+    subgroup_name,
 )
 from lesion_demo.card.skin import skin_part
 from lesion_demo.config import OperatingPoint
@@ -206,7 +206,7 @@ def _held_back(outcomes: Outcomes | None, answer: str, texts: Texts) -> str:
 def audit_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
     """Strata, changes, and classifiers that see no lesion; each says so where the audit holds none."""
     for name, title, make in (
-        ("strata", texts.about.strata_title, _strata),
+        ("subgroups", texts.about.subgroups_title, _subgroups),
         ("changes", texts.about.changes_title, _changes),
         ("blind", texts.about.blind_title, _blind),
         ("skin", texts.about.skin_title, skin_part),
@@ -220,20 +220,20 @@ Part = tuple[str, tuple[Table, ...]]
 """A sentence, and the tables it goes with."""
 
 
-def _strata(audit: Audit, title: str, texts: Texts) -> Part | None:
-    columns = ("stratum", "n_benign", "n_malignant", "sensitivity", "specificity", "roc_auc")
+def _subgroups(audit: Audit, title: str, texts: Texts) -> Part | None:
+    columns = ("subgroup", "n_benign", "n_malignant", "sensitivity", "specificity", "roc_auc")
     rows = [
         (
-            capital(stratum_name(stratum.name, texts)),
-            count(stratum.n_benign, texts),
-            count(stratum.n_malignant, texts),
-            share(stratum.sensitivity, texts),
-            share(stratum.specificity, texts),
-            ratio(stratum.roc_auc, texts),
+            capital(subgroup_name(subgroup.name, texts)),
+            count(subgroup.n_benign, texts),
+            count(subgroup.n_malignant, texts),
+            share(subgroup.sensitivity, texts),
+            share(subgroup.specificity, texts),
+            ratio(subgroup.roc_auc, texts),
         )
-        for stratum in audit.strata
+        for subgroup in audit.subgroups
     ]
-    pictures = max((stratum.n_benign + stratum.n_malignant for stratum in audit.strata), default=0)
+    pictures = max((subgroup.n_benign + subgroup.n_malignant for subgroup in audit.subgroups), default=0)
     note = texts.about.audit_note.format(pictures=count(pictures, texts), point=_at(audit.operating_point, texts))
     return (note, (table(title, columns, rows, texts),)) if rows else None
 

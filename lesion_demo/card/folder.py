@@ -22,17 +22,17 @@ PLOTS_FOLDER = "plots"
 METRICS_PARTS = ("test", "test_without_near_duplicates", "validation_by_source")
 AUDIT_PARTS = (
     "changes",
-    "strata",
+    "subgroups",
     "blind_roc_auc",
     "untouched",
     "degradations",
-    "strangers",
+    "unrelated",
     "referrals",
     "clinics",
     "heat",
 )
 SKIN_TONE = "skin tone "
-"""Before the tone in a stratum's name."""
+"""Before the tone in a subgroup's name."""
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ class ModelFacts:
         """How many of the audit's pictures show this tone of skin; None without an audit."""
         if self.audit is None:
             return None
-        counts = {stratum.name: stratum.n_benign + stratum.n_malignant for stratum in self.audit.strata}
+        counts = {subgroup.name: subgroup.n_benign + subgroup.n_malignant for subgroup in self.audit.subgroups}
         return counts.get(f"{SKIN_TONE}{skin_tone}", 0)
 
 

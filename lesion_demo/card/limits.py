@@ -18,10 +18,10 @@ from lesion_demo.card.phrases import (
     result_name,
     share,
     source_name,
-    stratum_name,
+    subgroup_name,
 )
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
-from lesion_demo.results import Interval, Report, Stratum
+from lesion_demo.results import Interval, Report, Subgroup
 from lesion_demo.texts import Texts
 
 CALIBRATION_LIMIT = 0.04
@@ -32,12 +32,12 @@ NEAR_DUPLICATE_LIMIT = 0.003
 """ROC-AUC that may be lost without near-duplicates before part of the score has to be called memory."""
 BLIND_LIMIT = 0.75
 """ROC-AUC of a classifier that sees no lesion, half way from chance to perfection; from there on it is told."""
+SKIN_LIMIT = 0.6
+"""ROC-AUC with the lesion covered, from which a data set is said to measure its clinics, too; chance is 0.5."""
 FEW_IN_CLASS = 30
 """Below so many pictures of a class an interval of a rate near 80 % is wider than 28 points: too wide to judge by."""
 FEW_OF_SOURCE = 500
 """A data set of fewer pictures leaves, at a validation share of a tenth, fewer than 50 to measure by."""
-
-
 HELD_BACK = 0.95
 """Share of pictures that show no lesion, and of strongly spoilt ones, that ought to be refused, or warned about."""
 STRONG = "strong"
@@ -51,11 +51,12 @@ def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
         _calibration,
         _near_duplicates,
         _sources,
-        _strata,
+        _subgroups,
         _few,
         _changes,
         _blind,
-        _strangers,
+        _covered,
+        _unrelated,
         _spoilt,
     )
     return tuple(sentence for rule in rules for sentence in rule(facts, texts))
@@ -125,28 +126,28 @@ def _sources(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             yield words["few_of_source"].format(source=source_name(source, texts), pictures=count(pictures, texts))
 
 
-def _strata(facts: ModelFacts, texts: Texts) -> Iterator[str]:
-    """Each figure of a stratum that lies clearly below the same figure of all pictures; no figure twice."""
+def _subgroups(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """Each figure of a subgroup that lies clearly below the same figure of all pictures; no figure twice."""
     if facts.audit is None:
         return
     name = facts.audit.operating_point.name
-    overall = next((stratum for stratum in facts.audit.strata if stratum.name == "all"), None) or _as_stratum(
+    overall = next((subgroup for subgroup in facts.audit.subgroups if subgroup.name == "all"), None) or _as_subgroup(
         facts.test, name
     )
     told = set()
-    for stratum in facts.audit.strata if overall else ():
+    for subgroup in facts.audit.subgroups if overall else ():
         for figure, pictures in (
-            ("sensitivity", stratum.n_malignant),
-            ("specificity", stratum.n_benign),
-            ("roc_auc", stratum.n_benign + stratum.n_malignant),
+            ("sensitivity", subgroup.n_malignant),
+            ("specificity", subgroup.n_benign),
+            ("roc_auc", subgroup.n_benign + subgroup.n_malignant),
         ):
-            found, reference = getattr(stratum, figure), getattr(overall, figure)
+            found, reference = getattr(subgroup, figure), getattr(overall, figure)
             if not clearly_below(found, reference) or (figure, found, pictures) in told:
                 continue
             told.add((figure, found, pictures))
             write, whole = (ratio, decimal) if figure == "roc_auc" else (share, percent)
-            yield texts.about.limits["stratum_roc_auc" if figure == "roc_auc" else figure].format(
-                stratum=capital(stratum_name(stratum.name, texts)),
+            yield texts.about.limits["subgroup_roc_auc" if figure == "roc_auc" else figure].format(
+                subgroup=capital(subgroup_name(subgroup.name, texts)),
                 value=write(found, texts),
                 overall=whole(reference.value, texts),
                 point=point_name(name, texts),
@@ -154,30 +155,30 @@ def _strata(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             )
 
 
-def _as_stratum(test: Report | None, point: str) -> Stratum | None:
-    """The test split as the audit's strata are: what they are compared with where the audit has no stratum of all."""
+def _as_subgroup(test: Report | None, point: str) -> Subgroup | None:
+    """The test split as the audit's subgroups are: what they are compared with where it has none of all."""
     at_point = test.point(point) if test else None
     if test is None or at_point is None:
         return None
     benign = test.n - test.n_malignant
-    return Stratum("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
+    return Subgroup("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
 
 
 def _few(facts: ModelFacts, texts: Texts) -> Iterator[str]:
-    """The strata that no judgement can be based on."""
+    """The subgroups that no judgement can be based on."""
     few = [
-        f"{stratum_name(stratum.name, texts)} ({count(stratum.n_benign, texts)} + {count(stratum.n_malignant, texts)})"
-        for stratum in (facts.audit.strata if facts.audit else ())
-        if _smallest_class(stratum) < FEW_IN_CLASS
+        f"{subgroup_name(one.name, texts)} ({count(one.n_benign, texts)} + {count(one.n_malignant, texts)})"
+        for one in (facts.audit.subgroups if facts.audit else ())
+        if _smallest_class(one) < FEW_IN_CLASS
     ]
     if few:
-        yield texts.about.limits["few"].format(few=count(FEW_IN_CLASS, texts), strata="; ".join(few))
+        yield texts.about.limits["few"].format(few=count(FEW_IN_CLASS, texts), subgroups="; ".join(few))
 
 
-def _smallest_class(stratum: Stratum) -> int:
+def _smallest_class(subgroup: Subgroup) -> int:
     """Pictures of the rarer class; a diagnosis has one class only."""
-    counts = (stratum.n_benign, stratum.n_malignant)
-    return max(counts) if stratum.name.startswith("diagnosis ") else min(counts)
+    counts = (subgroup.n_benign, subgroup.n_malignant)
+    return max(counts) if subgroup.name.startswith("diagnosis ") else min(counts)
 
 
 def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
@@ -205,15 +206,28 @@ def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
 
 
-def _strangers(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _covered(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+    """What a data set measures beside the lesion."""
+    for one in facts.audit.clinics.skins if facts.audit and facts.audit.clinics else ():
+        if one.without_disc is not None and one.without_disc.low > SKIN_LIMIT:
+            yield texts.about.limits["covered"].format(
+                source=source_name(one.source, texts),
+                value=ratio(one.without_disc, texts),
+                whole=ratio(one.roc_auc, texts),
+            )
+
+
+def _unrelated(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     words = texts.about
     poor = [
-        words.limits["stranger"].format(kind=words.strangers.get(one.kind, one.kind), refused=share(one.refused, texts))
-        for one in (facts.audit.strangers if facts.audit else ())
+        words.limits["unrelated_kind"].format(
+            kind=words.unrelated.get(one.kind, one.kind), refused=share(one.refused, texts)
+        )
+        for one in (facts.audit.unrelated if facts.audit else ())
         if one.refused.value < HELD_BACK
     ]
     if poor:
-        yield words.limits["strangers"].format(kinds=", ".join(poor))
+        yield words.limits["unrelated"].format(kinds=", ".join(poor))
 
 
 def _spoilt(facts: ModelFacts, texts: Texts) -> Iterator[str]:

@@ -81,9 +81,9 @@ def clinic_name(found: SourceResult, texts: Texts) -> str:
     return texts.about.parts[found.part].format(source=source)
 
 
-def stratum_name(name: str, texts: Texts) -> str:
+def subgroup_name(name: str, texts: Texts) -> str:
     """`skin tone dark` is worded by its kind, `skin tone`; the value itself stays as it is."""
-    words = texts.about.strata
+    words = texts.about.subgroups
     if name in words:
         return words[name]
     kinds = [kind for kind, text in words.items() if "{value}" in text and name.startswith(f"{kind} ")]

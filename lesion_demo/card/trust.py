@@ -52,16 +52,16 @@ def _quality(audit: Audit, texts: Texts) -> Iterator[Table]:
 
 def _familiarity(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
-    strangers = [
+    unrelated = [
         (
-            capital(words.strangers.get(one.kind, one.kind)),
+            capital(words.unrelated.get(one.kind, one.kind)),
             count(one.n, texts),
             share(one.unfamiliar, texts),
             share(one.refused, texts),
         )
-        for one in audit.strangers
+        for one in audit.unrelated
     ]
-    yield table(words.strangers_caption, ("kind", "n", "unfamiliar", "refused"), strangers, texts)
+    yield table(words.unrelated_caption, ("kind", "n", "unfamiliar", "refused"), unrelated, texts)
     untouched = [
         (
             _source(one.source, texts),
@@ -126,4 +126,4 @@ def _heat(audit: Audit, texts: Texts) -> Iterator[Table]:
 
 
 def _source(name: str, texts: Texts) -> str:
-    return capital(texts.about.strata[ALL]) if name == ALL else source_name(name, texts)
+    return capital(texts.about.subgroups[ALL]) if name == ALL else source_name(name, texts)

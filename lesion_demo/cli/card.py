@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     check_file(path, "The card")
     try:
         with replacing(path) as part:
-            part.write_text(model_card(facts), encoding="utf-8")
+            part.write_text(model_card(facts), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise CheckpointError(f"Could not write {path} ({error}): free some space, or allow writing there.") from error
     print(f"The model card is {path}.")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from lesion_demo.cli.arguments import add_checkpoint
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.hub import NAME, refusals
 from lesion_demo.run_folder import (  # fmt: skip
     AUDIT_FILE,
     CARD_FILE,
@@ -42,7 +43,7 @@ CODE = (
 """What goes to a Space, beside the checkpoint, requirements.txt and README.md; all else stays, whatever it is."""
 PLOTS = (
     *("roc", "precision_recall", "reliability", "thresholds", "confusion_*", "learning_curves", "validation_metrics"),
-    *("audit", "ring_flips", "degradations", "strangers", "coverage"),
+    *("audit", "ring_flips", "degradations", "unrelated", "coverage"),
 )
 CHECKPOINT = (
     *(META_FILE, WEIGHTS_FILE, GRAPH_FILE, KNOWN_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, AUDIT_FILE, CARD_FILE),
@@ -51,13 +52,14 @@ CHECKPOINT = (
 """Of a run's folder. `split.csv` and its kin stay: they name pictures, lesions and patients."""
 ZERO_GPU = {"torch": "torch>=2.8,<2.12", "torchvision": "torchvision>=0.23,<0.27"}
 """What ZeroGPU has; elsewhere the newest will do."""
-SPACE = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 class Api(Protocol):
     """What is asked of `huggingface_hub.HfApi`."""
 
-    def create_repo(self, repo_id: str, *, repo_type: str, space_sdk: str, private: bool, exist_ok: bool) -> Any: ...
+    def create_repo(
+        self, repo_id: str, *, repo_type: str, space_sdk: str | None, private: bool, exist_ok: bool
+    ) -> Any: ...
 
     def repo_info(self, repo_id: str, *, repo_type: str) -> Any: ...
 
@@ -68,7 +70,7 @@ class Api(Protocol):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file of the Space: where it lies there, and the file here or the bytes that it is made of."""
+    """A file on the Hub: where it lies there, and the file here or the bytes that it is made of."""
 
     place: str
     source: Path | bytes
@@ -99,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def space_name(text: str) -> str:
     """OWNER/SPACE."""
-    if not SPACE.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no Space: give its owner and its name, as in clinic/lesion-demo")
     return text
 
@@ -147,14 +149,14 @@ def space_files(
     found = [
         Upload("README.md", with_metadata(readme, models, datasets).encode()),
         Upload("requirements.txt", for_zero_gpu(requirements).encode()),
-        *_matching(project, CODE, PurePosixPath()),
-        *_matching(checkpoint, CHECKPOINT, run_place),
-        *_matching(project, ["checkpoints/LICENSE.md"], PurePosixPath()),
+        *matching(project, CODE, PurePosixPath()),
+        *matching(checkpoint, CHECKPOINT, run_place),
+        *matching(project, ["checkpoints/LICENSE.md"], PurePosixPath()),
     ]
     return sorted(found, key=lambda one: one.place)
 
 
-def _matching(root: Path, patterns: Sequence[str], place: PurePosixPath) -> Iterator[Upload]:
+def matching(root: Path, patterns: Sequence[str], place: PurePosixPath) -> Iterator[Upload]:
     """The files below `root` that match; links are none, as they may lead anywhere."""
     for pattern in patterns:
         for path in root.glob(pattern):
@@ -181,26 +183,29 @@ def with_metadata(readme: str, models: Sequence[str], datasets: Sequence[str]) -
     return readme
 
 
-def upload(api: Api, space: str, files: Sequence[Upload], *, public: bool) -> list[str]:
-    """Make the Space if need be, and put `files` into it in one commit; returns what else lies there.
+def upload(api: Api, name: str, files: Sequence[Upload], *, public: bool, kind: str = "space") -> list[str]:
+    """Make the Space, or whatever `kind` is, if need be, and put `files` into it in one commit; returns what else lies
+    there.
 
     Raises:
-        LesionDemoError: the Space is public and was not to be, or the Hub refused.
+        LesionDemoError: it is public and was not to be, or the Hub refused.
     """
-    import httpx
     from huggingface_hub import CommitOperationAdd
-    from huggingface_hub.errors import HfHubHTTPError
 
+    what = f"The {'Space' if kind == 'space' else kind} {name}"
     try:
-        api.create_repo(space, repo_type="space", space_sdk="gradio", private=not public, exist_ok=True)
-        if not public and not api.repo_info(space, repo_type="space").private:
-            raise LesionDemoError(f"The Space {space} is public already: make it private first, or say --public.")
+        sdk = "gradio" if kind == "space" else None
+        api.create_repo(name, repo_type=kind, space_sdk=sdk, private=not public, exist_ok=True)
+        if not public and not api.repo_info(name, repo_type=kind).private:
+            raise LesionDemoError(f"{what} is public already: make it private first, or say --public.")
         operations = [
             CommitOperationAdd(file.place, file.source if isinstance(file.source, bytes) else str(file.source))
             for file in files
         ]
-        api.create_commit(space, operations, commit_message="Upload lesion demo", repo_type="space")
-        there = api.list_repo_files(space, repo_type="space")
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        raise LesionDemoError(f"The Hub did not take the Space {space} ({error}): see to it, and try again.") from error
+        api.create_commit(name, operations, commit_message="Upload lesion demo", repo_type=kind)
+        there = api.list_repo_files(name, repo_type=kind)
+    except refusals() as error:
+        raise LesionDemoError(
+            f"The Hub did not take {what[0].lower()}{what[1:]} ({error}): see to it, and try again."
+        ) from error
     return sorted(set(there) - {file.place for file in files} - {".gitattributes"})

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers
+from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_workers, whole
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import DataError
 from lesion_demo.files import check_file, write_json
@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--external",
         type=Path,
         metavar="DIR",
-        help="report a labelled folder that had no part in training or in any choice, and write it into the checkpoint",
+        help="report a labelled folder that had no part in training or in any choice, and write it into the "
+        "checkpoint; with --data, its pictures that the run has in another crop are left out",
     )
     parser.add_argument(
         "--photographs", action="store_true", help="the pictures of --external were taken without a dermatoscope"
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the worst mistakes with their heat maps here; a folder outside the project",
     )
-    parser.add_argument("--worst", type=int, default=24, help="pictures of either kind of mistake in the gallery")
+    parser.add_argument("--worst", type=whole, default=24, help="pictures of either kind of mistake in the gallery")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
     add_workers(parser)
     add_device(parser)
@@ -72,13 +73,18 @@ def run(args: argparse.Namespace) -> int:
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
     if args.choose:
         print_reports(loaded.meta.metrics)
-    elif args.data and (stopped := _evaluate(loaded, args)):
+    elif args.external is None and (stopped := _evaluate(loaded, args)):
         return stopped
     if args.external is not None:
-        from lesion_demo.evaluate.reevaluate import look_outside
+        from lesion_demo.evaluate.outside import look_outside
 
         report = look_outside(
-            loaded, args.external, photographs=args.photographs, workers=args.workers, device=args.device
+            loaded,
+            args.external,
+            args.data or (),
+            photographs=args.photographs,
+            workers=args.workers,
+            device=args.device,
         )
         print_report(f"external, {args.external.resolve().name}", report)
     return 0

@@ -1,22 +1,42 @@
-"""`score`: files and folders of pictures to a CSV table, without a browser."""
+"""`score`: files and folders of pictures to a CSV table, without a browser; a large archive in parts."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device, add_engine
 from lesion_demo.cli.stopping import exit_code
-from lesion_demo.errors import CheckpointError
-from lesion_demo.files import check_file
+from lesion_demo.errors import CheckpointError, LesionDemoError
+from lesion_demo.files import check_file, check_folder
+
+if TYPE_CHECKING:
+    from lesion_demo.config import OperatingPoint
+    from lesion_demo.serve.classifier import Predictor
+    from lesion_demo.serve.opened import ServedCheckpoint
+    from lesion_demo.serve.table import CsvRow
 
 HELP = "write the probability and verdict of every picture to a CSV file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a picture, or a folder, searched with all below it")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the CSV file to write")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the CSV file to write")
+    parser.add_argument(
+        "--parts", type=Path, metavar="DIR",
+        help="score in parts, a file in DIR for each 512 pictures; after any stop the same command goes on; when "
+        "all parts are there, --out gets the whole table",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shard", type=share, metavar="I/N",
+        help="with --parts: score only the I-th share of N, while other processes, on any machine, score the others",
+    )  # fmt: skip
     add_checkpoint(parser)
     add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
@@ -24,45 +44,122 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+def share(text: str) -> tuple[int, int]:
+    """I/N, such as 2/8: the number of a share, from 1, and how many there are."""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: the second of eight is 2/8")
+    return int(found[1]), int(found[2])
+
+
+@dataclass(frozen=True)
+class Work:
+    """Pictures to score, and with what."""
+
+    files: list[str]
+    loaded: ServedCheckpoint
+    predictor: Predictor
+    point: OperatingPoint
+
+    def rows(self, files: Sequence[str]) -> Iterator[CsvRow]:
+        from lesion_demo.serve.scoring import score_files
+
+        return score_files(files, self.predictor, self.point, self.loaded.meta.margin_at(self.point))
+
+
 def run(args: argparse.Namespace) -> int:
     """Score, write the table, print a line, and return the exit code: 1 where a row holds an error.
 
-    When it is stopped, or the network turns out to be damaged, the table holds what was scored until then.
+    When it is stopped, or the network turns out to be damaged, the table holds what was scored until then, and the
+    folder for parts every part that was finished.
     """
-    check_file(args.out, "--out")
+    check_places(args)
 
     from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.decision import DEFAULT_OPERATING_POINT
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.local import with_calibration
     from lesion_demo.serve.opened import open_checkpoint
-    from lesion_demo.serve.scoring import find_files, score_files
-    from lesion_demo.serve.table import CsvRow, write_csv
+    from lesion_demo.serve.scoring import find_files
 
     shipped = open_checkpoint(find_best_checkpoint(chosen=args.checkpoint), args.engine, args.device)
     loaded = with_calibration(shipped, args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
-    predictor = Predictor(loaded)
-    files = find_files(args.paths)
+    work = Work(find_files(args.paths), loaded, Predictor(loaded), point)
+    return score_whole(work, args.out) if args.parts is None else score_parts(work, args)
+
+
+def check_places(args: argparse.Namespace) -> None:
+    """Raises LesionDemoError where nothing could be written, or it is not said where."""
+    if args.out is None and args.parts is None:
+        raise LesionDemoError("Where shall the table go? Name a file, --out FILE, or a folder for parts, --parts DIR.")
+    if args.shard is not None and args.parts is None:
+        raise LesionDemoError("--shard needs --parts DIR, a folder that all processes share.")
+    if args.out is not None:
+        check_file(args.out, "--out")
+    if args.parts is not None:
+        check_folder(args.parts, "--parts")
+
+
+def score_whole(work: Work, out: Path) -> int:
+    """One process, one table."""
+    from lesion_demo.serve.table import write_csv
+
     rows: list[CsvRow] = []
     try:
-        for row in score_files(files, predictor, point, loaded.meta.margin_at(point)):
+        for row in work.rows(work.files):
             rows.append(row)
     except (KeyboardInterrupt, CheckpointError) as stop:
         if rows:
-            write_csv(args.out, rows)
-        table = f"their rows are in {args.out}" if rows else f"{args.out} was not written"
-        print(f"\nStopped after {len(rows)} of {len(files)} pictures: {table}.")
+            write_csv(out, rows)
+        table = f"their rows are in {out}" if rows else f"{out} was not written"
+        print(f"\nStopped after {len(rows)} of {len(work.files)} pictures: {table}.")
         if isinstance(stop, CheckpointError):
             raise
         return exit_code(stop)
-    write_csv(args.out, rows)
-    failed = sum(bool(row.error) for row in rows)
-    counts = Counter(row.verdict for row in rows if row.verdict)
-    verdicts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts.items())
+    write_csv(out, rows)
+    return report(work, rows, f"The table is {out}.")
+
+
+def score_parts(work: Work, args: argparse.Namespace) -> int:
+    """One shard of the parts that are not there yet, and the whole table once all are."""
+    from lesion_demo.serve.parts import Plan, begin, join, missing, part_path, rows_of
+    from lesion_demo.serve.table import write_csv
+
+    folder, plan = args.parts, Plan.of(work.files, work.loaded, work.point)
+    begin(folder, plan)
+    own = plan.numbers(*(args.shard or shard_of_process()))
+    try:
+        for number in missing(folder, own):
+            write_csv(part_path(folder, number), work.rows(plan.files_of(number, work.files)))
+    except KeyboardInterrupt as stop:
+        left = len(missing(folder, own))
+        print(f"\nStopped: {len(own) - left} of {len(own)} parts are in {folder}; the same command goes on from there.")
+        return exit_code(stop)
+    left = len(missing(folder, range(plan.parts)))
+    if left:
+        where = f"{left} of all {plan.parts} parts in {folder} are still to be scored by other shards."
+    elif args.out is None:
+        where = f"All {plan.parts} parts are in {folder}."
+    else:
+        join(folder, plan, args.out)
+        where = f"The table is {args.out}."
+    return report(work, rows_of(folder, own), where)
+
+
+def shard_of_process() -> tuple[int, int]:
+    """This process's share where `accelerate launch` or `torchrun` has started several, else all."""
+    return int(os.environ.get("RANK", 0)) + 1, int(os.environ.get("WORLD_SIZE", 1))
+
+
+def report(work: Work, rows: Iterable[CsvRow], where: str) -> int:
+    """Print what came out and `where` it is, and return the exit code."""
+    verdicts = Counter(row.verdict for row in rows)
+    failed = verdicts.pop("", 0)
+    said = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in verdicts.items())
+    local = f" {work.loaded.meta.local}." if work.loaded.meta.local else ""
     print(
-        f"{len(rows) - failed} scored at the operating point {point.name} (threshold {point.threshold:.3f})"
-        f"{': ' if verdicts else ''}{verdicts}; {failed} failed{': see the error column' if failed else ''}. "
-        f"The table is {args.out}.{f' {loaded.meta.local}.' if loaded.meta.local else ''}"
+        f"{verdicts.total()} scored at the operating point {work.point.name} (threshold {work.point.threshold:.3f})"
+        f"{': ' if said else ''}{said}; {failed} failed{': see the error column' if failed else ''}. {where}{local}"
     )
     return 1 if failed else 0

@@ -303,8 +303,8 @@ def _at_rate(stage: StageConfig, rate: float | None) -> StageConfig:
 def _lengthened(stage: StageConfig, factor: float) -> StageConfig:
     if factor == 1:
         return stage
-    if not factor > 0:
-        raise LesionDemoError(f"--length {factor} draws no pictures; choose a number above 0.")
+    if not 0 < factor < math.inf:
+        raise LesionDemoError(f"--length {factor} is no number of times; choose a number above 0, such as 2.")
     if stage.epoch_pictures is None:
         raise LesionDemoError(f"--length needs a number of pictures per epoch; stage {stage.name} draws all there are.")
     return replace(stage, epoch_pictures=max(1, round(stage.epoch_pictures * factor)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
-from lesion_demo.errors import TrainingError
+from lesion_demo.errors import DataError, LesionDemoError, TrainingError
 from lesion_demo.images.transforms import Transform
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ BATCH = 32
 """Pictures per forward pass where nothing is learnt."""
 WORKERS = 2
 """Processes that read and prepare pictures, by default."""
+_LACK_OF_SHARED_MEMORY = ("shared memory", "</torch_", "Bus error")
+"""What torch says of it, in an error of no type of its own."""
 
 
 class LesionDataset(Dataset[Sample]):
@@ -107,7 +109,29 @@ def measure_all(
     """What `measure` finds in each of `pictures`, which `workers` processes read; without a network."""
     dataset = MeasuredDataset(pictures, reader, measure)
     loader = DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=list)
-    return [found for batch in tqdm(loader, title, leave=False) for found in batch]
+    batches = tqdm(delivered(loader), title, len(loader), leave=False)
+    return [found for batch in batches for found in batch]
+
+
+def delivered(loader: Iterable[T]) -> Iterator[T]:
+    """The batches of `loader`; what goes wrong in the processes that make them is told in a sentence.
+
+    Raises:
+        LesionDemoError: a picture cannot be read.
+        DataError: there is too little shared memory, as in a container by default (64 MB with Docker).
+    """
+    try:
+        yield from loader
+    except LesionDemoError as error:  # of another process it comes with the whole way that it went there
+        last = str(error).rstrip().splitlines()[-1]
+        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LACK_OF_SHARED_MEMORY):
+            raise
+        raise DataError(
+            "The processes that read pictures have too little shared memory (/dev/shm): use --workers 0, or give the "
+            "container more, as in 'docker run --shm-size 1g'."
+        ) from error
 
 
 def balanced_weights(

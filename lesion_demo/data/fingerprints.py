@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from lesion_demo.data.picture import Picture
-from lesion_demo.errors import ImageError
+from lesion_demo.errors import DataError, ImageError
 from lesion_demo.images.load import load_image
 
 SIDE = 64
@@ -72,6 +72,25 @@ def hash_file(picture: Picture) -> str:
         OSError: the file cannot be read.
     """
     return hashlib.sha256(picture.path.read_bytes()).hexdigest()
+
+
+def hashed(pictures: Sequence[Picture]) -> list[Picture]:
+    """`pictures` with their content's hash.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    if not pictures:
+        return []
+
+    def read(picture: Picture) -> Picture:
+        try:
+            return replace(picture, content_hash=hash_file(picture))
+        except OSError as error:
+            raise DataError(f"{picture.path} could not be read ({error}); restore it.") from error
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(tqdm(pool.map(read, pictures), total=len(pictures), desc="Checking pictures", unit="picture"))
 
 
 def _read(picture: Picture) -> tuple[str, NDArray[np.uint8] | None, str]:

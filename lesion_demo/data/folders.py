@@ -14,6 +14,7 @@ from lesion_demo.data.manifest import MANIFEST, MANIFEST_COLUMNS, read_manifest
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.table import ISIC_TABLE, LabelTable
 from lesion_demo.errors import DataError
+from lesion_demo.files import printable
 from lesion_demo.images.files import is_hidden_folder, picture_files, skipped_in_words, why_skipped
 from lesion_demo.images.load import PICTURE_SUFFIXES
 
@@ -79,7 +80,8 @@ def scan_outside(root: Path, class_map: Mapping[str, str] | None = None) -> list
 def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
     """Source name → absolute folder. A name that comes again gets `-2`, `-3`, … in the order of `roots`.
 
-    A link gives its own name, not that of the folder it leads to.
+    A link gives its own name, not that of the folder it leads to. Reports and the page show it, so that bytes in it
+    that are not UTF-8 become escapes.
 
     Raises:
         DataError: a folder is given twice.
@@ -89,7 +91,7 @@ def name_sources(roots: Sequence[Path]) -> dict[str, Path]:
         root = given.resolve()
         if root in sources.values():
             raise DataError(f"Data set folder {root} is given twice; name it once.")
-        own_name = root.name if given.name in ("", "..") else given.name
+        own_name = printable(root.name if given.name in ("", "..") else given.name)
         name, count = own_name, 2
         while name in sources:
             name, count = f"{own_name}-{count}", count + 1

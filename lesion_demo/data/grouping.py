@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lesion_demo.data.manifest import ID_COLUMNS, SAME_AS
 from lesion_demo.data.picture import Picture
@@ -63,6 +63,12 @@ def group_pictures(pictures: Sequence[Picture], links: Iterable[Link]) -> list[s
         member = root(index)
         names[member] = min(names.get(member, picture.name), picture.name)
     return [names[root(index)] for index in range(len(pictures))]
+
+
+def grouped(pictures: Sequence[Picture]) -> list[Picture]:
+    """`pictures` with their group, as far as manifests and content tell it."""
+    groups = group_pictures(pictures, links_between(pictures, []))
+    return [replace(picture, group=group) for picture, group in zip(pictures, groups, strict=True)]
 
 
 def _known_links(pictures: Sequence[Picture]) -> Iterator[Link]:

@@ -47,7 +47,7 @@ def label_pictures(root: Path, source: str, labels: Mapping[str, int], table: La
         if archive and plain_name(diagnosis) in ("", "indeterminate"):
             undecided += 1
             continue
-        found = places.get(_key(name), [])
+        found = _where(name, places)
         problem = _row_problem(name, diagnosis, found, labels, pictures)
         if problem:
             shown = diagnosis if problem == UNKNOWN else name
@@ -100,7 +100,7 @@ def _problems_in_words(path: Path, problems: Mapping[str, Sequence[str]]) -> str
 
 def _key(name: str) -> str:
     """The last part of a picture's path, without a picture's suffix, whatever system spelt it."""
-    last = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name.casefold()
+    last = _plain_path(name).name
     stem, dot, suffix = last.rpartition(".")
     return stem if dot and f".{suffix}" in PICTURE_SUFFIXES else last
 
@@ -111,6 +111,20 @@ def _places(root: Path) -> dict[str, list[Path]]:
     for path in picture_files(root).pictures:
         places.setdefault(_key(path.name), []).append(path)
     return places
+
+
+def _where(name: str, places: Mapping[str, Sequence[Path]]) -> Sequence[Path]:
+    """Files that a row's `name` fits: of several in different folders, those in the folders that it names, too."""
+    found = places.get(_key(name), [])
+    folders = _plain_path(name).parts[:-1]
+    if len(found) < 2 or not folders:
+        return found
+    return [path for path in found if _plain_path(str(path)).parts[:-1][-len(folders) :] == folders]
+
+
+def _plain_path(name: str) -> PurePosixPath:
+    """A path as it compares, whatever system spelt it."""
+    return PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/").casefold())
 
 
 def _id_columns(table: LabelTable, header: Sequence[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lesion_demo.data.picture import Picture
-from lesion_demo.files import replacing
+from lesion_demo.files import disk_is_full, replacing
 from lesion_demo.images.load import load_image
 
 log = logging.getLogger(__name__)
@@ -71,16 +71,14 @@ class PictureReader:
             log.info("No room beside %s to keep decoded pictures: every picture is decoded as it is drawn.", file)
             return False
         self._file, self._owner = file, True
-        _index(file).unlink(missing_ok=True)
-        places: dict[str, tuple[int, int, int]] = {}
-        with file.open("wb") as stream, ThreadPoolExecutor(max(1, workers)) as pool:
-            arrays = pool.map(lambda picture: load_image(picture.path), pictures)
-            for picture, array in tqdm(zip(pictures, arrays, strict=True), "decode", len(pictures), unit="picture"):
-                places[str(picture.path)] = (stream.tell(), *array.shape[:2])
-                stream.write(array.tobytes())
-        with replacing(_index(file)) as part:
-            part.write_text(json.dumps(places), encoding="utf-8")
-        self._places = places
+        try:
+            self._places = _decode(pictures, file, workers)
+        except OSError as error:
+            self.close()
+            if not disk_is_full(error):
+                raise
+            log.info("The disk is full: no decoded pictures are kept, and every picture is decoded as it is drawn.")
+            return False
         return True
 
     def share(self, file: Path) -> bool:
@@ -101,6 +99,20 @@ class PictureReader:
             self._temporary.cleanup()
             self._temporary = None
         self._file, self._owner, self._places, self._bytes = None, False, {}, None
+
+
+def _decode(pictures: Sequence[Picture], file: Path, workers: int) -> dict[str, tuple[int, int, int]]:
+    """Write `pictures` into `file`, one behind the other, and beside it where each begins, its height and width."""
+    _index(file).unlink(missing_ok=True)
+    places: dict[str, tuple[int, int, int]] = {}
+    with file.open("wb") as stream, ThreadPoolExecutor(max(1, workers)) as pool:
+        arrays = pool.map(lambda picture: load_image(picture.path), pictures)
+        for picture, array in tqdm(zip(pictures, arrays, strict=True), "decode", len(pictures), unit="picture"):
+            places[str(picture.path)] = (stream.tell(), *array.shape[:2])
+            stream.write(array.tobytes())
+    with replacing(_index(file)) as part:
+        part.write_text(json.dumps(places), encoding="utf-8")
+    return places
 
 
 def _index(file: Path) -> Path:

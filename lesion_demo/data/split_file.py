@@ -39,11 +39,17 @@ def read_sides(path: Path) -> dict[str, str]:
 
 
 def write_split(path: Path, splits: Splits) -> None:
-    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns."""
+    """Write `splits` as CSV, at once or not at all: one row per picture, SPLIT_HEADER and REASON as columns.
+
+    Raises:
+        OSError: the disk refused.
+    """
     pictures = [*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt)]
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Before Python 3.13, a CR in a name gets quotes only where everything does, and a reader takes it for a line's end.
+    quoted = any("\r" in picture.file for picture in pictures)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
         writer.writerow((*SPLIT_HEADER, REASON))
         writer.writerows(_to_row(picture) for picture in pictures)
 

@@ -44,7 +44,7 @@ def write_record(path: Path, record: SplitRecord) -> None:
     """Keep `record` beside the split file at `path`, with that file's fingerprint."""
     values = to_dict(record) | {"fingerprint": file_hash(path)}
     with replacing(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def check_record(path: Path, wanted: SplitRecord) -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lesion_demo.arrays import Floats, malignant_probability
-from lesion_demo.data.dataset import MeasuredSample, Sample
+from lesion_demo.data.dataset import MeasuredSample, Sample, delivered
 from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import Transform
 from lesion_demo.network.engine import in_turns
@@ -94,7 +94,7 @@ def predict_batches(
     """The same, a batch at a time as soon as it is there."""
     model.eval()
     quiet = accelerator is not None and not accelerator.is_main_process
-    for images, targets, indices, *measured in tqdm(loader, title, leave=False, disable=quiet):
+    for images, targets, indices, *measured in tqdm(delivered(loader), title, len(loader), leave=False, disable=quiet):
         images = to_device_of(model, images)  # [B, 3, S, S]
         with nullcontext() if accelerator is None else accelerator.autocast():
             found = in_turns(partial(forward, model), images, turns, torch)
@@ -139,7 +139,7 @@ def last_features(model: nn.Module, loader: DataLoader[Sample], title: str) -> F
     """Means of the last maps [N, C] of every picture, which a head would see; None where the network has no maps."""
     model.eval()
     found = []
-    for images, _, _ in tqdm(loader, title, leave=False):
+    for images, _, _ in tqdm(delivered(loader), title, len(loader), leave=False):
         maps = forward(model, to_device_of(model, images)).maps
         if maps is None:
             return None

@@ -19,7 +19,7 @@ from lesion_demo.evaluate.run import EvaluatedSplit, run_edited, run_model
 from lesion_demo.evaluate.scores import report
 from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import eval_transform
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.forward import place_model
 from lesion_demo.results import Metrics, OutcomeCounts, Outcomes, Report
 
@@ -104,7 +104,7 @@ class Scorer:
 
     model: nn.Module
     spec: PreprocessSpec
-    known: KnownPictures | None
+    known: FamiliarityModel | None
     reader: PictureReader
     workers: int = WORKERS
     device: str | None = None

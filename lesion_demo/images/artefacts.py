@@ -1,4 +1,5 @@
-"""What a dermoscopic picture holds besides the lesion: a dermatoscope's ring, dark hair, a ruler's scale, a pen's ink.
+"""What a dermoscopic picture holds besides the lesion: a dermatoscope's ring, dark hair, a ruler's scale, a pen's ink,
+and another lesion.
 
 Here is only what is found reliably without learning. The limits were chosen on 400 pictures of train splits, 200 each
 of melanoma10k and HAM10000. The figures beside them are by eye, of 60 called (54 for the ruler) and 60 not called among
@@ -25,7 +26,7 @@ from PIL import Image
 from scipy import ndimage
 
 from lesion_demo.images import Pixels
-from lesion_demo.images.lesion import resized
+from lesion_demo.images.lesion import resized, second_lesion
 from lesion_demo.images.look import Look
 
 WORKING_SIDE = 256
@@ -40,6 +41,9 @@ RULER_LIMIT = 0.45
 
 INK_LIMIT = 0.05
 """Per cent of the pixels that are strokes of blue or violet ink off the lesion."""
+SECOND_LESION = "second_lesion"
+SECOND_LIMIT = 0.25
+"""Share of the first lesion's area; how often rightly, `images.lesion.second_lesion` says."""
 
 HAIR_WIDTH = 9
 """Lines thinner than this can be hairs."""
@@ -90,7 +94,7 @@ class Artefact:
     """One thing that has nothing to do with the lesion, looked for in a picture.
 
     Attributes:
-        name: `ring`, `hair`, `ruler` or `ink`.
+        name: `ring`, `hair`, `ruler`, `ink` or `second_lesion`.
         present: is `value` above `limit`?
         value, limit: in `unit`.
     """
@@ -103,8 +107,8 @@ class Artefact:
 
 
 def find_artefacts(picture: Pixels | Look) -> tuple[Artefact, ...]:
-    """What `picture`, uint8 [H, W, 3] RGB or a look at it, holds of a ring, hair, a ruler and ink; one entry each,
-    present or not.
+    """What `picture`, uint8 [H, W, 3] RGB or a look at it, holds of a ring, hair, a ruler, ink and a second lesion;
+    one entry each, present or not.
 
     A `ruler` or `hair` that is not called may well be there, see the limits; what is called nearly always is.
     """
@@ -115,6 +119,7 @@ def find_artefacts(picture: Pixels | Look) -> tuple[Artefact, ...]:
         _artefact("hair", hair(field), HAIR_LIMIT, "%"),
         _artefact("ruler", ruler(field), RULER_LIMIT, "correlation"),
         _artefact("ink", ink(field, lesion_of(look, field)), INK_LIMIT, "%"),
+        _artefact(SECOND_LESION, second(look), SECOND_LIMIT, "share"),
     )
 
 
@@ -143,6 +148,11 @@ def ink(field: Pixels, lesion: NDArray[np.bool_] | None = None) -> float:
     labels, _ = ndimage.label(strokes, np.ones((3, 3)))
     saturated = np.unique(labels[strokes & (blue - green > INK_SATURATED)])
     return 100.0 * float(np.isin(labels, saturated[saturated > 0]).mean())
+
+
+def second(look: Look) -> float:
+    """Area of a second lesion in the lit field, as a share of the largest's; 0 where none stands out."""
+    return 0.0 if look.lesion is None else second_lesion(look.field.middle_square.cut(look.pixels))
 
 
 def ring(look: Look) -> float:

@@ -49,11 +49,11 @@ class FoundFiles:
 
 
 def skipped_in_words(folder: Path, skipped: Mapping[str, int]) -> str:
-    """`Skipped in DIR: 3 × .dcm, 1 × mask of a lesion.`, or nothing."""
+    """`Skipped in DIR: 3 × .jxl, 1 × mask of a lesion.`, or nothing."""
     if not skipped:
         return ""
     kinds = ", ".join(f"{count:,} × {kind}" for kind, count in sorted(skipped.items()))
-    unread = [kind for kind in skipped if kind in (".dcm", ".dicom", ".jxl", ".cr2", ".nef", ".arw", ".dng", ".psd")]
+    unread = [kind for kind in skipped if kind in (".jxl", ".cr2", ".nef", ".arw", ".dng", ".psd")]
     hint = f" To use {' and '.join(sorted(unread))} files, export them as JPEG or PNG first." if unread else ""
     return f"Skipped in {folder}: {kinds}.{hint}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -29,6 +31,15 @@ OUTWARDS = 0.65
 A limit to the share of the edge that it covers, plus its centre's distance from the middle as a share of half the side.
 """
 
+APART = 6
+"""Pixels; what lies closer together is one lesion in parts."""
+COMPACT, OBLONG = 0.45, 2.5
+"""A lesion fills this share of its box, and the box is less than so many times as long as wide: no hair, no shade."""
+ALIKE = 0.6
+"""A second lesion is at least this share as much darker than the skin as the first: paler ones are freckles."""
+CUT = 12
+"""Pixels of the edge that the first lesion may touch; a second one touches it nowhere, or it may be anything."""
+
 Density = NDArray[np.float64]
 """How much darker than the skin, [s, s]: the mean over RGB of ln(skin / pixel), in 0–DENSEST."""
 Mask = NDArray[np.bool_]
@@ -50,6 +61,48 @@ def find_lesion(picture: NDArray[np.uint8], side: int) -> Mask | None:
     if mask is None or not _plausible(mask, density):
         return None
     return np.asarray(resized(mask, side, side)) > 127
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A dark part of a picture: area in pixels, of the edge, too; `compact` and `oblong` as above; mean density."""
+
+    area: int
+    edge: int
+    compact: float
+    oblong: float
+    density: float
+
+    @classmethod
+    def of(cls, mask: Mask, density: Density) -> _Part:
+        height, width = (int(np.ptp(np.flatnonzero(mask.any(axis=axis)))) + 1 for axis in (1, 0))
+        area, edge = int(mask.sum()), int(sum(side.sum() for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1])))
+        long, short = max(height, width), min(height, width)
+        return cls(area, edge, area / (height * width), long / short, float(density[mask].mean()))
+
+    @property
+    def round(self) -> bool:
+        return self.compact >= COMPACT and self.oblong < OBLONG
+
+
+def second_lesion(picture: NDArray[np.uint8]) -> float:
+    """Area of the second lesion in a square picture (uint8 [S, S, 3]), as a share of the largest's; 0 where there is
+    none, or where it may be something else.
+
+    By eye, of 600 dermoscopic training pictures (300 each of HAM10000 and melanoma10k, by chance) 6 have one by a share
+    of 0.25 or more: 5 rightly, and a lesion in two halves. Of 150 phone photographs none has. How many it misses was
+    not counted.
+    """
+    density = _density(picture)
+    dark = ndimage.binary_opening(density > _otsu(density, _middle_weight()))
+    parts, count = ndimage.label(ndimage.binary_dilation(dark, iterations=APART // 2))
+    masks = (ndimage.binary_fill_holes((parts == number) & dark) for number in range(1, count + 1))
+    found = sorted((_Part.of(mask, density) for mask in masks if mask.mean() >= SMALLEST), key=lambda part: -part.area)
+    if not found or not found[0].round or found[0].edge > CUT:
+        return 0.0
+    first, *others = found
+    seconds = (one for one in others if one.round and one.edge == 0)
+    return max((one.area / first.area for one in seconds if one.density >= ALIKE * first.density), default=0.0)
 
 
 def resized(mask: Mask, width: int, height: int) -> Image.Image:

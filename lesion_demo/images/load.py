@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lesion_demo.errors import ImageError
-from lesion_demo.images import jpeg, tiff
+from lesion_demo.images import dicom, jpeg, tiff
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif"}
-    | {".heic", ".heif", ".hif", ".jp2"}
+    | {".heic", ".heif", ".hif", ".jp2", ".dcm", ".dicom"}
 )
 """File name endings, lower case, that a folder scan takes for pictures. `load_image` itself looks at the content."""
 
@@ -37,8 +37,9 @@ MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
-"""What Pillow may try. Its other formats (EPS runs Ghostscript, for one) are not for files of unknown origin."""
+_FORMATS = (dicom.FORMAT, "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
+"""What Pillow may try, in this order: a DICOM file may begin like another. Its other formats (EPS runs Ghostscript, for
+one) are not for files of unknown origin."""
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow modes whose values exceed 8 bits and which its own conversion would clip."""
 _BAND = 1 << 22
@@ -48,6 +49,10 @@ _DAMAGE = (
     *(MemoryError, struct.error, zlib.error),
 )
 """What Pillow and its plugins raise on damaged files, found by feeding them some."""
+
+
+class _NotNumbersError(ValueError):
+    """A picture holds infinity, or what is no number."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
     """The picture in `source`, a path or a file's content, as uint8 [H, W, 3], RGB, 0–255.
 
     EXIF orientation and an embedded colour profile are applied, transparency is laid over white, grey becomes RGB,
-    16-bit and float values are scaled to 8 bits. Of animations and multi-page files it is the first picture.
+    16-bit and float values are scaled to 8 bits. Of animations, multi-page and multi-frame files it is the first
+    picture. Of a DICOM file nothing is read but the picture and what describes it.
 
     It takes up to 8 bytes of memory for each pixel, beside the file itself and what a decoder may want for its own.
 
@@ -148,6 +154,8 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
         return _to_pixels(_upright(image))
     except MemoryError:
         raise
+    except _NotNumbersError as error:
+        raise ImageError(f"{name} holds values that are not numbers; please export it as PNG or JPEG.") from error
     except _DAMAGE as error:
         raise _damaged(name) from error
 
@@ -155,11 +163,15 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
     """What would take too long, too much memory, or come out wrong is told by the header, or by a look at the file."""
     _check_size(image, name)
-    if image.format in ("JPEG", "MPO") and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
+    if isinstance(image, dicom.DicomFile):
+        data = image.compressed
+    if image.format in ("JPEG", "MPO", dicom.FORMAT) and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
         raise ImageError(
             f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
             "please export it again as an ordinary JPEG."
         )
+    if tiff.starts_like_raw(data) or tiff.is_raw(image):
+        raise _raw(name)
     if tiff.is_misread(image):
         raise ImageError(
             f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
@@ -167,6 +179,8 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
 
 
 def _check_size(image: Image.Image, name: str) -> None:
+    if isinstance(image, dicom.DicomFile) and image.refusal:  # it has no size
+        raise ImageError(f"{name} {image.refusal}")
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} × {height} pixels")
@@ -211,9 +225,12 @@ def _read_path(path: Path, name: str) -> bytes:
             raise _too_large(name, f"{size / 2**30:.1f} GB")
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"{name} does not exist; please check the path {path}.") from error
+        raise ImageError(f"{name} does not exist; please check its path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise ImageError(f"{name} could not be read from disk: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else error  # not the path: it may be one on a server
+        raise ImageError(
+            f"{name} could not be read from disk ({why}); please check the path and its rights."
+        ) from error
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -226,19 +243,27 @@ def _open(data: bytes, name: str) -> Image.Image:
     except MemoryError:
         raise
     except _DAMAGE as error:
-        if _starts_like_a_picture(data[:16], formats):
+        if tiff.starts_like_raw(data):
+            raise _raw(name) from error
+        if tiff.starts_like_tiff(data):
+            raise ImageError(
+                f"{name} is damaged or cut off, or a TIFF of a kind that is not read here, such as one with "
+                "floating-point colours; please export it again, as PNG or JPEG."
+            ) from error
+        if _starts_like_a_picture(data[:16], formats) or dicom.is_dicom(data):
             raise _damaged(name) from error
         raise ImageError(
-            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF or HEIC."
+            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF, HEIC or DICOM."
         ) from error
 
 
 @functools.cache
 def _readable_formats() -> tuple[str, ...]:
-    """Those of `_FORMATS` that this installation can read; adds HEIC to Pillow the first time it is called."""
+    """Those of `_FORMATS` that this installation can read; the first call adds HEIC and DICOM to Pillow."""
     import pillow_heif  # here, not above: 16 MB of codec that training never needs
 
     pillow_heif.register_heif_opener()
+    dicom.register()
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
@@ -250,6 +275,10 @@ def _starts_like_a_picture(prefix: bytes, formats: tuple[str, ...]) -> bool:
 
 def _damaged(name: str) -> ImageError:
     return ImageError(f"{name} is damaged or cut off; please copy or export it again.")
+
+
+def _raw(name: str) -> ImageError:
+    return ImageError(f"{name} is a camera's raw file; please export it as JPEG, PNG or TIFF.")
 
 
 def _too_large(name: str, size: str) -> ImageError:
@@ -314,11 +343,11 @@ def _white(image: Image.Image) -> float:
     16 bits, then that value itself.
 
     Raises:
-        ValueError: a value is not a number.
+        _NotNumbersError: a value is not a number.
     """
     peak = float(np.max([np.asarray(band).max() for _, band in _bands(image)]))
     if not np.isfinite(peak):  # NaN too: it wins every maximum
-        raise ValueError("the picture holds values that are not numbers")
+        raise _NotNumbersError
     tops = (1.0, 255.0, 4095.0, 65535.0) if image.mode == "F" else (255.0, 4095.0, 65535.0)
     return next((top for top in tops if peak <= top), peak)
 

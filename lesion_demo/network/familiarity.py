@@ -20,7 +20,7 @@ from lesion_demo.files import replacing
 
 
 @dataclass(frozen=True)
-class KnownPictures:
+class FamiliarityModel:
     """Where the pictures that a network knows lie in its features.
 
     Attributes:
@@ -62,7 +62,7 @@ def _beyond(features: Floats, direction: Floats | None) -> Bools:
     return np.asarray(features @ direction[:-1] + direction[-1] > 0)
 
 
-def write_known(path: Path, known: KnownPictures) -> None:
+def write_known(path: Path, known: FamiliarityModel) -> None:
     """Save to a safetensors file, whole or not at all."""
     values = {"mean": known.mean, "precision": known.precision, "limit": np.array([known.limit])}
     directions = {"photograph": known.photograph, "bare": known.bare}
@@ -72,7 +72,7 @@ def write_known(path: Path, known: KnownPictures) -> None:
         part.chmod(0o644)  # as the weights beside it: a server may run as another user
 
 
-def read_known(path: Path) -> KnownPictures:
+def read_known(path: Path) -> FamiliarityModel:
     """What `write_known` wrote.
 
     Raises:
@@ -81,7 +81,7 @@ def read_known(path: Path) -> KnownPictures:
     try:
         values = load_file(path)
         directions = (values.get("photograph"), values.get("bare"))
-        known = KnownPictures(values["mean"], values["precision"], float(values["limit"][0]), *directions)
+        known = FamiliarityModel(values["mean"], values["precision"], float(values["limit"][0]), *directions)
     except (OSError, SafetensorError, KeyError, IndexError) as error:
         raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
     size = known.mean.size

@@ -14,7 +14,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from lesion_demo.arrays import Bools, Floats
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 
 REFUSED = 0.02
 """Share of validation pictures that are refused in all, and of dermoscopic ones that are taken for photographs."""
@@ -42,14 +42,14 @@ def learn(
     *,
     photographs: tuple[Bools, Bools] | None = None,
     crops: tuple[Crops, Crops] | None = None,
-) -> KnownPictures:
+) -> FamiliarityModel:
     """What is known after `train` [N, D], with limits that refuse REFUSED of `val` [M, D] in all.
 
     Args:
         photographs: which of `train` [N] and of `val` [M] were taken without a dermatoscope.
         crops: parts of training and of validation pictures.
     """
-    known = KnownPictures(train.mean(axis=0), LedoitWolf().fit(train).precision_, limit=np.inf)
+    known = FamiliarityModel(train.mean(axis=0), LedoitWolf().fit(train).precision_, limit=np.inf)
     if crops is not None and len(crops[0].skin) >= FEW:
         known = replace(known, bare=_bare_direction(train, crops[0], val, crops[1]))
     if photographs is not None and _can_be_told(*photographs):

@@ -18,7 +18,7 @@ from lesion_demo.network.engine import Array, Forward, Head
 Stage = Callable[[Tensor], Tensor]
 
 EARLY = (2, 3, 4)
-"""Children of the network's `features` whose channels are averaged; chosen by the share of strangers refused."""
+"""Children of the network's `features` whose channels are averaged: these refused most unrelated pictures."""
 
 
 class TorchEngine:

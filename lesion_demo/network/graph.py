@@ -38,7 +38,7 @@ class OnnxEngine:
         """
         path = folder / GRAPH_FILE
         if not path.is_file():
-            raise GraphError(f"There is no {GRAPH_FILE} in {folder}: {_again(folder)}, or leave out --engine.")
+            raise GraphError(f"There is no {GRAPH_FILE} in {folder}: {_again(folder)}.")
         if not has_runtime():
             raise GraphError("ONNX Runtime is not installed: python -m pip install onnxruntime, or use --engine torch.")
         import onnxruntime
@@ -53,10 +53,7 @@ class OnnxEngine:
             raise GraphError(f"{path} cannot be loaded ({why}): {_again(folder)}.") from error
         about = self._session.get_modelmeta().custom_metadata_map
         if about.get(WEIGHTS_SHA256) != weights_sha256:
-            raise GraphError(
-                f"{path} was made for other weights than {WEIGHTS_FILE} beside it: {_again(folder)}, or use "
-                "--engine torch."
-            )
+            raise GraphError(f"{path} was made for other weights than {WEIGHTS_FILE} beside it: {_again(folder)}.")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         self._names = list(outputs)
         self.early_size = int(outputs["early"][1]) if "early" in outputs else 0
@@ -92,4 +89,4 @@ def _threads() -> int:
 
 
 def _again(folder: Path) -> str:
-    return f"make it by 'python -m lesion_demo export --checkpoint {folder}'"
+    return f"make it by 'python -m lesion_demo export --checkpoint {folder}', or use --engine torch"

@@ -34,7 +34,7 @@ class ChangeResult:
 
 
 @dataclass(frozen=True)
-class Stratum:
+class Subgroup:
     """Figures among some of the pictures, by one trait of theirs; None where a class that they need is absent."""
 
     name: str
@@ -86,7 +86,7 @@ class DegradationResult:
 
 
 @dataclass(frozen=True)
-class StrangerResult:
+class UnrelatedResult:
     """Pictures of one kind that show no lesion.
 
     Attributes:
@@ -249,12 +249,12 @@ class Audit:
     """`audit.json`: everything found about a checkpoint, at one operating point.
 
     Attributes:
-        pictures: how many were changed, spoilt and looked at in four turns; `strata`, `blind_roc_auc` and
+        pictures: how many were changed, spoilt and looked at in four turns; `subgroups`, `blind_roc_auc` and
             `referrals` are of the whole split.
         blind_roc_auc: what classifiers that see no lesion reach, by their names.
         untouched: what is held back of validation pictures as they are, by source.
         degradations: what spoiling the pictures does to the checks and to the model.
-        strangers: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
+        unrelated: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
         new_clinic: validation pictures of other data sets that pass where one alone is known, by source.
         referrals: the three zones at each operating point.
         coverage: scores of confidence compared.
@@ -268,11 +268,11 @@ class Audit:
     operating_point: OperatingPoint
     pictures: Count
     changes: tuple[ChangeResult, ...] = ()
-    strata: tuple[Stratum, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
     blind_roc_auc: dict[str, ShareOrNan] = field(default_factory=dict)
     untouched: tuple[UntouchedResult, ...] = ()
     degradations: tuple[DegradationResult, ...] = ()
-    strangers: tuple[StrangerResult, ...] = ()
+    unrelated: tuple[UnrelatedResult, ...] = ()
     new_clinic: tuple[NewClinicResult, ...] = ()
     referrals: tuple[ReferralResult, ...] = ()
     coverage: tuple[Coverage, ...] = ()

@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -164,7 +165,8 @@ def _reason(error: Exception) -> str:
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    return not member.is_dir() and not why_skipped(PurePosixPath(member.filename))
+    name = member.filename.replace("\\", "/")  # as some programs write it on Windows
+    return not member.is_dir() and not why_skipped(PurePosixPath(name))
 
 
 def analyze_batch(analyzer: Analyzer, items: Iterable[BatchItem], point: OperatingPoint) -> Iterator[BatchFinding]:
@@ -203,6 +205,34 @@ class ReportArchive:
         name, by_looks = finding.item.name, not finding.analysis.photograph
         findings = report_json(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
         pdf = render_pdf(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
-        with zipfile.ZipFile(self.path, "a", zipfile.ZIP_DEFLATED) as archive:
+        with _whole(self.path), zipfile.ZipFile(self.path, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(f"{name}.pdf", pdf)
             archive.writestr(f"{name}.json", json.dumps(findings, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Should the block fail to add to the zip at `path`, for want of room, say, then it is as it was.
+
+    Raises:
+        LesionDemoError: the disk refused.
+    """
+    directory, start = b"", 0
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            start = archive.start_dir  # from here on, what is added takes the place of the list of members
+        with path.open("rb") as file:
+            file.seek(start)
+            directory = file.read()
+    try:
+        yield
+    except OSError as error:
+        if directory:
+            with path.open("r+b") as file:
+                file.seek(start)
+                file.write(directory)
+                file.truncate()
+        else:
+            path.unlink(missing_ok=True)
+        why = error.strerror or error
+        raise LesionDemoError(f"The reports could not be written ({why}): free some disk space.") from error

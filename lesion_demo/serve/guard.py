@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lesion_demo.errors import ImageError
+from lesion_demo.errors import ImageError, where_raised
 from lesion_demo.images.load import out_of_memory
 
 log = logging.getLogger(__name__)
@@ -29,5 +29,5 @@ def one_picture(name: str = "The picture") -> Iterator[None]:
     except RuntimeError as error:
         if any(sign in str(error) for sign in _LACK_OF_MEMORY):
             raise out_of_memory(name) from error
-        log.exception("%s could not be analysed", name)
+        log.error("A picture could not be analysed: %s", where_raised(error))
         raise ImageError(f"{name} could not be analysed; please export it again, or choose another.") from error

@@ -11,6 +11,8 @@ MAX_BYTES = 200
 
 _FORBIDDEN = frozenset('<>:"|?*')
 """Windows refuses them in names, and reports are unpacked there, too."""
+_RESERVED = frozenset({"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in "123456789¹²³"})
+"""Windows takes them for devices, whatever suffix follows."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode's categories of what has no shape of its own: it hides, turns the text around, or cannot be written."""
 
@@ -51,4 +53,6 @@ def _clean_part(part: str) -> str:
     """A file's or folder's name without what is forbidden or cannot be seen; empty for `.` and `..`."""
     seen = "".join("_" if c in _FORBIDDEN or unicodedata.category(c) in _UNSEEN else c for c in part)
     seen = " ".join(seen.split()).rstrip(". ")
+    if seen.partition(".")[0].strip().lower() in _RESERVED:
+        seen = f"_{seen}"
     return f"{seen[:30]}…{seen[-20:]}" if len(seen.encode()) > MAX_BYTES else seen

@@ -11,7 +11,7 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import ENGINES
 from lesion_demo.errors import CheckpointError, DeviceError
 from lesion_demo.network.engine import Engine
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.graph import OnnxEngine, has_runtime
 from lesion_demo.run_folder import GRAPH_FILE
 
@@ -30,7 +30,7 @@ class ServedCheckpoint:
     folder: Path
     meta: Checkpoint
     engine: Engine
-    known: KnownPictures | None = None
+    known: FamiliarityModel | None = None
 
 
 def open_checkpoint(folder: Path, engine: str = "auto", device: str | None = None) -> ServedCheckpoint:

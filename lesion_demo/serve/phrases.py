@@ -9,6 +9,7 @@ from lesion_demo.card.clinics import Tested, tested
 from lesion_demo.card.phrases import clinic_name, share
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
+from lesion_demo.images.artefacts import SECOND_LESION
 from lesion_demo.images.quality import OK, SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
@@ -90,9 +91,9 @@ def point_title(name: str, texts: Texts) -> str:
 
 
 def artefact_names(analysis: Analysis, texts: Texts) -> str:
-    """What else is in the picture, separated by commas."""
-    names = texts.quality.artefacts
-    return ", ".join(names.get(found.name, found.name) for found in analysis.artefacts if found.present)
+    """What else is in the picture, separated by commas; a second lesion is among the `reasons`."""
+    names, found = texts.quality.artefacts, [one.name for one in analysis.artefacts if one.present]
+    return ", ".join(names.get(name, name) for name in found if name != SECOND_LESION)
 
 
 def artefact_note(analysis: Analysis, texts: Texts) -> str:
@@ -165,11 +166,16 @@ def comparison(analysis: Analysis, texts: Texts) -> str:
 
 
 def reasons(analysis: Analysis, texts: Texts) -> list[str]:
-    """Why a picture is not, or hardly, fit to be judged and how to retake it; the gravest first."""
+    """Why a picture is not, or hardly, fit to be judged and how to retake it; the gravest first.
+
+    Of two lesions, the verdict would be taken for the other one.
+    """
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
     found = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
         found.append(_stranger(analysis.familiarity, analysis.quality, texts))
+    if any(one.present for one in analysis.artefacts if one.name == SECOND_LESION):
+        found.append(texts.quality.second_lesion)
     return found
 
 

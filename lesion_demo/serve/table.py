@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -22,10 +23,15 @@ BARE_SKIN = "no lesion"
 PHOTOGRAPH = "photograph, not dermoscopy"
 FIRST_OF_SEVERAL = "first picture of several in the file"
 
+_FORMULA = re.compile(r"'*\s*[=+\-@\t\r\n＝＋－＠]")
+"""How a cell begins that a spreadsheet program may run as a formula, and one that was kept from it."""
+
 
 @dataclass(frozen=True)
 class CsvRow:
     """One picture in a table; its fields, in their order, are the columns.
+
+    In a file, `'` stands before a text that a spreadsheet program may take for a formula, see `as_text`.
 
     Attributes:
         file: the path as it was given to `score`; on the page, the file's label, which no other has.
@@ -86,19 +92,29 @@ def _in_a_word(familiarity: Familiarity, quality: QualityReport) -> str:
     return PHOTOGRAPH if familiarity.photograph else OK
 
 
-def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
-    """Write a heading and `rows` as UTF-8 into `path`; a file that was there is replaced when all is written.
+def as_text(cell: str) -> str:
+    """`cell`, with `'` before it if it begins as a formula does: `'=1+1.jpg`, `'-3.jpg`.
 
-    Bytes of a file name that are not UTF-8 are written as escapes, so that one odd name does not spoil the table.
+    A name that has the sign of its own gets a second one, so that a program may always take the first away again.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
+    """Write a heading and `rows` into `path`; a file that was there is replaced when all is written.
+
+    As spreadsheet programs have it: UTF-8 after a byte-order mark, lines that end in CR LF (RFC 4180), and no cell that
+    is a formula. Bytes of a file name that are not UTF-8 are written as escapes, so that one odd name does not spoil
+    the table.
 
     Raises:
         LesionDemoError: the disk refused; a file that was there before is still there.
     """
     try:
-        with replacing(path) as part, _opened(part, "w") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with replacing(path) as part, _opened(part, "w", "utf-8-sig") as file:
+            writer = csv.writer(file)
             writer.writerow(field.name for field in fields(CsvRow))
-            writer.writerows(map(astuple, rows))
+            writer.writerows(map(_cells, rows))
     except OSError as error:
         raise _unwritten(path, error) from error
 
@@ -110,14 +126,18 @@ def append_csv(path: Path, row: CsvRow) -> None:
         LesionDemoError: the disk refused.
     """
     try:
-        with _opened(path, "a") as file:
-            csv.writer(file, lineterminator="\n").writerow(astuple(row))
+        with _opened(path, "a", "utf-8") as file:
+            csv.writer(file).writerow(_cells(row))
     except OSError as error:
         raise _unwritten(path, error) from error
 
 
-def _opened(path: Path, mode: str) -> TextIO:
-    return path.open(mode, newline="", encoding="utf-8", errors="backslashreplace")  # type: ignore[return-value]
+def _cells(row: CsvRow) -> list[str]:
+    return [as_text(cell) for cell in astuple(row)]
+
+
+def _opened(path: Path, mode: str, encoding: str) -> TextIO:
+    return path.open(mode, newline="", encoding=encoding, errors="backslashreplace")  # type: ignore[return-value]
 
 
 def _unwritten(path: Path, error: OSError) -> LesionDemoError:

@@ -19,7 +19,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lesion_demo.config import StageConfig, TrainConfig
-from lesion_demo.data.dataset import LesionDataset, Sample, balanced_weights, check_emphasis, train_loader
+from lesion_demo.data.dataset import (
+    LesionDataset,
+    Sample,
+    balanced_weights,
+    check_emphasis,
+    delivered,
+    train_loader,
+)
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
@@ -196,8 +203,9 @@ def _train_epoch(
     loss_function = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
     logits, labels = [], []
     bar = tqdm(
-        loader,
+        delivered(loader),
         f"epoch {trainer.progress.epoch + 1} ({stage.name}, {stage.image_size} px)",
+        len(loader),
         leave=False,
         disable=not accelerator.is_main_process,
     )

@@ -33,7 +33,7 @@ from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import close_up, plain_skin
 from lesion_demo.network.export import write_graph
-from lesion_demo.network.familiarity import KnownPictures
+from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import Crops, learn
 from lesion_demo.network.init import NO_FOLDERS, check_first_weights
 from lesion_demo.network.model import head_layer
@@ -43,7 +43,7 @@ from lesion_demo.shown import fingerprint
 from lesion_demo.train.device import make_accelerator
 from lesion_demo.train.loop import FitResult, fit
 from lesion_demo.train.settings import check_amount, check_settings, shares_of
-from lesion_demo.train.state import Start, check_run, claiming, write_start
+from lesion_demo.train.state import Start, check_room, check_run, claiming, write_start
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ def train(
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
-    check_settings(config)
+    parameters = check_settings(config)
+    check_room(folder, parameters, averaged=config.ema_decay > 0, resume=resume)
     accelerator = make_accelerator(config)
     with claiming(folder) if accelerator.is_main_process else nullcontext():
         with accelerator.main_process_first():  # the others read what it has written
@@ -212,7 +213,7 @@ def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np
 
 def learn_known(
     scorer: Scorer, config: TrainConfig, splits: Splits, val_features: Floats | None
-) -> KnownPictures | None:
+) -> FamiliarityModel | None:
     """What the network of `scorer` has learnt from, by KNOWN_PER_SOURCE pictures of each data set.
 
     None if its layout forbids it: then it has no early features, nor of validation pictures `val_features` [N, D].
@@ -259,7 +260,7 @@ def _logging_to(folder: Path) -> Iterator[None]:
     """Keep the log beside the run's results, too."""
     path = folder / LOG_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("lesion_demo")
     logger.addHandler(handler)

@@ -24,12 +24,14 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("auto", "no", "fp16", "bf16")
 FEW = 20
 """Validation pictures of a class below which no threshold can be chosen: 95 % of fewer than 20 is all of them."""
+LARGEST_SEED = 1_000_000_000
+"""Together with `draws` and the number of epochs it stays below what NumPy takes."""
 MOST_REPEATS = 10
 """Times that an epoch may show every training picture, before a recipe is made for more data than there is."""
 
 
-def check_settings(config: TrainConfig) -> None:
-    """See that every setting makes sense by itself.
+def check_settings(config: TrainConfig) -> int:
+    """See that every setting makes sense by itself; how many parameters the network has.
 
     Raises:
         TrainingError, DataError: one does not; the first is named, with its value.
@@ -45,6 +47,7 @@ def check_settings(config: TrainConfig) -> None:
     model = build_model(config.backbone, dropout=config.dropout).to("meta")  # sizes alone: no pixel is computed
     for size in sorted({config.preprocess.image_size, *(stage.image_size for stage in config.stages)}):
         check_heat_map(model, size, config.backbone)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def shares_of(config: TrainConfig) -> Shares:
@@ -67,6 +70,9 @@ def _problems(config: TrainConfig) -> Iterator[str]:
     least: dict[str, float] = {"micro_batch": 1, "workers": 0, "clip_norm": 0, "weight_decay": 0, "ema_decay": 0}
     yield from _too_small(config, least | {"label_smoothing": 0, "dropout": 0}, "")
     yield from _too_small(config.preprocess, {"image_size": MIN_SIDE}, "preprocess.")
+    for name in ("seed", "draws"):
+        if not 0 <= getattr(config, name) <= LARGEST_SEED:
+            yield f"{name} is {getattr(config, name)}: it must lie between 0 and {LARGEST_SEED:,}."
     for name in ("ema_decay", "label_smoothing", "dropout"):
         if getattr(config, name) >= 1:
             yield f"{name} is {getattr(config, name)}: it must lie below 1."

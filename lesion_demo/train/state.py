@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -259,6 +260,25 @@ def read_start(folder: Path) -> Start | None:
     """
     path = folder / START_FILE
     return from_dict(Start, _read_json(path)) if path.is_file() else None
+
+
+def check_room(folder: Path, parameters: int, *, averaged: bool, resume: bool) -> None:
+    """See before hours of training that the disk has room for what a run of so many `parameters` saves in `folder`.
+
+    That is its state, the weights with the optimiser's two moments of each, and their average where they are
+    `averaged`; a new one beside the last, and the best weights.
+
+    Raises:
+        TrainingError: it has not.
+    """
+    copies = 4 if averaged else 3
+    needed = 4 * parameters * (copies if resume else 2 * copies + 1)
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if (free := shutil.disk_usage(nearest).free) < needed:
+        raise TrainingError(
+            f"{nearest} has {free / 1e6:,.0f} MB free, and this run saves {needed / 1e6:,.0f} MB: free some space, or "
+            "choose another --out."
+        )
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from lesion_demo.errors import LesionDemoError
 
 SPACE_PROXIES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 """Hugging Face's proxies reach a Space from private addresses."""
+SPACE_PAGES = ("https://huggingface.co", "https://*.huggingface.co")
+"""They show a Space in a frame."""
 USER, PASSWORD = "LESION_USER", "LESION_PASSWORD"
 """Variables of the environment: with both set, the page asks for them."""
 SUBNET = 64
@@ -20,19 +22,21 @@ SUBNET = 64
 
 @dataclass(frozen=True)
 class Access:
-    """Names and proxies that are believed.
+    """Names and proxies that are believed, and sites that may show the page.
 
     Attributes:
         names: beside loopback, in lower case.
         any_address: also every IP address; whoever misuses another site's name for ours (DNS rebinding) has none.
         proxies: what these say of who asked, and by which name, is believed.
         login: name and password that the page asks for; None where it asks for none.
+        embedders: sites that may show the page in a frame, beside itself.
     """
 
     names: frozenset[str] = frozenset()
     any_address: bool = False
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     login: tuple[str, str] | None = field(default=None, repr=False)
+    embedders: tuple[str, ...] = ()
 
     @classmethod
     def create(
@@ -48,16 +52,22 @@ class Access:
         Raises:
             LesionDemoError: a name or an address is none, or half of a login is missing.
         """
-        names, believed = {_name(one) for one in (host, *allowed)}, [*proxies]
+        names, believed, on_space = {_name(one) for one in (host, *allowed)}, [*proxies], "SPACE_ID" in environment
         address = _address(without_port(host))
         anywhere = address is not None and address.is_unspecified
         if anywhere:
             machine = socket.gethostname().lower()
             names |= {machine, f"{machine}.local"}
-        if "SPACE_ID" in environment:
+        if on_space:
             names.add(environment.get("SPACE_HOST", "").lower())
             believed += SPACE_PROXIES
-        return cls(frozenset(names - {""}), anywhere, tuple(map(_network, believed)), _login(environment))
+        return cls(
+            names=frozenset(names - {""}),
+            any_address=anywhere,
+            proxies=tuple(map(_network, believed)),
+            login=_login(environment),
+            embedders=SPACE_PAGES if on_space else (),
+        )
 
     def answers_to(self, host: str) -> bool:
         """May a request be addressed to `host`, a name or an address with or without a port?"""

@@ -170,12 +170,18 @@ def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFi
 
 
 def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Picture | None]:
-    """`finding`, reported in `archive`, and its picture for display; or why there can be no report."""
+    """`finding`, reported in `archive`, and its picture for display; or why there can be no report.
+
+    Raises:
+        LesionDemoError: no report at all can be written any more.
+    """
     if finding.picture is None:
         return finding, None
     try:
         shown = display_copy(finding.picture)
         archive.add(finding, shown)
+    except LesionDemoError:
+        raise
     except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
         return BatchFinding(finding.item, error=reason(error, finding.item.name)), None
     return finding, shown
@@ -184,14 +190,14 @@ def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFindi
 def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
     def analyze_batch_files(files: list[str] | None, operating_point: str) -> tuple[list[dict[str, str]], str]:
         if not files:
-            raise gr.Error(escape(texts.batch.nothing), print_exception=False)
+            raise gr.Error(escape(texts.batch.nothing, quote=False), print_exception=False)
         with Batch.begin(analyzer) as batch:
             try:
                 _, findings = batch.findings(files, operating_point)
                 rows = [finding.row for finding in findings]
                 write_csv(batch.table, rows)
             except LesionDemoError as error:
-                raise gr.Error(escape(str(error)), print_exception=False) from error
+                raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
             return [asdict(row) for row in rows], str(batch.table)
 
     names = [one.name for one in analyzer.meta.operating_points]
@@ -218,13 +224,13 @@ class Line:
 
     @classmethod
     def of(cls, finding: BatchFinding, shown: Picture | None, texts: Texts) -> Line:
-        """What comes from outside is escaped, as the table shows HTML."""
-        name, found = escape(finding.item.name), finding.analysis
+        """Names and sentences go in as they are: the table shows its columns of the type `str` as text."""
+        name, found = finding.item.name, finding.analysis
         if found is None or shown is None:
-            return cls(len(ORDER), 0.0, ["", texts.batch.unreadable, name, None, escape(finding.error)])
+            return cls(len(ORDER), 0.0, ["", texts.batch.unreadable, name, None, finding.error])
         said = f"{SYMBOLS[found.verdict]} {texts.verdict.outcomes[found.verdict.value]}"
         score = round(found.probability, 4) if found.assessable else None
-        cells = [_thumbnail(shown), said, name, score, escape(remarks(found, texts))]
+        cells = [_thumbnail(shown), said, name, score, remarks(found, texts)]
         return cls(ORDER.index(found.verdict), -found.probability, cells)
 
 

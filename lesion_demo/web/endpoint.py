@@ -22,6 +22,7 @@ DESCRIPTION = (
     "you work. Returns the findings as JSON, as in the report (`verdict` is benign, malignant, uncertain or "
     "not_assessable), and the picture under its heat map."
 )
+NULL = "Give operating_point, dermoscopic and prevalence a value, or leave them out: null is none."
 
 
 def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) -> None:
@@ -32,17 +33,19 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
     """
 
     def analyze(
-        picture: str | None, operating_point: str, dermoscopic: bool, prevalence: float
+        picture: str | None, operating_point: str | None, dermoscopic: bool | None, prevalence: float | None
     ) -> tuple[dict[str, Any], Picture]:
         if picture is None:
-            raise gr.Error(escape(writer.texts.page.empty_heading), print_exception=False)
+            raise gr.Error(escape(writer.texts.page.empty_heading, quote=False), print_exception=False)
+        if operating_point is None or dermoscopic is None or prevalence is None:
+            raise gr.Error(NULL, print_exception=False)
         if not 0 < prevalence < 1:
             raise gr.Error(f"The prevalence must lie between 0 and 1, not be {prevalence}.", print_exception=False)
         try:
             with PRECEDENCE.single():
                 analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))
         except ImageError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+            raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
         shown = display_copy(image)
         findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence))
         return findings, overlay(shown, analysis.heat_map_for(*shown.shape[:2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +13,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lesion_demo.errors import where_raised
+from lesion_demo.files import disk_is_full
 from lesion_demo.texts import Texts
 from lesion_demo.web.access import Access
 from lesion_demo.web.payloads import is_ours
+
+log = logging.getLogger(__name__)
 
 API = "/gradio_api"
 READ = re.compile(
@@ -64,7 +69,27 @@ class Gate:
             return
         starting = self._starting if STARTING.fullmatch(scope["path"]) else Counter()
         with _counted(self._open, client), _counted(starting, client):
-            await self._app(scope, _limited(scope, receive), send)
+            await self._pass_on(scope, _limited(scope, receive), send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An error of Gradio's becomes a sentence, and is logged without what was sent."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001  # the server would print it with what was sent
+            log.error("A request failed: %s", where_raised(error))
+            if not begun:
+                await self._failure(scope, error)(scope, receive, send)
+
+    def _failure(self, scope: Scope, error: Exception) -> Response:
+        words = self._texts.server
+        return _answer(scope, *((507, words.disk_full) if disk_is_full(error) else (500, words.failed)))
 
     def _identify(self, scope: Scope) -> str:
         """Who asks; what is not to be believed of the headers is taken out of them."""

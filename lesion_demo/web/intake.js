@@ -12,9 +12,30 @@ options => {
     if (found) act(found);
     else if (tries) setTimeout(soon, 50, selector, act, tries - 1);
   };
+  // Gradio takes what the browser calls an image. DICOM it calls something else, and so does many a system HEIC and AVIF:
+  // by the suffix, as on the server, such a file is one, and is called so before Gradio looks.
+  const FIELD = '#picture input[type=file]';
+  const unknown = file => !file.type.startsWith('image/')
+    && options.suffixes.some(suffix => file.name.toLowerCase().endsWith(suffix));
+  const typed = file => unknown(file) ? new File([file], file.name, {type: 'image/x-unknown'}) : file;
+  const retype = (event, files) => {
+    if (![...files].some(unknown)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    give('#picture', files);
+  };
+  document.addEventListener('change', event => {
+    if (event.target.matches?.(FIELD)) retype(event, event.target.files);
+  }, true);
+  document.addEventListener('drop', event => {
+    if (event.target.closest?.('#picture')) retype(event, event.dataTransfer?.files ?? []);
+  }, true);
+  document.addEventListener('click', event => {  // the system's window for files shows what the field accepts
+    if (event.target.matches?.(FIELD)) event.target.accept = ['image/*', ...options.suffixes].join(',');
+  }, true);
   // Gradio takes its field away while it uploads: what comes then waits for the field.
   const give = (place, files) => {
-    const kept = [...files];
+    const kept = [...files].map(typed);
     if (kept.length) soon(`${place} input[type=file]`, input => {
       const chosen = new DataTransfer();
       kept.slice(0, input.multiple ? undefined : 1).forEach(file => chosen.items.add(file));

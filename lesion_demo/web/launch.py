@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.files import disk_is_full
 from lesion_demo.texts import Texts
 from lesion_demo.web.access import LOCAL, Access
 from lesion_demo.web.uploads import own_upload_folder, remove, swept
@@ -44,6 +45,7 @@ def serve(
 
     Raises:
         LesionDemoError: the folder for uploads cannot be made, or the address was taken meanwhile.
+        OSError: the disk is full.
     """
     uploads = settle()
     end_on_signals(uploads)
@@ -59,6 +61,8 @@ def serve(
     except KeyboardInterrupt:
         pass
     except OSError as error:
+        if disk_is_full(error):
+            raise
         raise _not_free(host, port, error) from error
     finally:
         remove(uploads)
@@ -127,6 +131,7 @@ def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
     from starlette.middleware import Middleware
 
     from lesion_demo.web.guard import Gate
+    from lesion_demo.web.headers import SecurityHeaders
     from lesion_demo.web.language import InTheReadersLanguage
     from lesion_demo.web.page import EXAMPLES
     from lesion_demo.web.style import STYLE_SHEET, script, theme
@@ -141,6 +146,7 @@ def launch_options(texts: Texts, access: Access = LOCAL) -> dict[str, Any]:
         "allowed_paths": [str(EXAMPLES)],
         "app_kwargs": {
             "middleware": [
+                Middleware(SecurityHeaders, access.embedders),
                 Middleware(Gate, access, [EXAMPLES], texts),
                 Middleware(InTheReadersLanguage, texts.language),
             ]

@@ -45,7 +45,7 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     """
     facts = read_facts(analyzer.folder, analyzer.shipped)
     options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
-    with GuardedBlocks(EXAMPLES, texts.server.not_ours, **options) as app:
+    with GuardedBlocks(EXAMPLES, texts.server.not_ours, texts.server.failed, **options) as app:
         add_page(analyzer, facts, texts)
     for code in languages():
         if code != texts.language:

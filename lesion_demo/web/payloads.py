@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -11,23 +12,44 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from lesion_demo.errors import where_raised
+
+log = logging.getLogger(__name__)
+
 
 class GuardedBlocks(gr.Blocks):
-    """A page none of whose functions is ever given another file.
+    """A page none of whose functions is ever given another file, and of whose failures no log tells what was typed in.
 
-    Gradio itself looks only at the files whose payload says that it is one (`meta`), and follows no links. All calls of
-    all functions, from the page, from programs, queued or not, come through `process_api`, so none can be forgotten.
+    Gradio itself looks only at the files whose payload says that it is one (`meta`), and follows no links; and it
+    prints every error with the values that came with it. All calls of all functions, from the page, from programs,
+    queued or not, come through `process_api`, so none can be forgotten.
 
     Args:
         examples: a folder of files that may be named beside the uploads.
         refusal: what is said of any other, whether it exists or not.
+        failure: what is said to a program where something else went wrong; the page has words of its own.
     """
 
-    def __init__(self, examples: Path, refusal: str, **options: Any) -> None:
+    def __init__(self, examples: Path, refusal: str, failure: str, **options: Any) -> None:
         super().__init__(**options)
-        self._examples, self._refusal = examples, refusal
+        self._examples, self._refusal, self._failure = examples, refusal, failure
 
-    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio's, see `_process`; an error is logged by its type and place alone.
+
+        Raises:
+            gr.Error: whatever happened.
+        """
+        try:
+            return await self._process(*args, **options)
+        except gr.Error as error:
+            error.print_exception = False  # Gradio's own name the value that they refuse
+            raise
+        except Exception as error:  # noqa: BLE001  # Gradio would print it with what was sent
+            log.error("A request failed: %s", where_raised(error))
+            raise gr.Error(escape(self._failure), visible=False, print_exception=False) from None
+
+    async def _process(self, block_fn: Any, inputs: list[Any], *args: Any, **options: Any) -> dict[str, Any]:
         """As Gradio's, for inputs that name no file or files of ours.
 
         Without the queue, none at all: what is not queued is not counted among the pictures analysed at a time.

@@ -150,4 +150,5 @@ def _delete_old(path: Path, limit: float) -> None:
     except FileNotFoundError:
         pass  # Its owner was faster.
     except OSError as error:
-        _LOG.warning("Could not delete %s (%s): delete it by hand.", path, error)
+        # The folder alone: an upload has the name that its sender gave it.
+        _LOG.warning("Could not delete a file in %s (%s): delete it by hand.", path.parent, error.strerror)

@@ -32,7 +32,7 @@ def verdict_html(
     notices = [("scope", words.not_dermoscopic_heading, scope)] if scope else []
     if analysis.first_of_several:
         notices.append(("several", words.first_of_several_heading, words.first_of_several))
-    assessable = outcome is not Outcome.NOT_ASSESSABLE
+    assessable, why = outcome is not Outcome.NOT_ASSESSABLE, reasons(analysis, texts)
     return render(
         "verdict.html",
         texts=texts,
@@ -40,8 +40,8 @@ def verdict_html(
         outcome=outcome.value,
         symbol=SYMBOLS[outcome],
         assessable=assessable,
-        warned=assessable and bool(analysis.quality.warnings),
-        reasons=reasons(analysis, texts),
+        warned=assessable and bool(why),
+        reasons=why,
         said_by=said_by(analysis, texts, dermoscopic=dermoscopic),
         lead=lead(analysis, meta, texts, prevalence),
         no_lead=no_lead(analysis.operating_point, texts),

@@ -11,12 +11,14 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 # pip takes PyTorch without CUDA where PIP_EXTRA_INDEX_URL names the place that PyTorch's own page names for it.
 ARG PIP_EXTRA_INDEX_URL=
 WORKDIR /app
-COPY requirements.txt ./
-RUN python -m pip install -r requirements.txt
+COPY requirements.txt requirements-serve.txt ./
+COPY checkpoints ./checkpoints
+# Without PyTorch, where the network has a graph for ONNX Runtime.
+RUN if ls checkpoints/*/graph.onnx; then python -m pip install -r requirements-serve.txt; \
+    else python -m pip install -r requirements.txt; fi
 
 COPY LICENSE app.py ./
 COPY lesion_demo ./lesion_demo
-COPY checkpoints ./checkpoints
 
 # No name and no home: all that it writes goes to /tmp.
 USER 10001:10001

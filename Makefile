@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SHOWN := $(shell sed -n 's/.*"run": *"\([^"]*\)".*/\1/p' checkpoints/shown.json)
+# Without PyTorch, where the network that the page shows has a graph for ONNX Runtime.
+RUNTIME := $(if $(wildcard checkpoints/$(SHOWN)/graph.onnx),requirements-serve.txt,requirements.txt)
 
 .PHONY: app test clean
 
-app: $(VENV)/.runtime
+app: $(VENV)/.$(RUNTIME)
 	$(BIN)/python app.py
 
 test: $(VENV)/.dev
@@ -20,11 +23,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+$(VENV)/.$(RUNTIME): $(RUNTIME) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -r $(RUNTIME)
 	touch $@
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-lite2.txt | $(VENV)/.runtime
+$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-lite2.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 

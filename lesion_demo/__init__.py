@@ -5,7 +5,7 @@
     model = lesion_demo.load("checkpoints/efficientnet_b3-long")
     print(model.analyze("lesion.jpg"))
 
-Importing it takes no time; `load` is what brings PyTorch in.
+Importing it takes no time; `load` brings in what runs the network: ONNX Runtime, or PyTorch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ _HOMES = {
 
 
 def load(
-    folder: str | Path | None = None, *, revision: str | None = None, calibration: str | Path | None = None
+    folder: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    calibration: str | Path | None = None,
+    engine: str = "auto",
 ) -> Model:
     """A checkpoint, ready to be asked about pictures.
 
@@ -42,14 +46,16 @@ def load(
         revision: which state of the model on the Hub: a commit, which is the same one for ever, or a branch or a tag,
             whose commit is then said. Without it nothing is fetched from anywhere.
         calibration: the file that `recalibrate` wrote for a clinic; by default the checkpoint is used as shipped.
+        engine: `onnx` for ONNX Runtime, on the CPU; `torch` for PyTorch; `auto` for the first where it is installed and
+            the checkpoint has a graph, else for the second.
 
     Raises:
-        CheckpointError: there is none, it cannot be fetched, or it is damaged.
+        CheckpointError: there is none, it cannot be fetched, it is damaged, or the engine is not installed.
         CalibrationError: the calibration is missing, damaged, or of another checkpoint.
     """
     from lesion_demo.api import load_model
 
-    return load_model(folder, calibration, revision)
+    return load_model(folder, calibration, revision, engine)
 
 
 def __getattr__(name: str) -> Any:

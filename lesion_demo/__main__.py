@@ -14,7 +14,7 @@ from lesion_demo.cli.stopping import exit_code, stoppable
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import refused_by_disk
 
-COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "recalibrate", "deploy", "push")
+COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "export", "recalibrate", "deploy", "push")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        if getattr(args, "device", None):
+        if getattr(args, "device", None) not in (None, "cpu"):
             from lesion_demo.network.forward import pick_device
 
             pick_device(args.device)  # before anything is read

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, load_checkpoint
+from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint
 from lesion_demo.errors import CheckpointError, ImageError
 from lesion_demo.images.load import LoadedPicture, load_picture, pixels_of
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.guard import one_picture
 from lesion_demo.serve.local import with_calibration
+from lesion_demo.serve.opened import open_checkpoint
 
 PictureLike: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8]"
 """A file's path, an image of Pillow's in any mode, or RGB uint8 [H, W, 3]."""
@@ -54,7 +55,10 @@ class Model:
 
 
 def load_model(
-    folder: str | Path | None = None, calibration: str | Path | None = None, revision: str | None = None
+    folder: str | Path | None = None,
+    calibration: str | Path | None = None,
+    revision: str | None = None,
+    engine: str = "auto",
 ) -> Model:
     """What `lesion_demo.load` says."""
     if revision is not None:
@@ -66,7 +70,7 @@ def load_model(
             f"There is no folder {folder}. If it is a model on the Hub, say at which revision, too: "
             f"load({str(folder)!r}, revision='main')."
         )
-    shipped = load_checkpoint(find_best_checkpoint(chosen=folder))
+    shipped = open_checkpoint(find_best_checkpoint(chosen=folder), engine)
     fitted = with_calibration(shipped, None if calibration is None else Path(calibration))
     return Model(Analyzer(fitted, shipped.meta))
 

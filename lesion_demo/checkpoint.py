@@ -9,22 +9,21 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
-from torch import nn
 
 from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, PreprocessSpec, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.files import replacing
+from lesion_demo.files import replacing, sha256_of
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
-from lesion_demo.network.forward import early_size
-from lesion_demo.network.model import build_model
-from lesion_demo.network.weights import load_into, sha256_of, write_weights
 from lesion_demo.results import DataSet, Metrics, to_json
-from lesion_demo.run_folder import KNOWN_FILE, META_FILE, WEIGHTS_FILE
+from lesion_demo.run_folder import GRAPH_FILE, KNOWN_FILE, META_FILE, WEIGHTS_FILE
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
+
+if TYPE_CHECKING:  # PyTorch is brought in where a network is built or saved, and serving does neither
+    from torch import nn
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +139,10 @@ def save_checkpoint(
     """
     if meta.local is not None:
         raise CheckpointError(f"A checkpoint is saved as it ships, not fitted to {meta.local.name}: save that fit.")
+    from lesion_demo.network.weights import write_weights
+
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
+    (folder / GRAPH_FILE).unlink(missing_ok=True)  # of the weights that were here before
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
     if known is not None:
         try:
@@ -247,13 +249,15 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     Raises:
         CheckpointError: as `read_meta`, or a file is missing, damaged, of another backbone, or not vouched for.
     """
-    meta = read_meta(folder)
+    from lesion_demo.network.forward import early_size
+    from lesion_demo.network.model import build_model
+    from lesion_demo.network.weights import load_into
+
+    meta = read_verified(folder)
     try:
-        if (folder / WEIGHTS_FILE).exists():
-            _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
         model = build_model(meta.backbone)
         load_into(model, folder / WEIGHTS_FILE, backbone=meta.backbone)
-        return LoadedCheckpoint(folder, meta, model.eval(), _load_known(folder / KNOWN_FILE, meta, model))
+        return LoadedCheckpoint(folder, meta, model.eval(), read_known_of(folder, meta, early_size(model)))
     except CheckpointError:
         raise
     except LesionDemoError as error:
@@ -262,22 +266,43 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
         raise CheckpointError(f"{folder} could not be read ({error}): copy the checkpoint again.") from error
 
 
-def _load_known(path: Path, meta: Checkpoint, model: nn.Module) -> FamiliarityModel | None:
+def read_verified(folder: Path) -> Checkpoint:
+    """As `read_meta`; what it says of the weights beside it holds.
+
+    Raises:
+        CheckpointError: as `read_meta`, or the weights are missing, damaged, or others.
+    """
+    meta = read_meta(folder)
+    _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
+    return meta
+
+
+def read_known_of(folder: Path, meta: Checkpoint, early: int) -> FamiliarityModel | None:
+    """What is familiar to the network of `meta`, which gives so many `early` features; None where it cannot tell.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not vouched for, or of another network.
+    """
+    path = folder / KNOWN_FILE
     if not meta.known_sha256:
         if path.exists():
             raise CheckpointError(f"{path} is there, but {META_FILE} names no known_sha256: copy the checkpoint again.")
         return None
     _check_hash(path, meta.known_sha256)
     known = read_known(path)
-    if len(known.mean) != early_size(model):
+    if len(known.mean) != early:
         raise CheckpointError(f"{path} was made for another network than {meta.backbone}: copy the checkpoint again.")
     return known
 
 
 def _check_hash(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
-    if sha256_of(path) != expected:
+    try:
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
+        found = sha256_of(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
+    if found != expected:
         raise CheckpointError(
             f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
         )

@@ -16,6 +16,9 @@ from lesion_demo.errors import LesionDemoError
 CLASSES = ("benign", "malignant")
 """Class order of every label and every output column: 0 is benign, 1 is malignant."""
 
+ENGINES = ("auto", "onnx", "torch")
+"""What may run a network in use, see `serve.opened`."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

@@ -24,6 +24,10 @@ class CheckpointError(LesionDemoError):
     """A checkpoint is missing, damaged, or made for something else."""
 
 
+class GraphError(CheckpointError):
+    """A network has no graph for ONNX Runtime, or not one of its own weights."""
+
+
 class ReportError(LesionDemoError):
     """A report cannot be written as it was asked for."""
 

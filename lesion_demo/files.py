@@ -7,6 +7,7 @@ escapes them by itself; what people read (tables, reports, logs, a terminal) sho
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -90,6 +91,11 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _mode(path: Path) -> int | None:

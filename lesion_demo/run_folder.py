@@ -7,6 +7,8 @@ from pathlib import Path
 META_FILE = "checkpoint.json"
 """What the weights mean; written last."""
 WEIGHTS_FILE = "model.safetensors"
+GRAPH_FILE = "graph.onnx"
+"""How the network is built, for ONNX Runtime; its weights are those in WEIGHTS_FILE."""
 KNOWN_FILE = "familiarity.safetensors"
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.artefacts import find_artefacts
 from lesion_demo.images.look import Look
 from lesion_demo.images.quality import check_quality
-from lesion_demo.images.transforms import Picture
 from lesion_demo.results import Confusion, Interval, Metrics, OutcomeCounts, Outcomes, PointReport, Report
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.explanation import FULL, HeatMap

@@ -104,7 +104,7 @@ def main() -> int:
 
     from lesion_demo.__main__ import main as run
     from lesion_demo.config import OperatingPoint
-    from lesion_demo.images.transforms import Picture
+    from lesion_demo.images import Pixels as Picture
     from lesion_demo.serve.analysis import Analysis
 
     class SlowAnalyzer(FakeAnalyzer):
@@ -115,7 +115,7 @@ def main() -> int:
     loaded = SimpleNamespace(folder=Path("checkpoints/fake"), meta=fake_meta())
     with (
         mock.patch("lesion_demo.checkpoint.find_best_checkpoint"),
-        mock.patch("lesion_demo.checkpoint.load_checkpoint", return_value=loaded),
+        mock.patch("lesion_demo.serve.opened.open_checkpoint", return_value=loaded),
         mock.patch("lesion_demo.serve.analysis.Analyzer", return_value=SlowAnalyzer()),
     ):
         return run(["app", *sys.argv[1:]])

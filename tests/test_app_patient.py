@@ -18,8 +18,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES

@@ -18,10 +18,10 @@ from lesion_demo.card import clinics
 from lesion_demo.checkpoint import Checkpoint, load_checkpoint, read_meta, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
+from lesion_demo.files import sha256_of
 from lesion_demo.network.familiarity import FamiliarityModel, write_known
 from lesion_demo.network.forward import early_size
 from lesion_demo.network.model import build_model
-from lesion_demo.network.weights import sha256_of
 from lesion_demo.results import UNKNOWN, Confusion, DataSet, Interval, Metrics, PointReport, Report
 from lesion_demo.run_folder import KNOWN_FILE
 

@@ -306,14 +306,15 @@ def test_the_network_stays_on_the_cpu_and_the_gpu_is_asked_for_before_the_launch
     """ZeroGPU makes PyTorch say that there is a GPU, where nothing can compute on one."""
     done: list[Any] = []
 
-    def analyzer(*_: Any, device: str | None) -> SimpleNamespace:
+    def opened(folder: Path, engine: str, device: str | None) -> LoadedCheckpoint:
         done.append(device)
-        return SimpleNamespace()
+        return shipped
 
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setattr("lesion_demo.web.zero_gpu.import_spaces", lambda: done.append("import"))
     monkeypatch.setattr("lesion_demo.web.zero_gpu.ask_for_gpu", lambda _: done.append("ask"))
-    monkeypatch.setattr("lesion_demo.serve.analysis.Analyzer", analyzer)
+    monkeypatch.setattr("lesion_demo.serve.opened.open_checkpoint", opened)
+    monkeypatch.setattr("lesion_demo.serve.analysis.Analyzer", lambda *_: SimpleNamespace())
     monkeypatch.setattr("lesion_demo.web.launch.serve", lambda *_: done.append("serve"))
     main(["app", "--port", "0", "--checkpoint", str(shipped.folder)])
     assert done == ["import", "cpu", "ask", "serve"]

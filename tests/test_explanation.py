@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from torch import Tensor, nn
+from torch import nn
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.errors import TrainingError
 from lesion_demo.images.look import Look
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.images.transforms import eval_transform
-from lesion_demo.network.forward import Cut, Forward, TorchEngine, in_turns, layout_of
+from lesion_demo.images.prepare import Inputs, prepare
+from lesion_demo.network.engine import Array, Forward, in_turns
+from lesion_demo.network.forward import Cut, TorchEngine, layout_of
 from lesion_demo.network.model import build_model, head_layer
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import FULL, SILENT, TENTH, Explainer, HeatMap, colours, overlay, place
@@ -40,20 +41,21 @@ def network(backbone: str, seed: int = 1) -> nn.Module:
             module.momentum = None  # a plain average over the batches that it sees
     model.train()
     with torch.no_grad():
-        model(torch.stack([picture_input(seed) for seed in range(8)]))
+        model(torch.from_numpy(np.stack([picture_input(seed) for seed in range(8)])))
     return model.eval()
 
 
-def picture_input(seed: int, spec: PreprocessSpec = SQUARE) -> Tensor:
-    return eval_transform(spec)(render_phantom(seed, malignant=seed % 2 == 0, size=SIZE))
+def picture_input(seed: int, spec: PreprocessSpec = SQUARE) -> Inputs:
+    return prepare(render_phantom(seed, malignant=seed % 2 == 0, size=SIZE), spec)
 
 
-def explained(model: nn.Module, inputs: Tensor, spec: PreprocessSpec = SQUARE) -> tuple[HeatMap, Forward]:
-    found = in_turns(TorchEngine(model), inputs, spec.turns)
-    return Explainer(model, spec).explain(inputs, found), found
+def explained(model: nn.Module, inputs: Inputs, spec: PreprocessSpec = SQUARE) -> tuple[HeatMap, Forward[Array]]:
+    engine = TorchEngine(model)
+    found = in_turns(engine, inputs, spec.turns, np)
+    return Explainer(engine, spec).explain(inputs, found), found
 
 
-def log_odds_of(found: Forward) -> float:
+def log_odds_of(found: Forward[Array]) -> float:
     return float(found.logits[0, 1] - found.logits[0, 0])
 
 
@@ -91,12 +93,13 @@ def test_a_place_is_told_by_what_a_tenth_of_the_area_would_add() -> None:
     with torch.no_grad():
         head_layer(model).weight[:], head_layer(model).bias[:] = 0, 0
         head_layer(model).weight[1, 0] = 1
-    maps = torch.zeros(1, 512, 3, 3)
+    maps, inputs = np.zeros((1, 512, 3, 3), np.float32), np.zeros((1, 3, SIZE, SIZE), np.float32)
     maps[0, 0] = 5.0
-    heat = Explainer(model, SQUARE).explain(torch.zeros(1, 3, SIZE, SIZE), Forward(None, maps, torch.zeros(1, 2)))
+    engine, found = TorchEngine(model), Forward(None, maps, np.zeros((1, 2), np.float32))
+    heat = Explainer(engine, SQUARE).explain(inputs, found)
     np.testing.assert_allclose(heat.values, 5.0 * TENTH, rtol=1e-5)
     assert heat.speaks_for == pytest.approx(5.0, rel=1e-5)
-    round_one = Explainer(model, ROUND).explain(torch.zeros(1, 3, SIZE, SIZE), Forward(None, maps, torch.zeros(1, 2)))
+    round_one = Explainer(engine, ROUND).explain(inputs, found)
     assert round_one.speaks_for + (round_one.outside or 0) == pytest.approx(5.0, rel=1e-4)
     assert round_one.speaks_for == pytest.approx(5.0 * math.pi / 4, rel=0.01)
 
@@ -161,9 +164,9 @@ def test_maps_of_a_network_with_random_weights_differ(shipped: LoadedCheckpoint)
         assert np.abs(heat.values - other.values).max() > 0.5 * np.abs(heat.values).max()
 
 
-def reference(model: nn.Module, inputs: Tensor, layer: str) -> NDArray[np.float32]:
+def reference(model: nn.Module, inputs: Inputs, layer: str) -> NDArray[np.float32]:
     with GradCAM(model=model, target_layers=[model.get_submodule(layer)]) as cam:
-        result: NDArray[np.float32] = cam(inputs, [ClassifierOutputTarget(1)])[0]
+        result: NDArray[np.float32] = cam(torch.from_numpy(inputs), [ClassifierOutputTarget(1)])[0]
     return result
 
 
@@ -203,7 +206,7 @@ def test_a_network_of_which_no_map_can_be_made_says_so() -> None:
             self.fc = nn.Linear(3, 2)
 
     with pytest.raises(TrainingError, match=r"No heat map could be made of Odd: choose another backbone"):
-        Explainer(Odd(), SQUARE)
+        Explainer(TorchEngine(Odd()), SQUARE)
     with pytest.raises(TrainingError, match="Odd"):
         Cut(Odd())
 
@@ -219,7 +222,8 @@ def test_the_network_is_left_as_it_was(backbone: str) -> None:
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small"])
 def test_threads_get_the_map_of_their_own_picture(backbone: str) -> None:
     model = network(backbone)
-    explainer, engine = Explainer(model, SQUARE), TorchEngine(model)
+    engine = TorchEngine(model)
+    explainer = Explainer(engine, SQUARE)
     inputs = [picture_input(seed)[None] for seed in range(20, 24)]
     expected = [explainer.explain(one, engine(one)).values for one in inputs]
 

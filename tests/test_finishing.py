@@ -72,7 +72,7 @@ def test_the_weights_are_saved_before_anything_is_said_of_them(
 
 
 def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_weights_as_saved(
-    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     torch.manual_seed(0)
     splits = open_splits(tiny_config, [phantom_data], tmp_path)
@@ -88,6 +88,7 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     assert isinstance(features, nn.Sequential)
     features[0].register_forward_hook(lambda module, inputs, output: shown.append(len(inputs[0])))
     saved = pipeline.finish(tiny_config, splits, FitResult(model, Progress()), tmp_path, PictureReader())
+    assert "no graph for ONNX Runtime: The heat map of MobileNetV3 needs PyTorch" in caplog.text
     known, val = splits.of("train"), splits.of("val")
     some = [picture for part in (known, val) for picture in part[:: pipeline.CROPPED]]
     corners = [pipeline.skin_and_middle(PictureReader()(picture)) for picture in some]

@@ -20,11 +20,13 @@ from lesion_demo.data.folders import scan_folder
 from lesion_demo.errors import DeviceError, TrainingError
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.network.forward import Forward, TorchEngine, early_size, forward, layout_of, pick_device
+from lesion_demo.network.engine import Array, Forward
+from lesion_demo.network.forward import TorchEngine, early_size, forward, layout_of, pick_device
 from lesion_demo.network.model import build_model
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.batch import BatchItem, analyze_batch
 from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.opened import ServedCheckpoint
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.train.settings import check_settings
 
@@ -183,14 +185,17 @@ def test_an_engine_of_another_kind_serves_as_well(shipped: LoadedCheckpoint) -> 
     class Recorded:
         """Answers from memory."""
 
+        head = model = None
+
         def __init__(self) -> None:
             self.found = TorchEngine(shipped.model)(inputs)
 
-        def __call__(self, pixels: Tensor) -> Forward:
+        def __call__(self, pixels: Array) -> Forward[Array]:
             return self.found
 
-    inputs = torch.zeros(1, 3, 64, 64)
+    inputs = np.zeros((1, 3, 64, 64), np.float32)
     by_torch = Predictor(shipped).predict(inputs)
-    found = Predictor(shipped, engine=Recorded()).predict(torch.ones(1, 3, 64, 64))
+    served = ServedCheckpoint(shipped.folder, shipped.meta, Recorded(), shipped.known)
+    found = Predictor(served).predict(np.ones((1, 3, 64, 64), np.float32))
     np.testing.assert_array_equal(found.probabilities, by_torch.probabilities)
     assert found.familiarity == by_torch.familiarity

@@ -16,8 +16,8 @@ from lesion_demo.card import read_facts
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import ImageError
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.images.transforms import Picture
 from lesion_demo.network.model import build_model
 from lesion_demo.serve import scoring
 from lesion_demo.serve.analysis import Analysis

@@ -18,10 +18,10 @@ from PIL import Image, ImageFilter
 from lesion_demo.card import ModelFacts, read_facts
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.artefacts import SECOND_LESION, Artefact, find_artefacts
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
-from lesion_demo.images.transforms import Picture
 from lesion_demo.results import Audit, Subgroup
 from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import SYMBOLS, artefact_note, measured_line, reasons

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.data.folders import scan_folder
@@ -32,7 +31,7 @@ def validation(data_root: Path, shipped: LoadedCheckpoint) -> list[Picture]:
 
 def test_hardly_a_picture_it_never_saw_is_unfamiliar(validation: list[Picture], shipped: LoadedCheckpoint) -> None:
     predictor = Predictor(shipped)
-    inputs = torch.stack([predictor.prepare(load_image(picture.path)) for picture in validation])
+    inputs = np.stack([predictor.prepare(load_image(picture.path)) for picture in validation])
     found = predictor.predict(inputs).familiarity
     assert np.mean([one is not None and one.familiar for one in found]) >= 0.9
 
@@ -44,7 +43,7 @@ def test_bare_skin_is_refused_and_a_close_up_of_a_lesion_is_not(
     pictures = [load_image(picture.path) for picture in validation]
     skins = [skin for picture in pictures if (skin := plain_skin(picture)) is not None]
     for shown, least, most in ((skins, 0.8, 1.0), ([close_up(picture) for picture in pictures], 0.0, 0.2)):
-        found = predictor.predict(torch.stack([predictor.prepare(picture) for picture in shown])).familiarity
+        found = predictor.predict(np.stack([predictor.prepare(picture) for picture in shown])).familiarity
         assert least <= np.mean([one is not None and one.bare_skin for one in found]) <= most
 
 

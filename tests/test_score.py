@@ -22,6 +22,7 @@ from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.images.load import LoadedPicture, load_picture
 from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.prepare import Inputs
 from lesion_demo.network.model import build_model
 from lesion_demo.run_folder import META_FILE
 from lesion_demo.serve.classifier import Prediction, Predictor
@@ -221,7 +222,7 @@ def test_a_network_that_is_damaged_is_told_once_and_what_was_scored_is_kept(
 ) -> None:
     calls, predict = count(1), Predictor.predict
 
-    def predict_once(self: Predictor, inputs: torch.Tensor) -> Prediction:
+    def predict_once(self: Predictor, inputs: Inputs) -> Prediction:
         if next(calls) > 1:
             raise CheckpointError("The weights are damaged.")
         return predict(self, inputs)
@@ -254,7 +255,7 @@ def test_whatever_one_picture_raises_the_others_are_scored(
             raise list(ODD.values())[number - 3]
         return load_picture(file)
 
-    def predict_or_fail(self: Predictor, inputs: torch.Tensor) -> Prediction:
+    def predict_or_fail(self: Predictor, inputs: Inputs) -> Prediction:
         if (number := next(calls)) == 1:  # all of them together
             raise RuntimeError
         if 4 <= number < 7:  # the third to the fifth alone

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from lesion_demo.images import Pixels
 from lesion_demo.images.load import load_image
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.transforms import eval_transform
-from lesion_demo.network.forward import AT_ONCE, Forward, forward, in_turns
+from lesion_demo.network.engine import AT_ONCE, Array, Forward, in_turns
+from lesion_demo.network.forward import forward
 from lesion_demo.network.model import build_model
 from lesion_demo.recipes import PRESETS
 from lesion_demo.serve.analysis import Analyzer
@@ -60,13 +62,13 @@ def test_turns_are_averaged_and_their_disagreement_is_kept(phantom_data: Path) -
 def test_one_picture_takes_one_pass_and_a_batch_one_for_each_turn() -> None:
     model, sizes = build_model("resnet18").eval(), []
 
-    def counted(pixels: Tensor) -> Forward:
+    def counted(pixels: Tensor) -> Forward[Tensor]:
         sizes.append(len(pixels))
         return forward(model, pixels)
 
     pixels = torch.rand(AT_ONCE, 3, 64, 64)
     with torch.inference_mode():
-        alone, batch = in_turns(counted, pixels[:1], 4), in_turns(counted, pixels, 4)
+        alone, batch = (in_turns(counted, one, 4, torch) for one in (pixels[:1], pixels))
     assert sizes == [4, *[AT_ONCE] * 4]
     assert alone.maps is not None
     assert batch.maps is not None
@@ -75,13 +77,33 @@ def test_one_picture_takes_one_pass_and_a_batch_one_for_each_turn() -> None:
 
 
 def test_maps_are_turned_back_before_they_are_averaged() -> None:
-    def pixels_as_maps(pixels: Tensor) -> Forward:
+    def pixels_as_maps(pixels: Tensor) -> Forward[Tensor]:
         return Forward(pixels.flatten(1), pixels, pixels.mean((2, 3))[:, :2])
 
     pixels = torch.rand(2, 3, 4, 4)
-    found = in_turns(pixels_as_maps, pixels, 4)
+    found = in_turns(pixels_as_maps, pixels, 4, torch)
     torch.testing.assert_close(found.maps, pixels)
     torch.testing.assert_close(found.early, pixels.flatten(1))
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE])
+def test_arrays_are_turned_as_tensors_are(count: int) -> None:
+    rng = np.random.default_rng(0)
+    pixels, weights = rng.random((count, 3, 8, 8), np.float32), rng.random((2, 3 * 8 * 8), np.float32)
+
+    def by_numpy(pixels: Array) -> Forward[Array]:
+        return Forward(pixels.reshape(len(pixels), -1), pixels, pixels.reshape(len(pixels), -1) @ weights.T)
+
+    def by_torch(pixels: Tensor) -> Forward[Tensor]:
+        return Forward(pixels.flatten(1), pixels, pixels.flatten(1) @ torch.from_numpy(weights).T)
+
+    arrays = in_turns(by_numpy, pixels, 4, np)
+    tensors = in_turns(by_torch, torch.from_numpy(pixels), 4, torch)
+    assert arrays.spread is not None
+    assert arrays.spread.min() > 0
+    for name, found in vars(arrays).items():
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, getattr(tensors, name).numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_turned_picture_gets_the_same_answer(shipped: LoadedCheckpoint) -> None:

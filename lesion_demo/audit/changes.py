@@ -20,7 +20,7 @@ from lesion_demo.evaluate.intervals import share_of
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.evaluate.scores import score
-from lesion_demo.images.transforms import Picture as Pixels
+from lesion_demo.images import Pixels
 from lesion_demo.results import ChangeResult
 
 

@@ -21,10 +21,9 @@ from lesion_demo.data.dataset import PictureReader, measure_all
 from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.reporting import Scorer
-from lesion_demo.images import skin
+from lesion_demo.images import Pixels, skin
 from lesion_demo.images.lesion import Mask, resized
 from lesion_demo.images.look import Look
-from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.results import ClinicAudit, Interval, MoveResult, SkinResult
 
 DISC = 0.7

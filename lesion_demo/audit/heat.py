@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from lesion_demo.decision import Outcome, decide
 from lesion_demo.evaluate.intervals import share_of
 from lesion_demo.images.lesion import Mask
 from lesion_demo.images.look import Look
+from lesion_demo.images.prepare import Inputs
 from lesion_demo.results import FaithfulnessResult, HeatResult
 from lesion_demo.serve.classifier import BATCH_SIZE, Predictor
 from lesion_demo.serve.explanation import Explainer, HeatMap
@@ -50,7 +50,7 @@ class Explained:
 
     label: int
     verdict: Outcome
-    inputs: Tensor | None
+    inputs: Inputs | None
     heat: HeatMap
     outline: Mask | None
     drawn: bool
@@ -76,7 +76,7 @@ def explain_all(
 ) -> Iterator[Explained]:
     """`pictures` with the verdicts at `point`, whatever their quality, and with their heat maps."""
     predictor, spec = Predictor(loaded, device), loaded.meta.preprocess
-    explainer, margin, kept = Explainer(loaded.model, spec), loaded.meta.margin_at(point), 0
+    explainer, margin, kept = Explainer(predictor.engine, spec), loaded.meta.margin_at(point), 0
     for picture in tqdm(pictures, "heat maps", leave=False):
         look = Look.of(reader(picture))
         inputs = predictor.prepare(look)[None]
@@ -154,10 +154,10 @@ def faithfulness(
 
 
 def _areas(
-    predictor: Predictor, pixels: Tensor, seen: NDArray[np.bool_], ranking: NDArray[np.float32]
+    predictor: Predictor, inputs: Inputs, seen: NDArray[np.bool_], ranking: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Mean probability over the steps of deletion and of insertion, both ends among them; `pixels` are [3, S, S]."""
-    side = pixels.shape[-1]
+    """Mean probability over the steps of deletion and of insertion, both ends among them; `inputs` are [3, S, S]."""
+    side, pixels = inputs.shape[-1], torch.from_numpy(inputs)
     blurred = v2.gaussian_blur(pixels, [2 * int(2 * BLUR * side) + 1] * 2, [BLUR * side])
     place = np.full(ranking.shape, np.inf)  # 0 is first; what was not seen never comes
     place[seen] = (-ranking[seen]).argsort().argsort() / seen.sum()
@@ -165,7 +165,7 @@ def _areas(
     deleted = torch.where(first[:, None], blurred, pixels)
     inserted = torch.where((first | ~torch.from_numpy(seen))[:, None], pixels, blurred)
     batches = torch.cat([deleted, inserted]).split(BATCH_SIZE)
-    said = np.concatenate([predictor.predict(batch).probabilities for batch in batches])
+    said = np.concatenate([predictor.predict(batch.numpy()).probabilities for batch in batches])
     return float(said[: STEPS + 1].mean()), float(said[STEPS + 1 :].mean())
 
 

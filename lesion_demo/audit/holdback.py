@@ -15,9 +15,9 @@ from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.referral import coverage_curve, distance_to_threshold, zones
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.images import Pixels
 from lesion_demo.images.perturb import DEGRADATIONS, STRENGTHS, Degradation
 from lesion_demo.images.quality import QualityReport, check_quality
-from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import learn
 from lesion_demo.results import (

@@ -28,9 +28,9 @@ from lesion_demo.evaluate.inference import early_features
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.evaluate.settle import read_choices
+from lesion_demo.images import Pixels
 from lesion_demo.images.perturb import DEGRADATIONS, STRENGTHS
 from lesion_demo.images.quality import check_quality
-from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import plain_skin, unrelated_pictures
 from lesion_demo.results import (

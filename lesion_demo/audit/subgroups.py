@@ -11,9 +11,9 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import WORKERS, PictureReader, measure_all
 from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
 from lesion_demo.evaluate.run import EvaluatedSplit
+from lesion_demo.images import Pixels
 from lesion_demo.images.look import Look
 from lesion_demo.images.tone import tone_of, typology_angle
-from lesion_demo.images.transforms import Picture as Pixels
 from lesion_demo.results import Interval, Subgroup
 
 Mask = NDArray[np.bool_]

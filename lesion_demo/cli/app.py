@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 
-from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device, add_engine
 
 HELP = "serve the page, and print the address at which a browser finds it"
 
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     language = os.environ.get("LESION_LANGUAGE", "en")
     add_checkpoint(parser)
     add_calibration(parser)
+    add_engine(parser)
     add_device(parser)
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_spaces else "127.0.0.1")
     parser.add_argument(
@@ -65,9 +66,10 @@ def run(args: argparse.Namespace) -> int:
     if zero_gpu:
         import_spaces()
 
-    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.serve.analysis import Analyzer
     from lesion_demo.serve.local import with_calibration
+    from lesion_demo.serve.opened import open_checkpoint
     from lesion_demo.texts import load_texts
     from lesion_demo.web.access import Access
     from lesion_demo.web.launch import address_to_open, free_port, serve
@@ -75,14 +77,15 @@ def run(args: argparse.Namespace) -> int:
     port = free_port(args.host, args.port)
     access = Access.create(args.host, args.allow_host, args.trusted_proxy, os.environ)
     texts = load_texts(args.language)
-    shipped = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
+    device = "cpu" if zero_gpu else args.device
+    shipped = open_checkpoint(find_best_checkpoint(chosen=args.checkpoint), args.engine, device)
     loaded = with_calibration(shipped, args.calibration)
     print(f"Checkpoint {loaded.folder}: {loaded.meta.backbone}, validation ROC-AUC {loaded.meta.val_roc_auc:.4f}.")
     if loaded.meta.local is not None:
         print(f"{loaded.meta.local}.")
     shown = f"; behind your proxy it is at {args.root_path}" if args.root_path else ""
     print(f"Open {address_to_open(args.host, port)} in a browser{shown}. Ctrl-C stops.", flush=True)
-    analyzer = Analyzer(loaded, shipped.meta, device="cpu" if zero_gpu else args.device)
+    analyzer = Analyzer(loaded, shipped.meta)
     if zero_gpu:
         ask_for_gpu(analyzer)
     return serve(analyzer, texts, args.host, port, access, args.root_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lesion_demo.config import ENGINES
+
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -40,8 +42,18 @@ def add_class_map(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--device", choices=DEVICES, help="what the network computes on (default: cuda where there is one, else cpu)"
+        "--device",
+        choices=DEVICES,
+        help="what the network computes on (default: cuda where PyTorch runs it and finds one, else cpu)",
     )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="auto",
+        help="what runs the network: onnx (ONNX Runtime, on the CPU), torch (PyTorch), or auto: onnx where it is "
+        "installed, the checkpoint has a graph, and no other --device is named (default: auto)",
+    )  # fmt: skip
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

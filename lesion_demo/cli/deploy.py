@@ -16,6 +16,7 @@ from lesion_demo.run_folder import (  # fmt: skip
     AUDIT_FILE,
     CARD_FILE,
     CONFIG_FILE,
+    GRAPH_FILE,
     HISTORY_FILE,
     KNOWN_FILE,
     META_FILE,
@@ -45,7 +46,7 @@ PLOTS = (
     *("audit", "ring_flips", "degradations", "unrelated", "coverage"),
 )
 CHECKPOINT = (
-    *(META_FILE, WEIGHTS_FILE, KNOWN_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, AUDIT_FILE, CARD_FILE),
+    *(META_FILE, WEIGHTS_FILE, GRAPH_FILE, KNOWN_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, AUDIT_FILE, CARD_FILE),
     *(f"plots/{name}.png" for name in PLOTS),
 )
 """Of a run's folder. `split.csv` and its kin stay: they name pictures, lesions and patients."""

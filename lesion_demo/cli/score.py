@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device
+from lesion_demo.cli.arguments import add_calibration, add_checkpoint, add_device, add_engine
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import CheckpointError, LesionDemoError
 from lesion_demo.files import check_file, check_folder
 
 if TYPE_CHECKING:
-    from lesion_demo.checkpoint import LoadedCheckpoint
     from lesion_demo.config import OperatingPoint
     from lesion_demo.serve.classifier import Predictor
+    from lesion_demo.serve.opened import ServedCheckpoint
     from lesion_demo.serve.table import CsvRow
 
 HELP = "write the probability and verdict of every picture to a CSV file"
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
+    add_engine(parser)
     add_device(parser)
 
 
@@ -56,7 +57,7 @@ class Work:
     """Pictures to score, and with what."""
 
     files: list[str]
-    loaded: LoadedCheckpoint
+    loaded: ServedCheckpoint
     predictor: Predictor
     point: OperatingPoint
 
@@ -74,15 +75,17 @@ def run(args: argparse.Namespace) -> int:
     """
     check_places(args)
 
-    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.decision import DEFAULT_OPERATING_POINT
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.local import with_calibration
+    from lesion_demo.serve.opened import open_checkpoint
     from lesion_demo.serve.scoring import find_files
 
-    loaded = with_calibration(load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)), args.calibration)
+    shipped = open_checkpoint(find_best_checkpoint(chosen=args.checkpoint), args.engine, args.device)
+    loaded = with_calibration(shipped, args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
-    work = Work(find_files(args.paths), loaded, Predictor(loaded, args.device), point)
+    work = Work(find_files(args.paths), loaded, Predictor(loaded), point)
     return score_whole(work, args.out) if args.parts is None else score_parts(work, args)
 
 

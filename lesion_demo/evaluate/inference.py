@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from lesion_demo.arrays import Floats, malignant_probability
 from lesion_demo.data.dataset import MeasuredSample, Sample, delivered
-from lesion_demo.images.transforms import Picture as Pixels
+from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import Transform
-from lesion_demo.network.forward import forward, in_turns, to_device_of
+from lesion_demo.network.engine import in_turns
+from lesion_demo.network.forward import forward, to_device_of
 
 AT_ONCE = 16
 """Pictures per forward pass of those that are in memory already."""
@@ -96,10 +97,9 @@ def predict_batches(
     for images, targets, indices, *measured in tqdm(delivered(loader), title, len(loader), leave=False, disable=quiet):
         images = to_device_of(model, images)  # [B, 3, S, S]
         with nullcontext() if accelerator is None else accelerator.autocast():
-            found = in_turns(partial(forward, model), images, turns)
-        said = found.logits.float()
-        spread = torch.zeros_like(said[:, 0]) if found.spread is None else found.spread
-        batch = (said, targets.to(images.device), indices.to(images.device), spread)
+            found = in_turns(partial(forward, model), images, turns, torch)
+        spread = torch.zeros_like(found.logits[:, 0]) if found.spread is None else found.spread
+        batch = (found.logits, targets.to(images.device), indices.to(images.device), spread)
         early = found.early
         if accelerator is not None:  # only to judge the network: its early features are of no use
             batch, early = accelerator.gather_for_metrics(batch), None

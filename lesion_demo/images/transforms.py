@@ -1,4 +1,4 @@
-"""From a picture to the network's input: the training augmentation, and THE transform for everything else."""
+"""From a picture to PyTorch's input: the training augmentation, and for everything else what `prepare` makes."""
 
 from __future__ import annotations
 
@@ -15,36 +15,25 @@ from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.images import Pixels
-from lesion_demo.images.field_of_view import Box
-from lesion_demo.images.light import grey_light
 from lesion_demo.images.look import Look
 from lesion_demo.images.perturb import draw_random_artefact, draw_random_ring, white_balance
+from lesion_demo.images.prepare import middle, prepare, round_window, shown
 
-Picture = Pixels
 Transform = Callable[[Pixels], Tensor]
 """A picture to the network's normalised input, float32 [3, S, S]. Those made here can be pickled, as worker processes
 need where they are spawned."""
 
-MOST_OBLONG = 4
-"""Of a field that is more times as long as wide, the middle is cut out before it is scaled: the network is shown a
-square in any case, and a strip would fill the memory. Ordinary pictures are not touched, nor are their figures."""
-
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """The middle of a picture's lit field, scaled to `side` pixels and normalised."""
+    """The middle of a picture's lit field, scaled to `side` pixels and normalised, see `prepare`."""
 
     spec: PreprocessSpec
     side: int
 
-    @cached_property
-    def _steps(self) -> v2.Compose:
-        return v2.Compose([*_resized(self.side), *_normalise(self.spec), *_window(self.spec)])
-
     def __call__(self, picture: Pixels | Look) -> Tensor:
         """A picture uint8 [H, W, 3], or a look at it, to float32 [3, S, S]."""
-        output: Tensor = self._steps(_shown(picture, self.spec))
-        return output
+        return torch.from_numpy(prepare(picture, self.spec, self.side))
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class TrainTransform:
         for probability, draw in ((self.augment.artefact, draw_random_artefact), (self.augment.ring, draw_random_ring)):
             if probability > 0 and torch.rand(()) < probability:
                 picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
-        output: Tensor = self._steps(_shown(picture, self.spec))
+        output: Tensor = self._steps(_as_tensor(shown(picture, self.spec)))
         return output
 
 
@@ -86,7 +75,7 @@ def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> l
     resized = [
         v2.RandomResizedCrop(side, scale=augment.crop_scale, ratio=augment.crop_ratio, antialias=True)
         if augment.crop > 0
-        else v2.Compose(_resized(side))
+        else _Middle(side)
     ]
     optional: list[tuple[float, nn.Module]] = [
         (augment.horizontal_flip, v2.RandomHorizontalFlip(1.0)),
@@ -113,23 +102,21 @@ def _window(spec: PreprocessSpec) -> list[nn.Module]:
     return [RoundWindow()] if spec.round_window else []
 
 
-def _resized(side: int) -> list[nn.Module]:
-    return [v2.Resize(side, antialias=True), v2.CenterCrop(side)]
-
-
-def _shown(picture: Pixels | Look, spec: PreprocessSpec) -> Tensor:
-    """What the network is shown the middle of, at its own size: uint8 [3, h, w]."""
-    look = Look.of(picture)
-    box = look.shown(spec)
-    width, height = min(box.width, MOST_OBLONG * box.height), min(box.height, MOST_OBLONG * box.width)
-    left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
-    seen = Box(left, top, left + width, top + height).cut(look.pixels)
-    return _as_tensor(grey_light(seen) if spec.grey_light else seen)
-
-
 def _as_tensor(picture: Pixels) -> Tensor:
     """uint8 [H, W, 3] → uint8 [3, H, W], its own memory."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+
+class _Middle(nn.Module):
+    """The middle of the picture, as `prepare` scales it."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """uint8 [3, h, w] → uint8 [3, S, S]."""
+        return _as_tensor(middle(picture.permute(1, 2, 0).numpy(), self.side))
 
 
 class _Reflected(nn.Module):
@@ -153,14 +140,7 @@ class RoundWindow(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """float [3, S, S] → the same."""
-        return picture * round_window(picture.shape[-1])
-
-
-def round_window(side: int) -> Tensor:
-    """How much of each place shows through a round window: [side, side], 1 inside, 0 outside, an edge of one pixel."""
-    offset = torch.arange(side) + 0.5 - side / 2
-    distance = (offset[:, None] ** 2 + offset[None, :] ** 2).sqrt()  # pixels
-    return (side / 2 - distance).clamp(0, 1)
+        return picture * torch.from_numpy(round_window(picture.shape[-1]))
 
 
 class SimulatedLighting(nn.Module):

@@ -1,49 +1,24 @@
-"""One forward pass of a network: a batch of pixels in; early features, last maps and logits out."""
+"""One forward pass of a network in PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DeviceError, TrainingError
+from lesion_demo.network.engine import Array, Forward, Head
 
 Stage = Callable[[Tensor], Tensor]
 
-AT_ONCE = 16
-"""Pictures, each turn counted, that `in_turns` sends through in one pass."""
 EARLY = (2, 3, 4)
 """Children of the network's `features` whose channels are averaged: these refused most unrelated pictures."""
-
-
-@dataclass(frozen=True)
-class Forward:
-    """What one pass of N pictures gives; float32, where the network is.
-
-    Attributes:
-        early: [N, D], mean of every channel of the blocks EARLY, which familiarity is told by; None where the network
-            has no row of blocks that is long enough.
-        maps: [N, C, h, w], the last maps, which the head pools and weighs; None where it has none, as a ViT.
-        logits: [N, 2], as `config.CLASSES`.
-        spread: [N], standard deviation of the log-odds over the turns of `in_turns`; None after a single look.
-    """
-
-    early: Tensor | None
-    maps: Tensor | None
-    logits: Tensor
-    spread: Tensor | None = None
-
-
-class Engine(Protocol):
-    """Whatever runs a checkpoint's network: PyTorch here. It keeps nothing between calls: threads may share one."""
-
-    def __call__(self, pixels: Tensor) -> Forward:
-        """Of normalised pictures float32 [N, 3, S, S], on the CPU, as from `eval_transform`."""
 
 
 class TorchEngine:
@@ -52,10 +27,27 @@ class TorchEngine:
     def __init__(self, model: nn.Module, device: torch.device | str | None = None) -> None:
         """Takes over `model` and moves it to `device`, see `pick_device`."""
         self.model = place_model(model, device).eval()
+        self.head = _head_of(self.model)
 
     @torch.inference_mode()
-    def __call__(self, pixels: Tensor) -> Forward:
-        return forward(self.model, to_device_of(self.model, pixels))
+    def __call__(self, pixels: Array) -> Forward[Array]:
+        there = to_device_of(self.model, torch.from_numpy(np.ascontiguousarray(pixels)))
+        found = forward(self.model, there)
+        return Forward(_array(found.early), _array(found.maps), _array(found.logits))
+
+
+def _head_of(model: nn.Module) -> Head | None:
+    layout = layout_of(model)
+    linear = None if layout is None else layout.linear
+    return None if linear is None else Head.of(_array(linear.weight.detach()), _array(linear.bias.detach()))
+
+
+@overload
+def _array(values: Tensor) -> Array: ...
+@overload
+def _array(values: Tensor | None) -> Array | None: ...
+def _array(values: Tensor | None) -> Array | None:
+    return None if values is None else values.float().cpu().numpy()
 
 
 def pick_device(name: torch.device | str | None = None) -> torch.device:
@@ -90,46 +82,20 @@ def to_device_of(model: nn.Module, pixels: Tensor) -> Tensor:
     return pixels.to(next(model.parameters()).device, memory_format=torch.channels_last)
 
 
-def forward(model: nn.Module, images: Tensor) -> Forward:
-    """One pass of `model` over normalised pictures float [N, 3, S, S], on the model's device.
+def forward(model: nn.Module, images: Tensor) -> Forward[Tensor]:
+    """One pass of `model` over normalised pictures float [N, 3, S, S], on the model's device; logits in float32.
 
     In eval mode its logits are `model(images)`.
     """
     layout = layout_of(model)
     if layout is None:
-        return Forward(None, None, model(images))
+        return Forward(None, None, model(images).float())
     maps, early = images, []
     for number, block in enumerate(layout.blocks):
         maps = block(maps)
         if number in layout.early:
             early.append(maps.mean(dim=layout.plane))  # [N, channels]
-    return Forward(torch.cat(early, dim=1) if early else None, maps, layout.head(maps))
-
-
-def in_turns(network: Callable[[Tensor], Forward], pixels: Tensor, turns: int) -> Forward:
-    """What `network` says of square pictures [N, 3, S, S] turned by 0, 90, … degrees, `turns` times, as their mean.
-
-    Logits are averaged, and with them the log-odds; so are the last maps, each turned back first. The early features
-    are those of the picture as it is, as familiarity was learnt from such. A few pictures take one pass with all their
-    turns; a full batch takes a pass for each turn, as its size was chosen for the memory.
-    """
-    if turns == 1:
-        return network(pixels)
-    turned = [torch.rot90(pixels, turn, (2, 3)) for turn in range(turns)]
-    if len(pixels) * turns <= AT_ONCE:
-        passes = _apart(network(torch.cat(turned)), turns)
-    else:
-        passes = [network(one) for one in turned]
-    logits = torch.stack([one.logits.float() for one in passes])  # [T, N, 2]
-    maps = [torch.rot90(one.maps, -turn, (2, 3)) for turn, one in enumerate(passes) if one.maps is not None]
-    spread = (logits[..., 1] - logits[..., 0]).std(0, correction=0)
-    return Forward(passes[0].early, torch.stack(maps).mean(0) if maps else None, logits.mean(0), spread)
-
-
-def _apart(found: Forward, parts: int) -> list[Forward]:
-    """What one pass found of `parts` batches that lay one behind the other."""
-    maps, early = ((None,) * parts if one is None else one.chunk(parts) for one in (found.maps, found.early))
-    return [Forward(*each) for each in zip(early, maps, found.logits.chunk(parts), strict=True)]
+    return Forward(torch.cat(early, dim=1) if early else None, maps, layout.head(maps).float())
 
 
 @torch.inference_mode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,11 +70,6 @@ def load_into(model: nn.Module, path: Path, *, backbone: str) -> None:
         raise CheckpointError(
             f"The weights at {path} do not fit the backbone {backbone}: name the right one."
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @torch.no_grad()

@@ -17,16 +17,17 @@ from PIL import Image
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome, call_of, decide, uncertain_zone
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.artefacts import Artefact, find_artefacts
 from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
 from lesion_demo.images.quality import QualityReport, check_quality
 from lesion_demo.images.tone import tone_of, typology_angle
-from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.explanation import Explainer, Heat, HeatMap, overlay, place
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.guard import one_picture
+from lesion_demo.serve.opened import ServedCheckpoint
 
 NOTEBOOK_SIDE = 400
 NOTEBOOK_HTML = Markup("<img src='{source}' alt='The picture, and its heat map'><p>{words}</p>")
@@ -149,9 +150,13 @@ class Analyzer:
     _shipped: Checkpoint | None = None
 
     def __init__(
-        self, loaded: LoadedCheckpoint, shipped: Checkpoint | None = None, *, device: str | None = None
+        self,
+        loaded: LoadedCheckpoint | ServedCheckpoint,
+        shipped: Checkpoint | None = None,
+        *,
+        device: str | None = None,
     ) -> None:
-        """Takes over `loaded.model`, and moves it to `device`, see `pick_device`.
+        """Takes over `loaded`; one that has no engine yet is run by PyTorch on `device`, see `pick_device`.
 
         Args:
             shipped: where `loaded.meta` is fitted to a clinic, what it was before.
@@ -165,7 +170,7 @@ class Analyzer:
         self._shipped = shipped
         self.meta.operating_point(DEFAULT_OPERATING_POINT)
         self._predictor = Predictor(loaded, device)
-        self._explainer = Explainer(loaded.model, loaded.meta.preprocess)
+        self._explainer = Explainer(self._predictor.engine, loaded.meta.preprocess)
 
     @property
     def shipped(self) -> Checkpoint:

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, LesionDemoError, reason
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.files import why_skipped
-from lesion_demo.images.transforms import Picture
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.labels import distinct_labels

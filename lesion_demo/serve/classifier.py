@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lesion_demo.arrays import malignant_probability
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.look import Look
-from lesion_demo.images.transforms import Picture, eval_transform
-from lesion_demo.network.forward import Engine, Forward, TorchEngine, in_turns
+from lesion_demo.images.prepare import Inputs, prepare
+from lesion_demo.network.engine import Array, Forward, in_turns
 from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.opened import ServedCheckpoint, in_torch
+
+if TYPE_CHECKING:
+    import torch
 
 BATCH_SIZE = 16
 """Pictures per forward pass."""
@@ -35,53 +39,47 @@ class Prediction:
 
     probabilities: NDArray[np.float64]
     familiarity: tuple[Familiarity | None, ...]
-    forward: Forward
+    forward: Forward[Array]
 
 
 class Predictor:
     """A checkpoint's network, preprocessing and temperature. It keeps nothing between calls: threads may share one."""
 
-    def __init__(
-        self, loaded: LoadedCheckpoint, device: torch.device | str | None = None, engine: Engine | None = None
-    ) -> None:
-        """Takes over `loaded.model` and moves it to `device`, see `pick_device`.
+    def __init__(self, loaded: LoadedCheckpoint | ServedCheckpoint, device: torch.device | str | None = None) -> None:
+        """Takes over `loaded`; one that has no engine yet is run by PyTorch on `device`, see `pick_device`."""
+        served = loaded if isinstance(loaded, ServedCheckpoint) else in_torch(loaded, device)
+        self.engine = served.engine
+        self._folder = served.folder
+        self._known = served.known
+        self.local = served.meta.local
+        self._temperature, self._intercept = served.meta.temperature, served.meta.intercept
+        self._spec = served.meta.preprocess
 
-        Args:
-            engine: what runs the network; PyTorch, if there is none.
-        """
-        self._engine = engine or TorchEngine(loaded.model, device)
-        self._folder = loaded.folder
-        self._known = loaded.known
-        self.local = loaded.meta.local
-        self._temperature, self._intercept = loaded.meta.temperature, loaded.meta.intercept
-        self._transform = eval_transform(loaded.meta.preprocess)
-        self._turns = loaded.meta.preprocess.turns
+    def prepare(self, picture: Picture | Look) -> Inputs:
+        """The network's input float32 [3, S, S] from a picture uint8 [H, W, 3] or a look at it."""
+        return prepare(picture, self._spec)
 
-    def prepare(self, picture: Picture | Look) -> Tensor:
-        """The network's input float32 [3, S, S], on the CPU, from a picture uint8 [H, W, 3] or a look at it."""
-        return self._transform(picture)
-
-    def predict(self, inputs: Tensor) -> Prediction:
+    def predict(self, inputs: Inputs) -> Prediction:
         """Everything about inputs float32 [N, 3, S, S] that the network tells, in the checkpoint's number of turns.
 
         Raises:
             CheckpointError: the network's answer is not a number.
         """
-        found = in_turns(self._engine, inputs, self._turns)
+        found = in_turns(self.engine, inputs, self._spec.turns, np)
         return Prediction(self._calibrated(found.logits), self._familiarity(found), found)
 
-    def _calibrated(self, logits: Tensor) -> NDArray[np.float64]:
-        if not logits.isfinite().all():
+    def _calibrated(self, logits: Array) -> NDArray[np.float64]:
+        if not np.isfinite(logits).all():
             raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
-        found = malignant_probability(logits.cpu().numpy(), self._temperature, self._intercept)
+        found = malignant_probability(logits, self._temperature, self._intercept)
         if not np.isfinite(found).all():
             raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
         return found
 
-    def _familiarity(self, found: Forward) -> tuple[Familiarity | None, ...]:
+    def _familiarity(self, found: Forward[Array]) -> tuple[Familiarity | None, ...]:
         if self._known is None or found.early is None:
             return (None,) * len(found.logits)
-        known, features = self._known, found.early.cpu().double().numpy()
+        known, features = self._known, found.early.astype(np.float64)
         each = zip(known.distances(features), known.photographs(features), known.bare_skin(features), strict=True)
         return tuple(
             Familiarity(float(distance), known.limit, bool(photo), bool(bare)) for distance, photo, bare in each
@@ -93,10 +91,10 @@ class Predictor:
         `pictures` is read a batch at a time, so that it may be a generator over more of them than memory holds.
         """
         inputs = (self.prepare(picture) for picture in pictures)
-        results = [self.predict(torch.stack(batch)).probabilities for batch in _batches(inputs, batch_size)]
+        results = [self.predict(np.stack(batch)).probabilities for batch in _batches(inputs, batch_size)]
         return np.concatenate(results) if results else np.empty(0)
 
 
-def _batches(inputs: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
+def _batches(inputs: Iterator[Inputs], size: int) -> Iterator[list[Inputs]]:
     while batch := list(islice(inputs, size)):
         yield batch

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import threading
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
-from lesion_demo.config import CLASSES, PreprocessSpec
-from lesion_demo.decision import BENIGN, MALIGNANT
-from lesion_demo.images.transforms import Picture, round_window
-from lesion_demo.network.forward import Cut, Forward, layout_of, to_device_of
+from lesion_demo.config import PreprocessSpec
+from lesion_demo.images import Pixels as Picture
+from lesion_demo.images.prepare import Inputs, round_window
+from lesion_demo.network.engine import Array, Engine, Forward
 
 Heat = NDArray[np.float32]
 """Float32 [H, W] in -1 to 1, as it is drawn: 1 speaks most for malignant, -1 most against, 0 is left without colour."""
@@ -109,78 +105,52 @@ class Explainer:
     """Heat maps of a network's answers; threads may share one.
 
     Where the head is a mean over each map and one linear layer, as in an EfficientNet, the maps of the pass that gave
-    the answer suffice. Every other network is differentiated through the `grad-cam` package, which hooks it: on a copy
-    of its own, for one picture at a time.
+    the answer suffice. Every other network is differentiated, see `GradCam`.
     """
 
-    def __init__(self, model: nn.Module, spec: PreprocessSpec) -> None:
-        """For `model`, which stays as it is, and sees pictures as `spec` says.
+    def __init__(self, engine: Engine, spec: PreprocessSpec) -> None:
+        """For the network that `engine` runs, which stays as it is, and sees pictures as `spec` says.
 
         Raises:
             TrainingError: no heat map can be made of the network.
         """
-        layout = layout_of(model)
         self._spec = spec
-        self._linear = None if layout is None else layout.linear
-        if self._linear is None:
-            # Only here: it brings scikit-learn and half of SciPy, which an EfficientNet's map does without.
-            from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
+        self._head = engine.head
+        if self._head is None:
+            # Only here: it brings PyTorch, scikit-learn and half of SciPy, which an EfficientNet's map does without.
+            from lesion_demo.network.grad_cam import GradCam
 
-            cut = Cut(copy.deepcopy(model).requires_grad_(False)).eval()
-            self._hooks = ActivationsAndGradients(cut, [cut.layer], cut.reshape)
-            self._one_at_a_time = threading.Lock()
+            assert engine.model is not None
+            self._grad_cam = GradCam(engine.model)
 
-    @torch.no_grad()
-    def explain(self, inputs: Tensor, found: Forward) -> HeatMap:
+    def explain(self, inputs: Inputs, found: Forward[Array]) -> HeatMap:
         """Where `inputs` (float32 [1, 3, S, S]) speak for malignant, and where against.
 
         Args:
             found: what the network said of `inputs`, in all their turns.
         """
         side = inputs.shape[-1]
-        window = round_window(side) if self._spec.round_window else torch.ones(side, side)
-        seen = (window > 0).numpy()  # [S, S]
-        if self._linear is None or found.maps is None:
-            return HeatMap(self._relative(inputs) * seen, seen)
-        weight, bias = (one.detach().float().cpu() for one in (self._linear.weight, self._linear.bias))
-        malignant, benign = CLASSES.index(MALIGNANT), CLASSES.index(BENIGN)
-        cells = torch.einsum("c,chw->hw", weight[malignant] - weight[benign], found.maps[0].float().cpu())
-        spread = _enlarged(cells[None], side)[0]
+        seen = round_window(side) > 0 if self._spec.round_window else np.ones((side, side), bool)
+        if self._head is None:
+            cam = self._grad_cam(inputs, self._spec.turns)
+            return HeatMap(_stretched(_enlarged(_stretched(cam), side)) * seen, seen)
+        assert found.maps is not None, "a head is of maps"
+        cells = np.einsum("c,chw->hw", self._head.weight, found.maps[0])
+        spread = _enlarged(cells, side)
         spread = spread + cells.mean() - spread.mean()  # a side that is no multiple of the maps' weighs their edges
-        outside = float((spread * ~torch.from_numpy(seen)).mean())
-        values = (spread * torch.from_numpy(seen)).numpy() * np.float32(TENTH * seen.mean())
-        return HeatMap(values, seen, outside, float(bias[malignant] - bias[benign]))
-
-    def _relative(self, inputs: Tensor) -> NDArray[np.float32]:
-        """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) [S, S] in 0–1, the mean over the turns."""
-        turned = torch.cat([torch.rot90(inputs, turn, (2, 3)) for turn in range(self._spec.turns)])
-        maps, gradients = self._differentiated(turned)
-        cams = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)  # [T, h, w]
-        cam = torch.stack([torch.rot90(one, -turn, (0, 1)) for turn, one in enumerate(cams)]).mean(0).relu()
-        heat = _enlarged(_stretched(cam)[None], inputs.shape[-1])[0]
-        values: NDArray[np.float32] = _stretched(heat).cpu().numpy()
-        return values
-
-    def _differentiated(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The last maps [T, C, h, w], and the gradients of the malignant logit with respect to them."""
-        with self._one_at_a_time, torch.enable_grad():
-            logits = self._hooks(to_device_of(self._hooks.model, inputs).requires_grad_())
-            logits[:, CLASSES.index(MALIGNANT)].sum().backward()
-            maps, gradients = self._hooks.activations[0], self._hooks.gradients[0]
-            self._hooks.clear()
-        return maps.float(), gradients.float()
+        outside = float((spread * ~seen).mean())
+        return HeatMap(spread * seen * np.float32(TENTH * seen.mean()), seen, outside, self._head.bias)
 
 
-def _enlarged(maps: Tensor, side: int) -> Tensor:
-    """`maps` [N, h, w] as [N, side, side]; with a side that is a multiple of theirs, their mean stays the same."""
-    large: Tensor = nn.functional.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]
-    return large
+def _enlarged(cells: Array, side: int) -> Array:
+    """`cells` [h, w] as [side, side]; with a side that is a multiple of theirs, their mean stays the same."""
+    return np.asarray(Image.fromarray(cells).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _stretched(heat: Tensor) -> Tensor:
+def _stretched(heat: Array) -> Array:
     """`heat` with its least value at 0 and its greatest at 1 (all 0 where they are the same)."""
-    heat = heat - heat.amin()
-    return heat / (heat.amax() + EPSILON)
+    heat = heat - heat.min()
+    return heat / (heat.max() + np.float32(EPSILON))
 
 
 def place(heat: Heat, visible: tuple[int, int, int, int], shape: tuple[int, int]) -> Heat:

@@ -11,8 +11,8 @@ from lesion_demo.images.load import out_of_memory
 
 log = logging.getLogger(__name__)
 
-_LACK_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-"""What torch says of it, in an error of no type of its own but on a GPU."""
+_LACK_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Failed to allocate memory")
+"""What torch says of it, in an error of no type of its own but on a GPU; and, last, ONNX Runtime."""
 
 
 @contextmanager

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.errors import CalibrationError
 from lesion_demo.local_calibration import LocalCalibration, read_local
 from lesion_demo.results import Confusion, Interval, Metrics, PointReport, Report
+from lesion_demo.serve.opened import ServedCheckpoint
+
+Loaded = TypeVar("Loaded", LoadedCheckpoint, ServedCheckpoint)
 
 
-def with_calibration(loaded: LoadedCheckpoint, path: Path | None) -> LoadedCheckpoint:
+def with_calibration(loaded: Loaded, path: Path | None) -> Loaded:
     """`loaded` with the local calibration in the file `path`, or as it is where there is none.
 
     Raises:

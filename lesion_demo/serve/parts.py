@@ -11,12 +11,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.files import write_json
-from lesion_demo.network.weights import sha256_of
+from lesion_demo.files import sha256_of, write_json
 from lesion_demo.run_folder import META_FILE
+from lesion_demo.serve.opened import ServedCheckpoint
 from lesion_demo.serve.table import CsvRow, write_csv
 
 PART_PICTURES = 512
@@ -45,7 +44,7 @@ class Plan:
     part_pictures: int
 
     @classmethod
-    def of(cls, files: Sequence[str], loaded: LoadedCheckpoint, point: OperatingPoint) -> Plan:
+    def of(cls, files: Sequence[str], loaded: ServedCheckpoint, point: OperatingPoint) -> Plan:
         """For a table of `files`, judged at `point`."""
         names = hashlib.sha256("\0".join(files).encode("utf-8", "surrogateescape")).hexdigest()
         local = "" if loaded.meta.local is None else str(loaded.meta.local)

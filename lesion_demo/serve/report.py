@@ -18,8 +18,8 @@ from lesion_demo.card.clinics import Clinic, Tested, tested
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.quality import QualityCheck
-from lesion_demo.images.transforms import Picture
 from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.results import Interval
 from lesion_demo.serve.analysis import Analysis

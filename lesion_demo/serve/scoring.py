@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 from tqdm import tqdm
 
 from lesion_demo.config import OperatingPoint
@@ -17,6 +16,7 @@ from lesion_demo.errors import CheckpointError, ImageError, reason
 from lesion_demo.images.files import picture_files
 from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
+from lesion_demo.images.prepare import Inputs
 from lesion_demo.images.quality import QualityReport, check_quality
 from lesion_demo.serve.classifier import BATCH_SIZE, Predictor
 from lesion_demo.serve.guard import one_picture
@@ -79,7 +79,7 @@ class _Readable(NamedTuple):
 
     place: int
     file: str
-    inputs: Tensor
+    inputs: Inputs
     quality: QualityReport
     first_of_several: bool
 
@@ -96,7 +96,7 @@ def _judge(
     if not pictures:
         return rows
     try:
-        stacked = torch.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
+        stacked = np.stack([picture.inputs for picture in pictures])  # [N, 3, S, S]
         found = predictor.predict(stacked)
         findings = zip(pictures, found.probabilities, found.familiarity, strict=True)
         for (place, file, _, quality, several), probability, familiarity in findings:
@@ -122,7 +122,7 @@ def _judge(
     return rows
 
 
-def _read(file: str, predictor: Predictor) -> tuple[Tensor, QualityReport, bool]:
+def _read(file: str, predictor: Predictor) -> tuple[Inputs, QualityReport, bool]:
     """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged, and whether
     there are more pictures in the file.
 

@@ -23,14 +23,16 @@ from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
 from lesion_demo.data.table import LabelTable
+from lesion_demo.errors import GraphError
 from lesion_demo.evaluate.inference import Predictions, early_features
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import PREVALENCE
 from lesion_demo.evaluate.scores import fit_bias
 from lesion_demo.evaluate.settle import Choices, describe, settle
-from lesion_demo.images.transforms import Picture as Pixels
+from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import close_up, plain_skin
+from lesion_demo.network.export import write_graph
 from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import Crops, learn
 from lesion_demo.network.init import NO_FOLDERS, check_first_weights
@@ -183,7 +185,17 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
             ((picture.content_hash, CLASSES[picture.label], picture.source) for picture in val), config.source_balance
         ),
     )
-    return save_checkpoint(folder, result.model, meta, known)
+    saved = save_checkpoint(folder, result.model, meta, known)
+    add_graph(folder, result.model, saved)
+    return saved
+
+
+def add_graph(folder: Path, model: nn.Module, meta: Checkpoint) -> None:
+    """Write the graph of `model` beside its weights; where that cannot be, the checkpoint is whole without it."""
+    try:
+        write_graph(folder, model.cpu(), meta.preprocess.image_size)
+    except GraphError as error:
+        log.warning("The checkpoint has no graph for ONNX Runtime: %s", error)
 
 
 def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np.float64]) -> float:

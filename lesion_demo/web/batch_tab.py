@@ -18,8 +18,8 @@ from PIL import Image
 
 from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome
 from lesion_demo.errors import LesionDemoError, reason
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.load import PICTURE_SUFFIXES
-from lesion_demo.images.transforms import Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
 from lesion_demo.serve.phrases import SYMBOLS, artefact_names, out_of_scope, point_choices, reasons

@@ -9,7 +9,7 @@ import gradio as gr
 
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
-from lesion_demo.images.transforms import Picture
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
 from lesion_demo.web.picture import display_copy, unopened

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.images.transforms import Picture
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter

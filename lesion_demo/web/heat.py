@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from lesion_demo.images.transforms import Picture
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import OPACITY, colours, overlay
 from lesion_demo.serve.phrases import heat_finding, heat_note, heat_warning

@@ -8,8 +8,8 @@ import numpy as np
 from gradio.data_classes import ImageData
 from PIL import Image
 
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.load import open_picture, shows_several
-from lesion_demo.images.transforms import Picture
 
 DISPLAY_SIDE = 1024
 """Longer side, pixels, of what is sent to the browser for display."""

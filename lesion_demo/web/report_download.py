@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.images.transforms import Picture
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.record import record_text
 from lesion_demo.serve.report import render_pdf, report_json, today

@@ -8,7 +8,7 @@ from typing import Any
 from lesion_demo.card import ModelFacts
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
-from lesion_demo.images.transforms import Picture
+from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.texts import Texts
 from lesion_demo.web.heat import heat_html

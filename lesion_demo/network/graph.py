@@ -1,0 +1,95 @@
+"""A checkpoint's network run by ONNX Runtime, on the CPU, from the graph beside its weights. No torch here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from lesion_demo.errors import GraphError
+from lesion_demo.network.engine import Array, Forward, Head
+from lesion_demo.run_folder import GRAPH_FILE, WEIGHTS_FILE
+
+PIXELS = "pixels"
+"""The graph's input; its outputs are called as the attributes of `Forward`."""
+WEIGHTS_SHA256, HEAD = "weights_sha256", "head"
+"""Keys of the graph's metadata: the hash of the weights that it was made for, and the head's linear layer, by name."""
+
+
+class OnnxEngine:
+    """A graph in ONNX Runtime, which computes in float32. Threads may share it.
+
+    It uses as many threads as there are cores, or as OMP_NUM_THREADS says, like PyTorch.
+
+    Attributes:
+        early_size: D, how many early features it gives of a picture; 0 where it gives none.
+    """
+
+    model = None
+
+    def __init__(self, folder: Path, weights_sha256: str) -> None:
+        """Loads the graph in `folder`, whose weights have this hash.
+
+        Raises:
+            GraphError: there is none, it was made for other weights, it is damaged, or ONNX Runtime is missing.
+        """
+        path = folder / GRAPH_FILE
+        if not path.is_file():
+            raise GraphError(f"There is no {GRAPH_FILE} in {folder}: {_again(folder)}, or leave out --engine.")
+        if not has_runtime():
+            raise GraphError("ONNX Runtime is not installed: python -m pip install onnxruntime, or use --engine torch.")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 3  # errors; they are raised, too
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own have no common class
+            why = str(error).strip().partition("\n")[0]
+            raise GraphError(f"{path} cannot be loaded ({why}): {_again(folder)}.") from error
+        about = self._session.get_modelmeta().custom_metadata_map
+        if about.get(WEIGHTS_SHA256) != weights_sha256:
+            raise GraphError(
+                f"{path} was made for other weights than {WEIGHTS_FILE} beside it: {_again(folder)}, or use "
+                "--engine torch."
+            )
+        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        self._names = list(outputs)
+        self.early_size = int(outputs["early"][1]) if "early" in outputs else 0
+        self.head: Head | None = _head(folder / WEIGHTS_FILE, about[HEAD])
+
+    def __call__(self, pixels: Array) -> Forward[Array]:
+        try:
+            values = self._session.run(self._names, {PIXELS: np.ascontiguousarray(pixels)})
+        except Exception as error:  # as above; to a caller it is what PyTorch would raise
+            raise RuntimeError(f"ONNX Runtime: {error}") from error
+        found = dict(zip(self._names, values, strict=True))
+        return Forward(found.get("early"), found["maps"], found["logits"])
+
+
+def _head(weights: Path, layer: str) -> Head:
+    """The head that the `layer` of that name in the file `weights` is."""
+    try:
+        with safe_open(weights, framework="np") as stored:
+            return Head.of(stored.get_tensor(f"{layer}.weight"), stored.get_tensor(f"{layer}.bias"))
+    except SafetensorError as error:
+        raise GraphError(f"{weights} has no layer {layer} ({error}): {_again(weights.parent)}.") from error
+
+
+def has_runtime() -> bool:
+    """Is ONNX Runtime installed?"""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def _threads() -> int:
+    """How many threads the environment wants; 0 where it does not say."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() else 0
+
+
+def _again(folder: Path) -> str:
+    return f"make it by 'python -m lesion_demo export --checkpoint {folder}'"

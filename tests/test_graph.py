@@ -1,0 +1,284 @@
+"""A checkpoint's graph for ONNX Runtime: it says what PyTorch says, and stores no weights of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import PROJECT
+from PIL import Image
+from torch import nn
+
+from lesion_demo.__main__ import main
+from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
+from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.errors import CheckpointError, DeviceError, GraphError
+from lesion_demo.files import sha256_of
+from lesion_demo.images import Pixels
+from lesion_demo.images.files import picture_files
+from lesion_demo.images.load import load_image
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.prepare import prepare
+from lesion_demo.network.export import write_graph
+from lesion_demo.network.familiarity import FamiliarityModel
+from lesion_demo.network.forward import TorchEngine, early_size
+from lesion_demo.network.graph import OnnxEngine
+from lesion_demo.network.model import build_model, head_layer
+from lesion_demo.serve.analysis import Analyzer
+from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.opened import open_checkpoint
+from lesion_demo.serve.package import largest_difference
+from lesion_demo.train.run import add_graph
+
+SIZE = 64
+SPEC = PreprocessSpec(image_size=SIZE, round_window=True, grey_light=True, turns=4)
+POINTS = (OperatingPoint("balanced", 0.5), OperatingPoint("sensitive", 0.1))
+
+
+def save(folder: Path, backbone: str, spec: PreprocessSpec = SPEC) -> Path:
+    """A checkpoint with random weights, whose answers differ from picture to picture."""
+    torch.manual_seed(1)
+    model = build_model(backbone).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # a plain average over what it sees, else little comes out
+    with torch.no_grad():
+        model(torch.from_numpy(np.stack([prepare(picture, spec) for picture in phantoms(8)])))
+        head_layer(model).weight.mul_(10)
+    size = early_size(model)
+    known = FamiliarityModel(np.zeros(size), np.eye(size), 10.0, np.ones(size + 1)) if size else None
+    save_checkpoint(folder, model.eval(), Checkpoint(backbone, spec, 1.3, POINTS, 0.9), known)
+    return folder
+
+
+def phantoms(count: int) -> list[Pixels]:
+    return [render_phantom(seed, malignant=seed % 2 == 0, size=120, ring=seed == 3) for seed in range(count)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    folder = save(tmp_path_factory.mktemp("graph") / "run", "efficientnet_b0")
+    assert main(["export", "--checkpoint", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def copied(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "run"))
+
+
+def engine(folder: Path) -> OnnxEngine:
+    return OnnxEngine(folder, sha256_of(folder / "model.safetensors"))
+
+
+def test_it_stores_no_weights(exported: Path) -> None:
+    weights = exported / "model.safetensors"
+    assert (exported / "graph.onnx").stat().st_size < weights.stat().st_size / 20
+    graph = onnx.load(exported / "graph.onnx", load_external_data=False)
+    outside = [{entry.key: entry.value for entry in one.external_data} for one in graph.graph.initializer]
+    assert {place["location"] for place in outside if place} == {"model.safetensors"}
+    assert sum(int(place["length"]) for place in outside if place) > 0.9 * weights.stat().st_size
+    assert max(len(one.raw_data) for one in graph.graph.initializer) < 100
+    assert {one.key: one.value for one in graph.metadata_props}["weights_sha256"] == sha256_of(weights)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet18", "convnext_tiny", "swin_t"])
+def test_it_says_what_pytorch_says(backbone: str, tmp_path: Path) -> None:
+    loaded = load_checkpoint(save(tmp_path, backbone))
+    write_graph(tmp_path, loaded.model, SIZE)
+    pixels = np.random.default_rng(0).standard_normal((3, 3, SIZE, SIZE), np.float32)
+    by_graph, by_torch = engine(tmp_path)(pixels), TorchEngine(loaded.model, "cpu")(pixels)
+    for found, expected in zip(vars(by_graph).values(), vars(by_torch).values(), strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None:
+            np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max(), rtol=1e-3)
+    assert by_torch.logits.std(axis=0).max() > 1e-2, "answers that are all alike are no comparison"
+    count, difference = largest_difference(loaded, tmp_path, phantoms(3))
+    assert count == 3
+    assert difference < 1e-3
+
+
+def test_a_graph_of_other_weights_is_refused(copied: Path, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    other = tmp_path / "other"
+    save_checkpoint(other, build_model("efficientnet_b0"), load_checkpoint(copied).meta)
+    shutil.copy(copied / "graph.onnx", other)
+    with pytest.raises(GraphError, match=r"graph\.onnx was made for other weights than model\.safetensors beside it"):
+        engine(other)
+
+
+def test_which_engine_runs_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {name: type(open_checkpoint(copied, name).engine) for name in ("auto", "onnx", "torch")}
+    assert kinds == {"auto": OnnxEngine, "onnx": OnnxEngine, "torch": TorchEngine}
+    with pytest.raises(CheckpointError, match="There is no engine 'tensorrt': choose one of auto, onnx, torch"):
+        open_checkpoint(copied, "tensorrt")
+    with pytest.raises(DeviceError, match="ONNX Runtime computes on the CPU here, not on cuda: use --engine torch"):
+        open_checkpoint(copied, "onnx", "cuda")
+    for module in ("graph", "opened"):
+        monkeypatch.setattr(f"lesion_demo.{'network' if module == 'graph' else 'serve'}.{module}.has_runtime", no)
+    assert isinstance(open_checkpoint(copied).engine, TorchEngine)
+    with pytest.raises(GraphError, match="ONNX Runtime is not installed: python -m pip install onnxruntime"):
+        open_checkpoint(copied, "onnx")
+    monkeypatch.undo()
+    (copied / "graph.onnx").unlink()
+    assert isinstance(open_checkpoint(copied).engine, TorchEngine)
+    with pytest.raises(GraphError, match=r"There is no graph\.onnx in .*: make it by 'python -m lesion_demo export"):
+        open_checkpoint(copied, "onnx")
+
+
+def no() -> bool:
+    return False
+
+
+def agree(folder: Path, pictures: Sequence[Pixels]) -> None:
+    """Both engines say the same of `pictures`: probability, heat map, familiarity."""
+    analyzers = [Analyzer(open_checkpoint(folder, name)) for name in ("onnx", "torch")]
+    for picture in pictures:
+        by_graph, by_torch = (analyzer.analyze(picture) for analyzer in analyzers)
+        assert by_graph.probability == pytest.approx(by_torch.probability, abs=1e-3)
+        heats = [one.heat.values[one.heat.seen] for one in (by_graph, by_torch)]
+        assert np.atleast_2d(np.corrcoef(heats))[0, 1] >= 0.999
+        assert by_graph.heat.bias == by_torch.heat.bias
+        assert by_graph.familiarity is not None
+        assert by_torch.familiarity is not None
+        assert by_graph.familiarity.distance == pytest.approx(by_torch.familiarity.distance, rel=1e-3)
+        assert by_graph.familiarity.photograph == by_torch.familiarity.photograph
+        assert by_graph.assessable == by_torch.assessable
+
+
+def test_everything_that_is_said_of_a_picture_is_the_same(exported: Path) -> None:
+    agree(exported, phantoms(4))
+    probabilities = Predictor(open_checkpoint(exported)).probabilities(phantoms(4))
+    assert np.ptp(probabilities) > 0.01, "answers that are all alike are no comparison"
+
+
+@pytest.mark.data
+def test_the_shipped_checkpoint_says_the_same_of_real_pictures(
+    data_root: Path, shipped: LoadedCheckpoint, tmp_path: Path
+) -> None:
+    for name in ("checkpoint.json", "model.safetensors", "familiarity.safetensors"):
+        shutil.copy(shipped.folder / name, tmp_path)
+    write_graph(tmp_path, load_checkpoint(tmp_path).model, shipped.meta.preprocess.image_size)
+    files = [file for source in ("ham10000", "padufes20") for file in picture_files(data_root / source).pictures]
+    agree(tmp_path, [load_image(file) for file in files[:: len(files) // 100][:100]])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08" + b"\xff" * 60])
+def test_a_damaged_graph_is_a_sentence(content: bytes, copied: Path) -> None:
+    (copied / "graph.onnx").write_bytes(content)
+    with pytest.raises(GraphError, match=r"graph\.onnx .*python -m lesion_demo export --checkpoint") as caught:
+        engine(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_new_weights_take_the_old_graph_away(copied: Path) -> None:
+    loaded = load_checkpoint(copied)
+    save_checkpoint(copied, loaded.model, loaded.meta)
+    assert not (copied / "graph.onnx").exists()
+
+
+def test_a_network_whose_heat_map_needs_pytorch_is_left_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path, "mobilenet_v3_small")
+    assert main(["export", "--checkpoint", str(tmp_path)]) == 1
+    assert "error: The heat map of MobileNetV3 needs PyTorch" in capsys.readouterr().err
+    assert main(["export", "--checkpoint", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_ends_with_the_graph(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    loaded = load_checkpoint(save(tmp_path, "resnet18"))
+    add_graph(tmp_path, loaded.model, loaded.meta)
+    assert isinstance(open_checkpoint(tmp_path).engine, OnnxEngine)
+    assert not caplog.records
+
+
+def test_a_graph_that_differs_is_deleted(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lesion_demo.serve.package.TOLERANCE", -1.0)
+    assert main(["export", "--checkpoint", str(copied)]) == 1
+    assert "was deleted: PyTorch runs this network" in capsys.readouterr().err
+    assert not (copied / "graph.onnx").exists()
+
+
+def test_a_folder_for_other_programs_and_its_example(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, out = tmp_path / "pictures", tmp_path / "out"
+    pictures.mkdir()
+    for seed in range(2):
+        Image.fromarray(render_phantom(seed, malignant=True, size=150)).save(pictures / f"{seed}.png")
+    arguments = ["export", "--checkpoint", str(exported), "--out", str(out), "--check", str(pictures)]
+    assert main(arguments) == 0
+    assert "On 2 pictures its probability of malignancy differs" in capsys.readouterr().out
+    files = {"graph.onnx", "model.safetensors", "checkpoint.json", "familiarity.safetensors", "example.py"}
+    assert {path.name for path in out.iterdir()} == files
+    shutil.move(out, tmp_path / "elsewhere")
+    command = [sys.executable, str(tmp_path / "elsewhere" / "example.py"), str(pictures / "0.png")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, cwd=tmp_path).stdout
+    pixels = np.asarray(Image.open(pictures / "0.png"))
+    expected = Predictor(load_checkpoint(exported)).probabilities([pixels])[0]
+    assert float(said.split()[3]) == pytest.approx(expected, abs=1e-3)
+    assert "balanced, threshold 0.5000: " in said
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "onnx"):
+    sys.modules[name] = None  # as if it were not installed
+from pathlib import Path
+import lesion_demo
+from lesion_demo.__main__ import main
+from lesion_demo.web import launch
+folder, bare, picture, table = sys.argv[1:]
+print(lesion_demo.load(folder).analyze(picture).probability)
+assert main(["score", picture, "--checkpoint", folder, "--device", "cpu", "--out", table]) == 0
+def serve(analyzer, texts, *_):
+    from lesion_demo.web.page import build_app
+    launch.launch_options(texts)
+    build_app(analyzer, texts)
+    print(analyzer.analyze_file(Path(picture))[0].probability)
+    return 0
+launch.serve = serve
+assert main(["app", "--checkpoint", folder, "--port", "0"]) == 0
+assert main(["app", "--checkpoint", bare, "--port", "0"]) == 1
+print(sorted(name for name in sys.modules if name.partition(".")[0] in ("torch", "torchvision", "onnx")))
+"""
+
+
+def test_the_page_and_the_table_do_without_pytorch(exported: Path, copied: Path, tmp_path: Path) -> None:
+    picture, table = tmp_path / "a.png", tmp_path / "a.csv"
+    Image.fromarray(render_phantom(3, malignant=True, size=150)).save(picture)
+    (copied / "graph.onnx").unlink()
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, (exported, copied, picture, table))]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=PROJECT)
+    assert found.returncode == 0, found.stderr
+    expected = Predictor(load_checkpoint(exported)).probabilities([np.asarray(Image.open(picture))])[0]
+    said = found.stdout.splitlines()
+    assert float(said[0]) == pytest.approx(expected, abs=1e-3)
+    assert float(said[-2]) == float(said[0])
+    assert said[-1] == "['onnx', 'torch', 'torchvision']"
+    assert f"{float(said[0]):.6f}" in table.read_text(encoding="utf-8")
+    assert f"error: Nothing here can run the network in {copied}: PyTorch is not installed" in found.stderr
+
+
+def test_what_serving_needs_is_part_of_the_whole() -> None:
+    whole, serving = (
+        {line for line in (PROJECT / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#"}
+        for name in ("requirements.txt", "requirements-serve.txt")
+    )
+    assert serving < whole
+    assert {re.split("[<>=]", line)[0] for line in whole - serving} == {
+        *("torch", "torchvision", "onnx", "scikit-learn", "accelerate", "grad-cam")
+    }

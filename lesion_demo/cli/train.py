@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lesion_demo.cli.arguments import add_class_map, add_data
 from lesion_demo.cli.stopping import exit_code
@@ -23,6 +23,9 @@ from lesion_demo.files import check_folder
 from lesion_demo.recipes import PRESETS, RETIRED
 from lesion_demo.results import Metrics
 from lesion_demo.run_folder import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from lesion_demo.train.tracking import Tracking
 
 HELP = "train on image folders and leave a tuned checkpoint"
 OVERRIDES = (
@@ -63,6 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--run", metavar="NAME", help="name of the run's folder (default: backbone and time)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="where runs are kept")
+    parser.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="send the figures of every epoch, and no more, to one of accelerate's trackers: tensorboard writes files "
+        "into the run's folder, trackio keeps them on this machine, wandb and others send them to their makers",
+    )
+    parser.add_argument(
+        "--tracker-pictures",
+        action="store_true",
+        help="send the worst mistakes on validation to --tracker as pictures, too: with wandb, comet_ml and others, "
+        "patients' pictures leave this machine",
+    )
     parser.add_argument(
         "--audit",
         action="store_true",
@@ -128,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
         check_photographs(args.photographs, data)
         folder = args.out / (args.run or f"{config.backbone}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     check_folder(folder, "--out")
+    tracking = tracking_of(args)
     try:
         checkpoint = train(
             config,
@@ -137,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
             skip_corrupt=args.skip_corrupt,
             resume=args.resume,
             table=table,
+            tracking=tracking,
         )
     except KeyboardInterrupt as stop:
         went_on = (folder / CONFIG_FILE).is_file()
@@ -150,6 +167,21 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join(against_expected(config, checkpoint.metrics)))
         return show(folder, promoting=args.promote)
     return 0
+
+
+def tracking_of(args: argparse.Namespace) -> Tracking | None:
+    """Where the run is to be followed.
+
+    Raises:
+        LesionDemoError: pictures are to go to no tracker.
+    """
+    from lesion_demo.train.tracking import Tracking
+
+    if args.tracker is None:
+        if args.tracker_pictures:
+            raise LesionDemoError("--tracker-pictures needs --tracker NAME: to which one?")
+        return None
+    return Tracking(args.tracker, args.tracker_pictures)
 
 
 def complete(folder: Path, data: Sequence[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -10,8 +11,14 @@ from accelerate import Accelerator
 from lesion_demo.config import StageConfig, TrainConfig
 
 
-def make_accelerator(config: TrainConfig) -> Accelerator:
-    """For whatever device there is, in the precision that `config` asks for."""
+def make_accelerator(
+    config: TrainConfig, *, tracker: str | None = None, tracker_folder: Path | None = None
+) -> Accelerator:
+    """For whatever device there is, in the precision that `config` asks for.
+
+    Args:
+        tracker: one of accelerate's, for the run's figures; what it writes goes into `tracker_folder`.
+    """
     precision = config.precision
     if precision == "auto":
         if torch.cuda.is_available():
@@ -22,7 +29,13 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             precision = "bf16" if supported() else "no"
     # Said outright, or several processes on CPUs would each take themselves for the only one.
     cpu = not torch.accelerator.is_available()
-    return Accelerator(cpu=cpu, mixed_precision=precision, step_scheduler_with_optimizer=False)
+    return Accelerator(
+        cpu=cpu,
+        mixed_precision=precision,
+        step_scheduler_with_optimizer=False,
+        log_with=tracker,
+        project_dir=tracker_folder,
+    )
 
 
 def micro_batch(config: TrainConfig, stage: StageConfig, accelerator: Accelerator) -> int:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
 
@@ -44,6 +45,7 @@ from lesion_demo.train.device import make_accelerator
 from lesion_demo.train.loop import FitResult, fit
 from lesion_demo.train.settings import check_amount, check_settings, shares_of
 from lesion_demo.train.state import Start, check_room, check_run, claiming, write_start
+from lesion_demo.train.tracking import TRACKING_FOLDER, Tracking, check_tracking, log_mistakes, tracked
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +64,25 @@ def train(
     skip_corrupt: bool = False,
     resume: bool = False,
     table: LabelTable | None = None,
+    tracking: Tracking | None = None,
 ) -> Checkpoint | None:
     """Run `config` on the data sets at `roots` and leave a complete checkpoint in `folder`.
 
     On several processes every one takes part in training; the first alone evaluates, saves and returns the checkpoint.
 
-    A `table` labels the pictures of the one root. A start that fails before training leaves nothing in `folder`.
+    A `table` labels the pictures of the one root. With `tracking`, the figures of every epoch go to a tracker, too. A
+    start that fails before training leaves nothing in `folder`.
 
     Raises:
         DataError: a data set is not usable. TrainingError: see `fit`. CheckpointError: the result could not be saved.
     """
     parameters = check_settings(config)
     check_room(folder, parameters, averaged=config.ema_decay > 0, resume=resume)
-    accelerator = make_accelerator(config)
+    if tracking is None:
+        accelerator = make_accelerator(config)
+    else:
+        check_tracking(tracking)
+        accelerator = make_accelerator(config, tracker=tracking.name, tracker_folder=folder / TRACKING_FOLDER)
     with claiming(folder) if accelerator.is_main_process else nullcontext():
         with accelerator.main_process_first():  # the others read what it has written
             if accelerator.is_main_process:
@@ -87,11 +95,12 @@ def train(
         if accelerator.is_main_process:
             places = tuple(str(Path(root).expanduser().absolute()) for root in roots)
             write_start(folder, Start(places, _pairs(class_map), table))
-        with _logging_to(folder):
+        with _logging_to(folder), tracked(accelerator, tracking, folder, config):
             log.info("%s", splits.summary())
             with closing(PictureReader()) as reader:
                 result = fit(config, train, val, folder, resume=resume, reader=reader, accelerator=accelerator)
-                return finish(config, splits, result, folder, reader) if accelerator.is_main_process else None
+                shown = accelerator if tracking is not None and tracking.pictures else None
+                return finish(config, splits, result, folder, reader, shown) if accelerator.is_main_process else None
 
 
 def _pairs(class_map: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
@@ -145,11 +154,18 @@ def open_splits(
     return splits
 
 
-def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path, reader: PictureReader) -> Checkpoint:
+def finish(
+    config: TrainConfig,
+    splits: Splits,
+    result: FitResult,
+    folder: Path,
+    reader: PictureReader,
+    shown: Accelerator | None = None,
+) -> Checkpoint:
     """Calibrate, report and save what training made. All figures are those of the weights as saved.
 
     The network sees the validation pictures once, with its weights rounded as they are saved: the bias that is
-    corrected afterwards shifts what it said of each by the same.
+    corrected afterwards shifts what it said of each by the same. The tracker of `shown` gets its worst mistakes.
     """
     round_to_half(result.model)
     val = tuple(splits.of("val"))
@@ -187,6 +203,9 @@ def finish(config: TrainConfig, splits: Splits, result: FitResult, folder: Path,
     )
     saved = save_checkpoint(folder, result.model, meta, known)
     add_graph(folder, result.model, saved)
+    if shown is not None:
+        balanced, told = saved.operating_point("balanced"), predictions.probabilities(calibration.temperature)
+        log_mistakes(shown, val, told, balanced.threshold, reader, epoch=result.progress.epoch)
     return saved
 
 

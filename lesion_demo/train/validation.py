@@ -19,6 +19,7 @@ from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.weights import write_weights
 from lesion_demo.run_folder import BEST_FILE
 from lesion_demo.train.state import HistoryRow, write_history
+from lesion_demo.train.tracking import log_row
 from lesion_demo.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def record(
     seconds: float,
     rates: tuple[float, float],
 ) -> HistoryRow:
-    """Append a row to the history and log it. Validation is scored with training's weights, at a prevalence of ½."""
+    """Append a row to the history and tell of it. Validation is scored with training's weights, at prevalence ½."""
     weights = balanced_weights(trainer.val, trainer.config.source_balance) if split == "val" else None
     scores = score(predictions.labels, malignant_probability(predictions.logits), weights=weights)
     row = HistoryRow(
@@ -96,6 +97,7 @@ def record(
         seconds=seconds,
     )
     trainer.progress.history.append(row)
+    log_row(trainer.accelerator, row)
     if trainer.accelerator.is_main_process:
         log.info(
             "epoch %d %s %s: loss %.4f, accuracy %.4f, AUC %.4f%s, %.0f s",

@@ -91,11 +91,11 @@ def test_it_stores_no_weights(exported: Path) -> None:
     assert {one.key: one.value for one in graph.metadata_props}["weights_sha256"] == sha256_of(weights)
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet18", "convnext_tiny", "swin_t"])
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet18", "swin_t"])
 def test_it_says_what_pytorch_says(backbone: str, tmp_path: Path) -> None:
     loaded = load_checkpoint(save(tmp_path, backbone))
     write_graph(tmp_path, loaded.model, SIZE)
-    pixels = np.random.default_rng(0).standard_normal((3, 3, SIZE, SIZE), np.float32)
+    pixels = np.stack([prepare(picture, SPEC) for picture in phantoms(3)])
     by_graph, by_torch = engine(tmp_path)(pixels), TorchEngine(loaded.model, "cpu")(pixels)
     for found, expected in zip(vars(by_graph).values(), vars(by_torch).values(), strict=True):
         assert (found is None) == (expected is None)

@@ -57,6 +57,7 @@ class Panel:
 
 
 def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
+    judge: gr.Button
     """Give the page its behaviour. `examples` are the files behind the gallery.
 
     A picture is analysed into the session's state; when that has changed, everything is drawn from it and from the
@@ -133,7 +134,8 @@ def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
     controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
     judged = [panel.result, panel.point_note, panel.meaning, panel.record]
-    judging = gr.on([answered.then, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    judging = gr.on([panel.judge.click, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    answered.then(None, js="() => { document.getElementById('judge').click(); }", **PRIVATE)
     looking = panel.kept.change(look, panel.asking, [panel.heat, panel.quality, panel.result], js=SCREEN, **LIVE)
     for event in (judging, looking):
         event.failure(None, js=FAILED, **PRIVATE)

@@ -108,6 +108,7 @@ def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None
         wipe=gr.Button(visible="hidden", elem_id="wipe"),
     )  # fmt: skip
     view = View(analyzer, facts, texts)
+        judge=gr.Button(visible="hidden", elem_id="judge"),
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
     add_endpoint(analyzer, writer, DEFAULT_PREVALENCE)

@@ -27,6 +27,10 @@ class Outcome(str, Enum):
     NOT_ASSESSABLE = "not_assessable"
 
 
+CONCERN = (Outcome.MALIGNANT, Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE, Outcome.BENIGN)
+"""What needs a doctor first, then what has to be taken again."""
+
+
 def call_of(probability: float, point: OperatingPoint) -> str:
     """`malignant` where `probability` (0–1) is at or above the operating point's threshold, else `benign`.
 
@@ -63,7 +67,7 @@ def uncertain_zone(point: OperatingPoint, margin: float) -> tuple[float, float]:
     if margin <= 0:
         return point.threshold, point.threshold
     middle = log_odds(point.threshold)
-    return _probability(middle - margin), _probability(middle + margin)
+    return probability_of(middle - margin), probability_of(middle + margin)
 
 
 def log_odds(probability: float) -> float:
@@ -72,5 +76,6 @@ def log_odds(probability: float) -> float:
     return math.log(clipped) - math.log1p(-clipped)
 
 
-def _probability(odds: float) -> float:
+def probability_of(odds: float) -> float:
+    """The probability (0–1) of these log-odds."""
     return 1 / (1 + math.exp(-odds))

@@ -72,3 +72,11 @@ def test_programs_know_each_endpoint_by_one_name(site: Site) -> None:
     api = Client(site.address, verbose=False).view_api(return_format="dict")
     assert set(api["named_endpoints"]) == {"/analyze", "/analyze_batch"}
     assert languages() == ["en", "de"]
+
+
+def test_endpoints_are_there_once_and_all_else_is_private(site: Site) -> None:
+    assert len(languages()) > 1
+    public = [event.api_name for event in site.app.fns.values() if event.api_visibility != "private"]
+    assert public == ["analyze", "analyze_batch"]
+    for name in ("analyze", "analyze_batch_files"):
+        assert [event.name for event in site.app.fns.values()].count(name) == 1

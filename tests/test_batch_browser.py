@@ -20,7 +20,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import COLUMNS, add_batch_tab
+from lesion_demo.web.batch_tab import add_batch_endpoint, add_batch_tab
+from lesion_demo.web.batch_table import COLUMNS
 from lesion_demo.web.launch import launch_options
 
 TEXTS = load_texts("en")
@@ -49,6 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeAn
         with gr.Blocks(title="Many", analytics_enabled=False) as app:
             gr.HTML("<h1>Many</h1>")
             add_batch_tab(analyzer, TEXTS)
+            add_batch_endpoint(analyzer, TEXTS)
         _, address, _ = app.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launch_options(TEXTS))
         yield address.rstrip("/"), analyzer
         app.close(verbose=False)

@@ -6,10 +6,12 @@ import csv
 import errno
 import json
 import os
+import re
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,14 @@ from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import point_choices
 from lesion_demo.serve.report import render_pdf
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import COLUMNS, Batch, Line, _progress, add_batch_tab
+from lesion_demo.web.batch_tab import Batch, _progress, add_batch_endpoint, add_batch_tab
+from lesion_demo.web.batch_table import COLUMNS, Line
+
+
+def plain(html: str) -> str:
+    """What a reader reads, in one line."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
+
 
 FILE, REMARKS = ([*COLUMNS].index(name) for name in ("file", "remarks"))
 
@@ -88,10 +97,11 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "uploads"
 
 
-def behind_the_tab(name: str, analyzer: FakeAnalyzer) -> Callable[..., Any]:
+def behind_the_tab(name: str, analyzer: FakeAnalyzer, language: str = "en") -> Callable[..., Any]:
     """The function of that name that the tab connected."""
     with gr.Blocks() as app:
-        add_batch_tab(analyzer, load_texts())
+        add_batch_tab(analyzer, load_texts(language))
+        add_batch_endpoint(analyzer, load_texts(language))
     (found,) = [one.fn for one in app.fns.values() if one.name == name]
     assert found is not None
     return found
@@ -103,7 +113,7 @@ def names(folder: Path) -> list[str]:
 
 def offered(shown: list[Any]) -> set[str]:
     """The files that an answer of the run hands to Gradio, which deletes them in time."""
-    return {Path(update["value"]).name for update in shown[2:] if update.get("value")}
+    return {Path(update["value"]).name for update in shown[2:4] if update.get("value")}
 
 
 class Failing(FakeAnalyzer):
@@ -275,3 +285,107 @@ def test_names_and_sentences_go_into_the_table_as_they_are() -> None:
 def test_operating_points_come_in_one_order_everywhere() -> None:
     meta = replace(fake_meta(), operating_points=tuple(reversed(fake_meta().operating_points)))
     assert [name for _, name in point_choices(meta, load_texts())] == ["sensitive", "balanced", "accuracy"]
+
+
+class InTurn(FakeAnalyzer):
+    """Finds these probabilities, one after the other; None in a picture that cannot be assessed."""
+
+    def __init__(self, *probabilities: float | None) -> None:
+        super().__init__()
+        self.probabilities_left = list(probabilities)
+
+    def analyze(self, *args: Any, **options: Any) -> Any:
+        probability = self.probabilities_left.pop(0)
+        self.familiar, self.probability = probability is not None, 0.9 if probability is None else probability
+        return super().analyze(*args, **options)
+
+
+def answer_for_one_lesion(
+    picture: Path, *probabilities: float | None, bad: int = 0, language: str = "en"
+) -> tuple[str, list[Any]]:
+    """The card of copies of `picture` and of `bad` files that are none, as a reader reads it, and the last table."""
+    letter = picture.with_name("letter.jpg")
+    letter.write_bytes(b"Dear doctor")
+    files = [str(picture)] * len(probabilities) + [str(letter)] * bad
+    steps = list(behind_the_tab("run", InTurn(*probabilities), language)(files, "balanced", True))
+    assert [step[4] for step in steps[:1]] == [""], "the answer for the last lesion goes first"
+    return plain(steps[-1][4]), steps
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_one_lesion_gets_one_answer_and_a_row_for_each_picture(picture: Path, uploads: Path, language: str) -> None:
+    texts = load_texts(language)
+    words, outcomes = texts.batch, texts.verdict.outcomes
+    said, steps = answer_for_one_lesion(picture, 0.6, 0.9, None, language=language)
+    basis = words.lesion_basis.format(
+        used=2, probability=texts.percent(0.7862), low=texts.percent(0.6), high=texts.percent(0.9),
+        threshold=texts.percent(0.5),
+    )  # fmt: skip
+    for part in (basis, words.lesion_left_out.format(left=1, total=3), words.lesion_untested, texts.verdict.unfamiliar):
+        assert plain(part) in said
+    assert said.count(f"▲ {outcomes['malignant']}") == 3
+    assert said.count(f"⊘ {outcomes['not_assessable']}") == 1
+    assert f"{words.average_label} {texts.percent(0.7862)}" in steps[-1][4]
+    assert words.lesion_disagree_heading not in said
+    assert steps[-1][4].count("<img") == 3
+    assert all("value" not in step[1] for step in steps if isinstance(step[1], dict)), "the rows stand in the answer"
+    with Path(steps[-1][2]["value"]).open(newline="", encoding="utf-8") as opened:
+        assert [row["file"] for row in csv.DictReader(opened)][-1] == "one lesion"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_pictures_that_disagree_are_said_to_before_the_answer(picture: Path, uploads: Path, language: str) -> None:
+    texts = load_texts(language)
+    said, _ = answer_for_one_lesion(picture, 0.1, 0.6, language=language)
+    warning = texts.batch.lesion_disagree.format(outcome=texts.verdict.outcomes["malignant"])
+    assert said.index(warning) < said.index(f"● {texts.verdict.outcomes['benign']}")
+
+
+def test_what_the_answer_for_one_lesion_rests_on_is_said(picture: Path, uploads: Path) -> None:
+    words = load_texts().batch
+    said, steps = answer_for_one_lesion(picture, None, 0.6)
+    assert "Only one picture could be assessed. Its score is 60.0 %" in said
+    said, steps = answer_for_one_lesion(picture, None, None)
+    assert words.lesion_none in said
+    assert "card not_assessable" in steps[-1][4]
+    assert "class='bar'" not in steps[-1][4]
+    said, steps = answer_for_one_lesion(picture, 0.6, bad=1)
+    assert words.lesion_unreadable in said
+    assert "is not a picture" in said
+    assert "card malignant" not in steps[-1][4]
+    said, _ = answer_for_one_lesion(picture, 0.6, 0.7, bad=1)
+    assert "Not counted: 1 of 3 pictures." in said
+
+
+def test_pictures_without_a_dermatoscope_are_told_before_the_answer_for_one_lesion(
+    picture: Path, uploads: Path
+) -> None:
+    analyzer = FakeAnalyzer()
+    analyzer.photograph = True
+    *_, last = behind_the_tab("run", analyzer)([str(picture)] * 2, "balanced", True)
+    assert last[4].index(load_texts().batch.lesion_scope) < last[4].index("card benign")
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_too_few_or_too_many_pictures_for_one_lesion_are_said(picture: Path, uploads: Path, count: int) -> None:
+    analyzer, words = FakeAnalyzer(), load_texts().batch
+    steps = list(behind_the_tab("run", analyzer)([str(picture)] * count, "balanced", True))
+    assert [plain(step[0]) for step in steps] == [
+        words.one_lesion_count.format(fewest=2, most=5, count=count, label=words.one_lesion)
+    ]
+    assert steps[0][4] == ""
+    assert analyzer.asked == 0
+
+
+def test_the_record_of_one_lesion_names_every_picture(picture: Path, uploads: Path) -> None:
+    said, _ = answer_for_one_lesion(picture, 0.1, 0.6)
+    record = said.partition(load_texts().page.record_show)[2]
+    for part in ("lesion.jpg (1): Lower concern, 10.0 %", "lesion.jpg (2): Higher concern, 60.0 %", "f" * 16):
+        assert part in record
+
+
+def test_names_of_files_are_escaped_in_the_answer_for_one_lesion(picture: Path, uploads: Path) -> None:
+    odd = picture.with_name("&amp;'x'.jpg")
+    odd.write_bytes(picture.read_bytes())
+    *_, last = behind_the_tab("run", FakeAnalyzer())([str(odd), str(picture)], "balanced", True)
+    assert "&amp;amp;&#39;x&#39;.jpg" in last[4]

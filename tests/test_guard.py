@@ -184,6 +184,13 @@ def test_no_request_is_read_into_memory_without_end() -> None:
     assert asyncio.run(read("/gradio_api/upload"))[1] == 2 * JSON_BYTES
 
 
+def test_pages_are_open_in_the_languages_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lesion_demo.web.guard.languages", lambda: ["en", "de", "pt-br"])
+    gate = Gate(Behind(created("127.0.0.1")), created("127.0.0.1"), [], TEXTS)
+    paths = {"/", "/en", "/de", "/pt-br", "/fr", "/xx", "/d", "/de/", "/de/x"}
+    assert {path for path in paths if gate._is_open("GET", path)} == {"/", "/en", "/de", "/pt-br"}
+
+
 def test_every_route_is_known_and_only_what_is_needed_is_open(site: Site) -> None:
     """A newer Gradio's new route comes out here, and is closed until somebody opens it."""
 

@@ -28,7 +28,7 @@ from lesion_demo.serve.report import render_pdf, report_json
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.serve.table import FIRST_OF_SEVERAL
 from lesion_demo.texts import load_texts
-from lesion_demo.web.batch_tab import Line
+from lesion_demo.web.batch_table import Line
 from lesion_demo.web.verdict import verdict_html
 from lesion_demo.web.view import Found, Refused, View
 

@@ -18,6 +18,7 @@ from lesion_demo.files import check_file, check_folder
 
 if TYPE_CHECKING:
     from lesion_demo.config import OperatingPoint
+    from lesion_demo.serve.analysis import Analyzer
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.opened import ServedCheckpoint
     from lesion_demo.serve.table import CsvRow
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts", type=Path, metavar="DIR",
         help="score in parts, a file in DIR for each 512 pictures; after any stop the same command goes on; when "
         "all parts are there, --out gets the whole table",
+    )  # fmt: skip
+    parser.add_argument(
+        "--one-lesion", action="store_true",
+        help="the pictures, 2 to 5, show one lesion: print one answer for it, and add it to the table as a last line",
     )  # fmt: skip
     parser.add_argument(
         "--shard", type=share, metavar="I/N",
@@ -77,15 +82,22 @@ def run(args: argparse.Namespace) -> int:
 
     from lesion_demo.checkpoint import find_best_checkpoint
     from lesion_demo.decision import DEFAULT_OPERATING_POINT
+    from lesion_demo.serve.analysis import Analyzer
     from lesion_demo.serve.classifier import Predictor
     from lesion_demo.serve.local import with_calibration
     from lesion_demo.serve.opened import open_checkpoint
     from lesion_demo.serve.scoring import find_files
+    from lesion_demo.serve.several import require_count
 
+    files = find_files(args.paths)
+    if args.one_lesion:
+        require_count(len(files))
     shipped = open_checkpoint(find_best_checkpoint(chosen=args.checkpoint), args.engine, args.device)
     loaded = with_calibration(shipped, args.calibration)
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
-    work = Work(find_files(args.paths), loaded, Predictor(loaded), point)
+    if args.one_lesion:
+        return _score_lesion(files, Analyzer(loaded), point, args.out)
+    work = Work(files, loaded, Predictor(loaded), point)
     return score_whole(work, args.out) if args.parts is None else score_parts(work, args)
 
 
@@ -93,6 +105,8 @@ def check_places(args: argparse.Namespace) -> None:
     """Raises LesionDemoError where nothing could be written, or it is not said where."""
     if args.out is None and args.parts is None:
         raise LesionDemoError("Where shall the table go? Name a file, --out FILE, or a folder for parts, --parts DIR.")
+    if args.one_lesion and (args.out is None or args.parts is not None):
+        raise LesionDemoError("--one-lesion writes one table: name it with --out FILE, and leave --parts out.")
     if args.shard is not None and args.parts is None:
         raise LesionDemoError("--shard needs --parts DIR, a folder that all processes share.")
     if args.out is not None:
@@ -163,3 +177,27 @@ def report(work: Work, rows: Iterable[CsvRow], where: str) -> int:
         f"{': ' if said else ''}{said}; {failed} failed{': see the error column' if failed else ''}. {where}{local}"
     )
     return 1 if failed else 0
+
+
+def _score_lesion(files: list[str], analyzer: Analyzer, point: OperatingPoint, out: Path) -> int:
+    """Write a row for each of `files`, and one for the lesion that they show; print its answer.
+
+    Raises:
+        ImageError: fewer than two of them can be read; the table then says why.
+    """
+    from lesion_demo.serve.batch import BatchItem, analyze_batch
+    from lesion_demo.serve.several import Several
+    from lesion_demo.serve.table import write_csv
+
+    findings = list(analyze_batch(analyzer, [BatchItem(file, Path(file)) for file in files], point))
+    rows = [finding.row for finding in findings]
+    write_csv(out, rows)
+    readable = [finding.analysis for finding in findings if finding.analysis is not None]
+    row = Several.of(readable, point, analyzer.margin_at(point)).row(analyzer.meta.local)
+    write_csv(out, [*rows, row])
+    print(
+        f"One lesion: {row.verdict.replace('_', ' ')}, {float(row.probability):.3f} ({row.note}) at the operating "
+        f"point {point.name} (threshold {point.threshold:.3f}). The table is {out}."
+        f"{f' {analyzer.meta.local}.' if analyzer.meta.local else ''}"
+    )
+    return 1 if len(readable) < len(files) else 0

@@ -13,6 +13,7 @@ from lesion_demo.images.artefacts import SECOND_LESION
 from lesion_demo.images.quality import OK, SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
+from lesion_demo.serve.several import Several
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -163,6 +164,30 @@ def comparison(analysis: Analysis, texts: Texts) -> str:
         low=texts.percent(low),
         high=texts.percent(high),
     )
+
+
+def lesion_basis(lesion: Several, total: int, texts: Texts) -> str:
+    """What the answer for a lesion rests on: the scores of how many of its `total` pictures, and how far they lie
+    apart."""
+    words, used = texts.batch, len(lesion.assessed)
+    if not used:
+        return str(words.lesion_none)
+    low, high = (texts.percent(end) for end in lesion.range)
+    sentence = (words.lesion_single if used == 1 else words.lesion_basis).format(
+        used=texts.number(used),
+        probability=texts.percent(lesion.probability),
+        low=low,
+        high=high,
+        threshold=texts.percent(lesion.operating_point.threshold),
+    )
+    left = words.lesion_left_out.format(left=texts.number(total - used), total=texts.number(total))
+    return f"{sentence} {left}" if used < total else str(sentence)
+
+
+def disagreement(lesion: Several, texts: Texts) -> str:
+    """What to do where the pictures of a lesion lead to different results; empty where they do not."""
+    outcome = texts.verdict.outcomes[lesion.gravest.value]
+    return "" if lesion.agree else str(texts.batch.lesion_disagree.format(outcome=outcome))
 
 
 def reasons(analysis: Analysis, texts: Texts) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lesion_demo import __version__
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
@@ -9,8 +11,10 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import (
     artefact_note,
     comparison,
+    disagreement,
     fitted,
     lead,
+    lesion_basis,
     out_of_scope,
     point_title,
     reasons,
@@ -18,6 +22,7 @@ from lesion_demo.serve.phrases import (
     tone_note,
 )
 from lesion_demo.serve.report import today
+from lesion_demo.serve.several import Several
 from lesion_demo.texts import Texts
 
 
@@ -50,8 +55,28 @@ def record_text(
     found.append(out_of_scope(analysis, texts, dermoscopic=dermoscopic))
     found.append(said_by(analysis, texts, dermoscopic=dermoscopic))
     found.append(words.advice[analysis.verdict.value])
+    return "\n".join(filter(None, [*found, *_ending(meta, checkpoint_name, texts)]))
+
+
+def lesion_record(lesion: Several, names: Sequence[str], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
+    """The same of several pictures of one lesion, and a line for each of them, by its name in `names`."""
+    words, outcomes = texts.batch, texts.verdict.outcomes
+    found = [
+        f"{texts.report.title}, {today()}: {outcomes[lesion.verdict.value]}",
+        lesion_basis(lesion, len(names), texts),
+        disagreement(lesion, texts),
+    ]
+    for name, picture in zip(names, lesion.pictures, strict=True):
+        score = f", {texts.percent(picture.probability)}" if picture.assessable else ""
+        found.append(f"{name}: {outcomes[picture.verdict.value]}{score}")
+    found.append(texts.report.point.format(name=point_title(lesion.operating_point.name, texts)))
+    found += [words.lesion_untested, texts.verdict.advice[lesion.verdict.value]]
+    return "\n".join(filter(None, [*found, *_ending(meta, checkpoint_name, texts)]))
+
+
+def _ending(meta: Checkpoint, checkpoint_name: str, texts: Texts) -> list[str]:
+    """Which model says so, and what that is worth."""
     model = texts.report.model_short.format(
         name=checkpoint_name, version=__version__, weights=meta.weights_sha256[:16] or "—"
     )
-    found += [" ".join(filter(None, (model, fitted(meta, texts)))), texts.page.disclaimer]
-    return "\n".join(filter(None, found))
+    return [" ".join(filter(None, (model, fitted(meta, texts)))), texts.page.disclaimer]

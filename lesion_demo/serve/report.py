@@ -24,6 +24,7 @@ from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.results import Interval
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import overlay
+from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.phrases import (
     SYMBOLS,
     artefact_note,
@@ -63,6 +64,7 @@ def report_json(
     texts: Texts,
     *,
     case_id: str = "",
+    patient: Patient = UNSTATED,
     file: str = "",
     dermoscopic: bool = True,
     prevalence: float = DEFAULT_PREVALENCE,
@@ -71,6 +73,7 @@ def report_json(
 
     Args:
         picture: uint8 [H, W, 3]; of it, only the size that was analysed is told.
+        patient: what the reader has noted; nothing of it is told where nothing is stated.
         file: the label of the picture's file, where there are many.
         dermoscopic: was it taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
@@ -116,7 +119,8 @@ def report_json(
         "calibration": {"sentence": fitted(meta, texts), "local": None if meta.local is None else asdict(meta.local)},
         "disclaimer": texts.page.disclaimer,
     }
-    return found | {name: value for name, value in (("case_id", case_id), ("file", file)) if value}
+    noted = {"case_id": case_id, "patient": patient.stated, "file": file}
+    return found | {name: value for name, value in noted.items() if value}
 
 
 def _checked(check: QualityCheck) -> dict[str, Any]:
@@ -171,6 +175,7 @@ def render_pdf(
     texts: Texts,
     *,
     case_id: str = "",
+    patient: Patient = UNSTATED,
     file: str = "",
     dermoscopic: bool = True,
     prevalence: float = DEFAULT_PREVALENCE,
@@ -187,6 +192,8 @@ def render_pdf(
         if lacking := page.cannot_print(case_id):
             raise ReportError(words.unprintable.format(characters=", ".join(map(_named, lacking))))
         page.line(words.case.format(case=case_id), size=11)
+    if noted := patient.in_words(texts):
+        page.line(noted, size=11)
     if file:
         page.line(words.file.format(file=file), size=11)
     page.line(texts.page.disclaimer, size=8.5, colour=GREY)

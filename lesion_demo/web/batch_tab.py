@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from PIL import Image
 
-from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome
+from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import LesionDemoError, reason
 from lesion_demo.images import Pixels as Picture
 from lesion_demo.images.load import PICTURE_SUFFIXES
-from lesion_demo.serve.analysis import Analysis, Analyzer
+from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
-from lesion_demo.serve.phrases import SYMBOLS, artefact_names, out_of_scope, point_choices, reasons
+from lesion_demo.serve.phrases import point_choices
+from lesion_demo.serve.several import FEWEST, MOST
 from lesion_demo.serve.table import append_csv, write_csv
 from lesion_demo.texts import Texts
+from lesion_demo.web.batch_table import COLUMNS, WIDTHS, Line
+from lesion_demo.web.one_lesion import Seen, judged_together, lesion_html, unreadable_html
 from lesion_demo.web.picture import display_copy
 from lesion_demo.web.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
 from lesion_demo.web.templates import fine, part
 
-Kind = Literal["html", "str", "number"]
-COLUMNS: dict[str, Kind] = {
-    "thumbnail": "html",
-    "verdict": "str",
-    "file": "str",
-    "score": "number",
-    "remarks": "str",
-}
-"""Of the table on the page, with Gradio's types; a number is sorted as one."""
-WIDTHS: list[str | int] = ["100px", "170px", "220px", "100px", "420px"]
-ORDER = (Outcome.MALIGNANT, Outcome.UNCERTAIN, Outcome.NOT_ASSESSABLE, Outcome.BENIGN)
-"""Of the lines: what needs a doctor first, then what has to be taken again; files that cannot be read come last."""
-THUMBNAIL_SIDE = 72
 GROWTH = 1.1
 """The table is sent as a whole: once it has grown by so much, so that the time for a row stays the same."""
 DESCRIPTION = (
@@ -94,14 +81,26 @@ def _in_turn(items: Iterable[BatchItem]) -> Iterator[BatchItem]:
         yield item
 
 
-def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
-    """Fill the current tab, and add the endpoint `/analyze_batch`."""
+@dataclass(frozen=True)
+class BatchPanel:
+    """What else may fill: the files, whether they show one lesion, and what is said meanwhile."""
+
+    files: gr.File
+    one_lesion: gr.Checkbox
+    status: gr.HTML
+    lesion: gr.HTML
+
+
+def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
+    """Fill the current tab."""
     words = texts.batch
     gr.HTML(fine(words.intro))
     files = gr.File(
         file_count="multiple", file_types=[*sorted(PICTURE_SUFFIXES), ".zip"], label=words.files_label,
         height=160, elem_id="batch-files",
     )  # fmt: skip
+    gr.Button(words.add, elem_id="batch-add")  # see intake.js
+    one_lesion = gr.Checkbox(False, label=words.one_lesion, info=words.one_lesion_info, elem_id="one-lesion")
     point = gr.Radio(
         point_choices(analyzer.meta, texts),
         value=DEFAULT_OPERATING_POINT, label=texts.verdict.point_label, elem_id="batch-point",
@@ -110,6 +109,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
         run = gr.Button(words.run, variant="primary", elem_id="batch-run")
         stop = gr.Button(words.cancel, elem_id="batch-stop")
     status = gr.HTML("", elem_id="batch-status")
+    lesion = gr.HTML("", elem_id="lesion")
     table = gr.Dataframe(
         headers=[words.columns[name] for name in COLUMNS], datatype=[*COLUMNS.values()], interactive=False,
         label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS, elem_id="batch-table", visible=False,
@@ -118,55 +118,91 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> None:
     with gr.Row():
         csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")
         zip_file = gr.DownloadButton(words.reports, visible=False, elem_id="batch-zip")
-    outputs = [status, table, csv_file, zip_file]
+    outputs = [status, table, csv_file, zip_file, lesion]
     running = run.click(
-        _runner(analyzer, texts), [files, point], outputs, show_progress_on=[status], **BATCH_EVENTS, **PRIVATE
-    )
+        _runner(analyzer, texts), [files, point, one_lesion], outputs, show_progress_on=[status],
+        **BATCH_EVENTS, **PRIVATE,
+    )  # fmt: skip
     stop.click(None, cancels=[running], **PRIVATE)
-    _add_endpoint(analyzer, texts)
+    # One answer for a lesion stays no longer than what it was given for.
+    gr.on([files.change, point.change, one_lesion.change], None, None, lesion, js="() => ['']", **PRIVATE)
+    return BatchPanel(files, one_lesion, status, lesion)
 
 
 def _runner(analyzer: Analyzer, texts: Texts) -> Any:
-    def run(files: list[str] | None, point: str) -> Iterator[list[Any]]:
+    words = texts.batch
+
+    def run(files: list[str] | None, point: str, one_lesion: bool = False) -> Iterator[list[Any]]:
         if not files:
-            yield [_said(texts.batch.nothing), gr.skip(), gr.skip(), gr.skip()]
+            yield _saying(words.nothing)
             return
         with Batch.begin(analyzer) as batch:
             try:
                 total, findings = batch.findings(files, point)
-                yield from _progress(batch, texts, total, findings)
+                if one_lesion and not FEWEST <= total <= MOST:
+                    counts = {"fewest": FEWEST, "most": MOST, "count": texts.number(total)}
+                    yield _saying(words.one_lesion_count.format(label=words.one_lesion, **counts))
+                    return
+                yield from _progress(batch, texts, total, findings, one_lesion=one_lesion)
             except LesionDemoError as error:
-                yield [_said(str(error)), gr.skip(), gr.skip(), gr.skip()]
+                yield _saying(str(error))
 
     return run
 
 
-def _progress(batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding]) -> Iterator[list[Any]]:
-    """After every picture: the state in words, the table so far where it is due, and, from the first on, both files."""
+def _saying(text: str) -> list[Any]:
+    """Why there is no run, and so no answer for a lesion either."""
+    return [_said(text), gr.skip(), gr.skip(), gr.skip(), ""]
+
+
+def _progress(
+    batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding], *, one_lesion: bool = False
+) -> Iterator[list[Any]]:
+    """After every picture: the state in words, the table so far where it is due, and, from the first on, both files.
+
+    In the end, with `one_lesion`, its answer in place of the table.
+    """
     words = texts.batch
     archive = ReportArchive(batch.results / "reports.zip", batch.analyzer, texts)
     # Gradio deletes the files that it was told of: so it is told before they are written, as a run may be stopped.
     files = [gr.update(value=str(path), visible=False) for path in (batch.table, archive.path)]
-    yield [_said(words.progress.format(done=0, total=total)), gr.skip(), *files]
+    table = gr.update(visible=False) if one_lesion else gr.skip()
+    yield [_said(words.progress.format(done=0, total=total)), table, *files, ""]
     lines: list[Line] = []
+    seen: list[Seen] = []
     failed = shown_lines = 0
     write_csv(batch.table, [])
     for done, finding in enumerate(findings, start=1):
         finding, shown = _reported(finding, archive)
-        lines.append(Line.of(finding, shown, texts))
+        if one_lesion:
+            seen.append((finding, shown))
+        else:
+            lines.append(Line.of(finding, shown, texts))
         append_csv(batch.table, finding.row)
         failed += bool(finding.error)
         said = words.progress.format(done=done, total=total)
         if done == total:
             said = words.done.format(total=total, assessed=total - failed, failed=failed)
-        due = done == total or done >= shown_lines * GROWTH
+        due = not one_lesion and (done == total or done >= shown_lines * GROWTH)
         shown_lines = done if due else shown_lines
         yield [
             _said(said),
             gr.update(value=[line.cells for line in sorted(lines)], visible=True) if due else gr.skip(),
             gr.update(value=str(batch.table), visible=True),
             gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
+            gr.skip(),
         ]
+    if one_lesion:
+        yield [gr.skip(), gr.skip(), gr.update(value=str(batch.table)), gr.skip(), _answer(batch, seen, texts)]
+
+
+def _answer(batch: Batch, seen: list[Seen], texts: Texts) -> str:
+    """What the pictures `seen` say of the lesion, as HTML; its line is added to the table to take away."""
+    meta, lesion = batch.analyzer.meta, judged_together(seen)
+    if lesion is None:
+        return unreadable_html(seen, texts)
+    append_csv(batch.table, lesion.row(meta.local))
+    return lesion_html(lesion, seen, meta, batch.analyzer.folder.name, texts)
 
 
 def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Picture | None]:
@@ -187,7 +223,9 @@ def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFindi
     return finding, shown
 
 
-def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
+def add_batch_endpoint(analyzer: Analyzer, texts: Texts) -> None:
+    """Add `/analyze_batch`; the names of its parameters are those of the function inside."""
+
     def analyze_batch_files(files: list[str] | None, operating_point: str) -> tuple[list[dict[str, str]], str]:
         if not files:
             raise gr.Error(escape(texts.batch.nothing, quote=False), print_exception=False)
@@ -212,48 +250,6 @@ def _add_endpoint(analyzer: Analyzer, texts: Texts) -> None:
         api_description=DESCRIPTION,
         **BATCH_EVENTS,
     )
-
-
-@dataclass(frozen=True, order=True)
-class Line:
-    """A finding in the table on the page; lines are sorted by concern, then by their score from the highest."""
-
-    rank: int
-    below: float
-    cells: list[Any] = field(compare=False)
-
-    @classmethod
-    def of(cls, finding: BatchFinding, shown: Picture | None, texts: Texts) -> Line:
-        """Names and sentences go in as they are: the table shows its columns of the type `str` as text."""
-        name, found = finding.item.name, finding.analysis
-        if found is None or shown is None:
-            return cls(len(ORDER), 0.0, ["", texts.batch.unreadable, name, None, finding.error])
-        said = f"{SYMBOLS[found.verdict]} {texts.verdict.outcomes[found.verdict.value]}"
-        score = round(found.probability, 4) if found.assessable else None
-        cells = [_thumbnail(shown), said, name, score, remarks(found, texts)]
-        return cls(ORDER.index(found.verdict), -found.probability, cells)
-
-
-def remarks(found: Analysis, texts: Texts) -> str:
-    """Why there is no verdict or one to doubt, in the first tab's words, and what else is in the picture."""
-    said = reasons(found, texts)
-    if out := out_of_scope(found, texts, dermoscopic=not found.photograph):
-        said.append(out)
-    if found.first_of_several:
-        said.append(texts.batch.first_of_several)
-    if names := artefact_names(found, texts):
-        said.append(texts.batch.also_shows.format(names=names))
-    return " ".join(said)
-
-
-def _thumbnail(picture: Picture) -> str:
-    """An <img> that carries its pixels, uint8 [h, w, 3] scaled down: no file, no request."""
-    image = Image.fromarray(picture)
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    data = base64.b64encode(file.getvalue()).decode()
-    return part("thumbnail", image.width, image.height, data)
 
 
 def _said(text: str) -> str:

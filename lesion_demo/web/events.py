@@ -13,9 +13,12 @@ import gradio as gr
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.patient import Patient
+from lesion_demo.texts import Texts
+from lesion_demo.web.batch_tab import BatchPanel
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
-from lesion_demo.web.templates import said_of
+from lesion_demo.web.templates import part, said_of
 from lesion_demo.web.verdict import CUSTOM
 from lesion_demo.web.view import Found, Kept, Request, Screen, View
 from lesion_demo.web.zoom import History, ZoomControls, connect_zoom, followed
@@ -24,6 +27,11 @@ SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
 """Puts what the page shows in the place of an event's last value, at the moment that it is sent."""
 SEND = SCREEN.replace("screen", "send")
 FAILED = "() => { lesion.failed(); }"
+PatientFields = tuple[gr.Number, gr.Dropdown, gr.Dropdown]
+"""Age, sex and body site."""
+ENDED = "() => { lesion.failed('ended'); }"
+SEVERAL = "many"
+"""The id of the tab for several pictures."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,14 @@ class Panel:
     quality: gr.HTML
     record: gr.HTML
     case_id: gr.Textbox
+    patient: PatientFields
     examples: gr.Gallery
     closer: ZoomControls
+    more: gr.Button
     kept: gr.State
     screen: gr.JSON
     again: gr.Button
+    judge: gr.Button
     wipe: gr.Button
 
     @property
@@ -98,7 +109,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     panel.wipe.click(None, None, parts, js=nothing, **PRIVATE)
     _connect_controls(view, panel, answered)
     _connect_preview(panel)
-    connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, "() => { lesion.failed('ended'); }")
+    connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, ENDED)
 
 
 def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
@@ -133,7 +144,8 @@ def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
     panel.point.input(offer_threshold, panel.point, panel.threshold, **LIVE)
     controls = [panel.point.input, panel.threshold.input, panel.dermoscopic.input, panel.prevalence.input]
     judged = [panel.result, panel.point_note, panel.meaning, panel.record]
-    judging = gr.on([answered.then, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    judging = gr.on([panel.judge.click, *controls], judge, panel.asking, judged, js=SCREEN, **LIVE)
+    answered.then(None, js="() => { document.getElementById('judge').click(); }", **PRIVATE)
     looking = panel.kept.change(look, panel.asking, [panel.heat, panel.quality, panel.result], js=SCREEN, **LIVE)
     for event in (judging, looking):
         event.failure(None, js=FAILED, **PRIVATE)
@@ -156,6 +168,27 @@ def _ended(request: Request) -> Any:
     return said_of(request.screen.id, "<span class='ended'></span>") if request.lost else gr.skip()
 
 
+def connect_more(panel: Panel, tabs: gr.Tabs, batch: BatchPanel, texts: Texts) -> None:
+    """Let a button begin a list of several pictures of one lesion with the one on display.
+
+    It never adds to a list that is there: those may be another patient's.
+    """
+    words = texts.batch
+
+    def take_over(history: History) -> list[Any]:
+        path = history[-1].path if history else None
+        if path is None or not Path(path).is_file():
+            raise gr.Error(texts.page.failure_headings["ended"], print_exception=False)
+        return [gr.Tabs(selected=SEVERAL), [path], True, part("said", words.take_over_hint.format(run=words.run))]
+
+    outputs = [tabs, batch.files, batch.one_lesion, batch.status]
+    taken = panel.more.click(
+        take_over, panel.closer.history, outputs, queue=False, show_progress="hidden", **PRIVATE
+    )  # fmt: skip
+    taken.success(None, js="() => { document.querySelector('#batch-add')?.focus(); }", **PRIVATE)
+    taken.failure(None, js=ENDED, **PRIVATE)
+
+
 def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dict[str, gr.Button]) -> None:
     """Let `buttons`, by the name of a method of `writer`, make a report and have the browser save it.
 
@@ -167,20 +200,21 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
         make = _report_maker(view, getattr(writer, name))
         asking = SCREEN.replace("screen()", f"screen('{name}')")
         made = button.click(
-            make, [panel.case_id, *panel.asking], [file, panel.result], js=asking, show_progress_on=[button],
-            concurrency_limit=2, **PRIVATE,
+            make, [panel.case_id, *panel.patient, *panel.asking], [file, panel.result], js=asking,
+            show_progress_on=[button], concurrency_limit=2, **PRIVATE,
         )  # fmt: skip
         made.success(None, file, js=f"file => {{ lesion.save('{name}', file); }}", **PRIVATE)
 
 
 def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Download]) -> Callable[..., Any]:
-    def make(case_id: str, *values: Any) -> Any:
+    def make(case_id: str, age: float | None, sex: str, site: str, *values: Any) -> Any:
         request = Request.of(*values)
         found, choices = request.found, request.choices
         if found is None:
             return None, _ended(request)
         try:
-            made = write(view.judged(found, choices), found.picture, choices.circumstances(case_id))
+            circumstances = choices.circumstances(case_id, Patient.of(age, sex, site, view.texts))
+            made = write(view.judged(found, choices), found.picture, circumstances)
         except LesionDemoError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         return asdict(made), gr.skip()

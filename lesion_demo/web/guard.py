@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lesion_demo.errors import where_raised
 from lesion_demo.files import disk_is_full
-from lesion_demo.texts import Texts
+from lesion_demo.texts import Texts, languages
 from lesion_demo.web.access import Access
 from lesion_demo.web.payloads import is_ours
 
@@ -23,11 +23,12 @@ log = logging.getLogger(__name__)
 
 API = "/gradio_api"
 READ = re.compile(
-    r"/([a-z]{2})?|/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
+    r"/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
     rf"|{API}/(info/?|app_id/?|theme\.css|startup-events|queue/data|upload_progress|heartbeat/[^/]+|file=.+)"
 )
 WRITTEN = re.compile(rf"{API}/(upload|cancel|reset/?|queue/join|run/[^/]+)")
-"""What the page, `gradio_client` and the start of a Space ask for; all else that Gradio would answer is closed."""
+"""What the page, `gradio_client` and the start of a Space ask for, beside the page itself; all else that Gradio would
+answer is closed."""
 LOGIN = re.compile(rf"/(login|logout)/?|{API}/login_check/?")
 """The same where the page asks for a name and a password."""
 STARTING = re.compile(rf"{API}/(queue/join|run/[^/]+)")
@@ -52,6 +53,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, access: Access, folders: list[Path], texts: Texts) -> None:
         self._app, self._access, self._folders, self._texts = app, access, folders, texts
+        self._pages = {"/", *(f"/{code}" for code in languages())}
         self._open: Counter[str] = Counter()
         self._starting: Counter[str] = Counter()
 
@@ -124,7 +126,8 @@ class Gate:
             return True
         if method in ("GET", "HEAD"):
             named = path.removeprefix(FILE)
-            return bool(READ.fullmatch(path)) and (named == path or is_ours(named, self._folders))
+            known = path in self._pages or READ.fullmatch(path) is not None
+            return known and (named == path or is_ours(named, self._folders))
         return method == "POST" and bool(WRITTEN.fullmatch(path))
 
     def _jobs(self, scope: Scope, client: str) -> int:

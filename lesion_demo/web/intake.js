@@ -66,6 +66,7 @@ options => {
   });
   document.addEventListener('click', event => {
     const pressed = selector => event.target.closest?.(selector);
+    if (pressed('#batch-add')) return document.querySelector('#batch-files input[type=file]')?.click();
     const shutter = document.querySelector('#picture .capture-button');
     if (pressed('#photo') && shutter) return shutter.click();  // the live picture is there already
     if (pressed('#photo') && phone()) return document.getElementById('phone-camera').click();

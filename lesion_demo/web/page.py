@@ -13,13 +13,13 @@ from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.phrases import point_choices
 from lesion_demo.texts import Texts, languages, load_texts
 from lesion_demo.web.about_tab import add_about_tab
-from lesion_demo.web.batch_tab import add_batch_tab
+from lesion_demo.web.batch_tab import add_batch_endpoint, add_batch_tab
 from lesion_demo.web.endpoint import add_endpoint
-from lesion_demo.web.events import Panel, connect, connect_reports
+from lesion_demo.web.events import SEVERAL, Panel, PatientFields, connect, connect_more, connect_reports
 from lesion_demo.web.payloads import GuardedBlocks
 from lesion_demo.web.picture import unopened
 from lesion_demo.web.report_download import ReportWriter
-from lesion_demo.web.templates import fine, header, heading, model_line, notice_place, photo_buttons
+from lesion_demo.web.templates import fine, header, heading, model_line, notes_place, notice_place, photo_buttons
 from lesion_demo.web.verdict import CUSTOM, point_html
 from lesion_demo.web.view import View
 from lesion_demo.web.zoom import ZoomControls, zoom_controls
@@ -47,11 +47,11 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
     options = {"title": texts.page.title, "analytics_enabled": False, "delete_cache": CACHE_SECONDS}
     with GuardedBlocks(EXAMPLES, texts.server.not_ours, texts.server.failed, **options) as app:
         add_page(analyzer, facts, texts)
+        add_endpoints(analyzer, texts)
     for code in languages():
         if code != texts.language:
             with app.route(code, f"/{code}", show_in_navbar=False):
                 add_page(analyzer, facts, load_texts(code))
-    _keep_endpoints_of_first_page(app)
     app.queue(api_open=False, max_size=32)
     return app
 
@@ -59,24 +59,24 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
 def add_page(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """All that is seen in one language."""
     gr.HTML(header(texts), elem_id="head")
-    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
         with gr.Tab(texts.page.tab_one, id="one"):
-            add_picture_tab(analyzer, facts, texts)
-        with gr.Tab(texts.page.tab_many, id="many"):
-            add_batch_tab(analyzer, texts)
+            panel = add_picture_tab(analyzer, facts, texts)
+        with gr.Tab(texts.page.tab_many, id=SEVERAL):
+            batch = add_batch_tab(analyzer, texts)
         with gr.Tab(texts.page.tab_about, id="about"):
             add_about_tab(analyzer, facts, texts)
+    connect_more(panel, tabs, batch, texts)
     gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
 
 
-def _keep_endpoints_of_first_page(app: gr.Blocks) -> None:
-    """Programs know one name for each endpoint, whatever language its page is in."""
-    for event in app.fns.values():
-        if event.page:
-            event.api_visibility = "private"
+def add_endpoints(analyzer: Analyzer, texts: Texts) -> None:
+    """What programs call: once, whatever languages the page is in; every event of a page is private."""
+    add_endpoint(analyzer, ReportWriter(analyzer.meta, analyzer.folder.name, texts), DEFAULT_PREVALENCE)
+    add_batch_endpoint(analyzer, texts)
 
 
-def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
+def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> Panel:
     """One picture: capture and verdict first. What is written in order here is seen in that order on a phone."""
     files = sorted(file for file in EXAMPLES.glob("*") if file.suffix in (".jpg", ".png"))
     writer = ReportWriter(analyzer.meta, analyzer.folder.name, texts)
@@ -87,6 +87,7 @@ def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None
             gr.HTML(notice_place(texts), elem_id="notice")
             result = gr.HTML(elem_id="result")
             point, threshold, point_note = point_choice(analyzer, texts)
+            more = gr.Button(texts.page.more_button, elem_id="more")
         with gr.Column(elem_id="heat-area"):
             gr.HTML(heading(texts.page.heat_heading))
             heat = gr.HTML(elem_id="heat")
@@ -96,21 +97,24 @@ def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None
             gr.HTML(heading(texts.quality.heading))
             quality = gr.HTML(elem_id="quality")
         with gr.Column(elem_id="take-area"):
-            record, case_id, buttons = report_download(texts)
+            record, case_id, patient, buttons = report_download(texts)
+        with gr.Column(elem_id="notes-area"):
+            gr.HTML(notes_place(texts))
         with gr.Column(elem_id="examples-area"):
             examples = example_gallery(files, texts)
     panel = Panel(
         picture, dermoscopic, result, point, threshold, point_note, heat, prevalence,
-        meaning, quality, record, case_id, examples, closer,
+        meaning, quality, record, case_id, patient, examples, closer, more,
         kept=gr.State(None, time_to_live=CACHE_SECONDS[1]),
         screen=gr.JSON(visible="hidden"),
         again=gr.Button(visible="hidden", elem_id="again"),
+        judge=gr.Button(visible="hidden", elem_id="judge"),
         wipe=gr.Button(visible="hidden", elem_id="wipe"),
     )  # fmt: skip
     view = View(analyzer, facts, texts)
     connect(view, panel, files)
     connect_reports(view, panel, writer, buttons)
-    add_endpoint(analyzer, writer, DEFAULT_PREVALENCE)
+    return panel
 
 
 def capture(texts: Texts) -> tuple[gr.Image, ZoomControls, gr.Checkbox]:
@@ -157,18 +161,39 @@ def meaning_view(analyzer: Analyzer, texts: Texts) -> tuple[gr.Slider, gr.HTML]:
     return prevalence, gr.HTML(elem_id="meaning")
 
 
-def report_download(texts: Texts) -> tuple[gr.HTML, gr.Textbox, dict[str, gr.Button]]:
-    """The text for the record, the report's case number, and a button for each form that it comes in."""
+def report_download(texts: Texts) -> tuple[gr.HTML, gr.Textbox, PatientFields, dict[str, gr.Button]]:
+    """The text for the record, what may be noted on the report, and a button for each form that it comes in."""
     words = texts.page
     gr.HTML(heading(words.take_heading) + fine(words.take_text))
     record = gr.HTML(elem_id="record")
     case_id = gr.Textbox(label=words.case_id_label, info=words.case_id_info, max_length=80, elem_id="case-id")
+    patient = patient_fields(texts)
     with gr.Row():
         buttons = {
             "pdf": gr.Button(words.pdf_button, variant="primary", min_width=80, elem_id="pdf"),
             "json": gr.Button(words.json_button, min_width=80, elem_id="json"),
         }
-    return record, case_id, buttons
+    return record, case_id, patient, buttons
+
+
+def patient_fields(texts: Texts) -> PatientFields:
+    """What may be noted of the patient, and that nothing need be."""
+    words = texts.report
+    with gr.Row(elem_id="patient"):
+        age = gr.Number(None, precision=0, label=words.age, min_width=80, elem_id="age")
+        sex, site = (
+            gr.Dropdown(
+                [(words.not_stated, ""), *((name, key) for key, name in names.items())],
+                value="",
+                label=label,
+                min_width=110,
+                filterable=False,
+                elem_id=place,
+            )
+            for label, names, place in ((words.sex, words.sexes, "sex"), (words.site, words.sites, "body-site"))
+        )
+    gr.HTML(fine(texts.page.patient_info))
+    return age, sex, site
 
 
 def example_gallery(files: list[Path], texts: Texts) -> gr.Gallery:

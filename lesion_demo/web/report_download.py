@@ -1,16 +1,18 @@
-"""The report to take away. It goes to the browser as it is made: no file with a case number ever lies on the server."""
+"""The report to take away. It goes to the browser as it is made: no file with a case number, or
+notes on a patient, ever lies on the server."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.record import record_text
 from lesion_demo.serve.report import render_pdf, report_json, today
 from lesion_demo.texts import Texts
@@ -24,11 +26,13 @@ class Circumstances:
         case_id: free text of the reader's own; it goes into the report and nowhere else.
         dermoscopic: was the picture taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
+        patient: what the reader has noted of the patient, likewise.
     """
 
     case_id: str
     dermoscopic: bool
     prevalence: float
+    patient: Patient = UNSTATED
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class ReportWriter:
 
     def pdf(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
         """A PDF on `analysis` of `picture`, uint8 [H, W, 3]."""
-        content = render_pdf(analysis, picture, *self._subject, **asdict(circumstances))
+        content = render_pdf(analysis, picture, *self._subject, **vars(circumstances))
         return Download.of(content, "application/pdf", self._name(circumstances, "pdf"))
 
     def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
@@ -80,7 +84,7 @@ class ReportWriter:
 
     def findings(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> dict[str, Any]:
         """What the JSON holds."""
-        return report_json(analysis, picture, *self._subject, **asdict(circumstances))
+        return report_json(analysis, picture, *self._subject, **vars(circumstances))
 
     @property
     def _subject(self) -> tuple[Checkpoint, str, Texts]:

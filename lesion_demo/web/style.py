@@ -11,6 +11,7 @@ from lesion_demo.texts import Texts, languages, load_texts
 from lesion_demo.web.capture import capture_script
 from lesion_demo.web.display import display_script
 from lesion_demo.web.intake import intake_script
+from lesion_demo.web.notes import notes_script
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
@@ -76,4 +77,6 @@ def _script(texts: Texts) -> str:
     words = texts.page
     options = json.dumps({"language": texts.language, "title": words.title})
     page = f"({SCRIPT.read_text(encoding='utf-8')})({options})"
-    return f"() => {{ ({display_script(texts)})(); {page}; ({intake_script(texts)})(); ({capture_script(texts)})(); }}"
+    others = (intake_script(texts), capture_script(texts), notes_script(texts))
+    called = " ".join(f"({other})();" for other in others)
+    return f"() => {{ ({display_script(texts)})(); {page}; {called} }}"

@@ -71,6 +71,11 @@ def photo_buttons(texts: Texts) -> str:
     return part("photo_buttons", texts)
 
 
+def notes_place(texts: Texts) -> str:
+    """Where the browser lists what was said in this session; see `lesion_demo/web/notes.js`."""
+    return part("notes_place", texts)
+
+
 def notice_place(texts: Texts) -> str:
     """Where the browser says why there is no verdict; at first, that there is no picture."""
     return part("notice_place", Markup(empty_card(texts)))

@@ -11,6 +11,7 @@ from lesion_demo.decision import Outcome
 from lesion_demo.prevalence import DEFAULT_PREVALENCE
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons, said_by
+from lesion_demo.serve.several import Several
 from lesion_demo.texts import Texts
 from lesion_demo.web.templates import fine, render
 
@@ -45,7 +46,7 @@ def verdict_html(
         said_by=said_by(analysis, texts, dermoscopic=dermoscopic),
         lead=lead(analysis, meta, texts, prevalence),
         no_lead=no_lead(analysis.operating_point, texts),
-        bar=bar_of(analysis, texts),
+        bar=bar_of(analysis, texts, words.probability_label),
         comparison=comparison(analysis, texts),
         note=" ".join(filter(None, (trained, fitted(meta, texts)))),
     )
@@ -57,6 +58,7 @@ class Bar:
 
     Attributes:
         probability, threshold, low, high: places on it, 0–1, as CSS writes them.
+        score: the probability in percent.
         this, limit, zone: the same in words; no `zone`, no band.
     """
 
@@ -64,6 +66,7 @@ class Bar:
     threshold: str
     low: str
     high: str
+    score: str
     this: str
     limit: str
     zone: str
@@ -78,7 +81,8 @@ def no_lead(point: OperatingPoint, texts: Texts) -> str:
     return str(texts.verdict.custom_not_tested if point.name == CUSTOM else texts.verdict.not_tested)
 
 
-def bar_of(analysis: Analysis, texts: Texts) -> Bar:
+def bar_of(analysis: Analysis | Several, texts: Texts, name: str) -> Bar:
+    """The bar of one picture, or of several; `name` is what its probability is called."""
     words, threshold = texts.verdict, analysis.operating_point.threshold
     low, high = analysis.uncertain_zone
     return Bar(
@@ -86,7 +90,8 @@ def bar_of(analysis: Analysis, texts: Texts) -> Bar:
         threshold=f"{threshold:.4f}",
         low=f"{low:.4f}",
         high=f"{high:.4f}",
-        this=f"{words.probability_label} {texts.percent(analysis.probability)}",
+        score=texts.percent(analysis.probability),
+        this=f"{name} {texts.percent(analysis.probability)}",
         limit=f"{words.threshold_label} {texts.percent(threshold)}",
         zone=words.zone_label.format(low=texts.percent(low), high=texts.percent(high)) if analysis.margin > 0 else "",
     )

@@ -10,6 +10,7 @@ from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
 from lesion_demo.images import Pixels as Picture
 from lesion_demo.serve.analysis import Analysis, Analyzer
+from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.texts import Texts
 from lesion_demo.web.heat import heat_html
 from lesion_demo.web.picture import display_copy, needs_preview
@@ -84,8 +85,8 @@ class Choices:
     def operating_point(self, analyzer: Analyzer) -> OperatingPoint:
         return analyzer.point(self.point, self.threshold if self.point == CUSTOM else None)
 
-    def circumstances(self, case_id: str) -> Circumstances:
-        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100)
+    def circumstances(self, case_id: str = "", patient: Patient = UNSTATED) -> Circumstances:
+        return Circumstances(case_id.strip(), self.dermoscopic, self.prevalence / 100, patient)
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class View:
     def record(self, found: Found, choices: Choices) -> str:
         """The text for a patient's record, and a button that copies it."""
         writer = ReportWriter(self.analyzer.meta, self.analyzer.folder.name, self.texts)
-        text = writer.text(self.judged(found, choices), choices.circumstances(""))
+        text = writer.text(self.judged(found, choices), choices.circumstances())
         return said_of(found.id, part("record", self.texts, text))
 
     def quality(self, found: Found) -> str:

@@ -1,0 +1,83 @@
+"""Several pictures of one lesion, on the page: one answer, what to mind about it, and a row for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from lesion_demo.checkpoint import Checkpoint
+from lesion_demo.images import Pixels as Picture
+from lesion_demo.serve.batch import BatchFinding
+from lesion_demo.serve.phrases import SYMBOLS, disagreement, lesion_basis
+from lesion_demo.serve.record import lesion_record
+from lesion_demo.serve.several import FEWEST, Several
+from lesion_demo.texts import Texts
+from lesion_demo.web.batch_table import remarks, thumbnail
+from lesion_demo.web.templates import render
+from lesion_demo.web.verdict import bar_of
+
+Seen = tuple[BatchFinding, Picture | None]
+"""What was found of a file, and its picture for display; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture: its thumbnail as HTML, what is said of it, its file's name, and why it is to be doubted."""
+
+    image: Markup
+    kind: str
+    symbol: str
+    title: str
+    score: str
+    name: str
+    remarks: str
+
+
+def judged_together(seen: Sequence[Seen]) -> Several | None:
+    """The pictures as those of one lesion, at the operating point that they were analysed for; None where too few could
+    be read."""
+    found = [finding.analysis for finding, _ in seen if finding.analysis is not None]
+    if len(found) < FEWEST:
+        return None
+    return Several.of(found, found[0].operating_point, found[0].margin)
+
+
+def lesion_html(lesion: Several, seen: Sequence[Seen], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
+    """Warnings, the answer for the lesion, a text for the record, and the pictures."""
+    words, outcome = texts.batch, lesion.verdict
+    names = [finding.item.name for finding, _ in seen if finding.analysis is not None]
+    outside = any(picture.photograph for picture in lesion.assessed)
+    return render(
+        "lesion.html",
+        texts=texts,
+        disagreement=disagreement(lesion, texts),
+        scope=words.lesion_scope if outside else "",
+        outcome=outcome.value,
+        symbol=SYMBOLS[outcome],
+        basis=lesion_basis(lesion, len(seen), texts),
+        bar=bar_of(lesion, texts, words.average_label) if lesion.assessable else None,
+        record=lesion_record(lesion, names, meta, checkpoint_name, texts),
+        rows=[_row(finding, shown, texts) for finding, shown in seen],
+    )
+
+
+def unreadable_html(seen: Sequence[Seen], texts: Texts) -> str:
+    """That too few pictures could be read, and the pictures."""
+    return render("lesion.html", texts=texts, outcome="", rows=[_row(finding, shown, texts) for finding, shown in seen])
+
+
+def _row(finding: BatchFinding, shown: Picture | None, texts: Texts) -> Row:
+    found, name = finding.analysis, finding.item.name
+    if found is None or shown is None:
+        return Row(Markup(), "error", "✕", texts.batch.unreadable, "", name, finding.error)
+    return Row(
+        image=Markup(thumbnail(shown)),
+        kind=found.verdict.value,
+        symbol=SYMBOLS[found.verdict],
+        title=texts.verdict.outcomes[found.verdict.value],
+        score=texts.percent(found.probability) if found.assessable else "",
+        name=name,
+        remarks=remarks(found, texts),
+    )

@@ -105,7 +105,7 @@ def rows_of(folder: Path, numbers: Iterable[int]) -> Iterator[CsvRow]:
     for number in numbers:
         path = part_path(folder, number)
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.reader(file)
                 if next(reader, None) != header:
                     raise ValueError("its heading is another")

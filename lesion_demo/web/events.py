@@ -30,6 +30,14 @@ FAILED = "() => { lesion.failed(); }"
 PatientFields = tuple[gr.Number, gr.Dropdown, gr.Dropdown]
 """Age, sex and body site."""
 ENDED = "() => { lesion.failed('ended'); }"
+FOCUS_ON_ADD = """() => {
+  const focus = tries => {  // the button is shown when the list of files is
+    const button = document.getElementById('batch-add');
+    button?.focus();
+    if (document.activeElement !== button && tries) setTimeout(focus, 50, tries - 1);
+  };
+  focus(40);
+}"""
 SEVERAL = "many"
 """The id of the tab for several pictures."""
 
@@ -185,7 +193,7 @@ def connect_more(panel: Panel, tabs: gr.Tabs, batch: BatchPanel, texts: Texts) -
     taken = panel.more.click(
         take_over, panel.closer.history, outputs, queue=False, show_progress="hidden", **PRIVATE
     )  # fmt: skip
-    taken.success(None, js="() => { document.querySelector('#batch-add')?.focus(); }", **PRIVATE)
+    taken.success(None, js=FOCUS_ON_ADD, **PRIVATE)
     taken.failure(None, js=ENDED, **PRIVATE)
 
 

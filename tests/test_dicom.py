@@ -250,7 +250,7 @@ def test_nothing_of_the_patient_is_read_kept_or_told(
     (lesion.parent / "cut.dcm").write_bytes(READ["explicit"][:2000])
     out = tmp_path / "out.csv"
     assert main(["score", str(lesion.parent), "--out", str(out), "--checkpoint", str(tiny_checkpoint)]) == 1
-    with out.open(encoding="utf-8", newline="") as file:
+    with out.open(encoding="utf-8-sig", newline="") as file:
         rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
     assert rows["lesion.dcm"]["probability"]
     assert "is a DICOM file, but no photograph" in rows["ct.dcm"]["error"]

@@ -18,7 +18,7 @@ from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve import parts
 from lesion_demo.serve.classifier import BATCH_SIZE
 from lesion_demo.serve.scoring import score_files
-from lesion_demo.serve.table import CsvRow
+from lesion_demo.serve.table import CsvRow, read_csv, write_csv
 
 PICTURES = 3 * BATCH_SIZE + 5
 
@@ -36,7 +36,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(PICTURES - 1):
         pixels = render_phantom(number % 7, malignant=number % 2 == 0, size=64)
         Image.fromarray(np.roll(pixels, number, axis=0)).save(root / f"p{number:02d}.png")
-    (root / "p20x, “odd”.jpg").write_bytes(b"no picture")
+    (root / "p20x, “odd”\nline.jpg").write_bytes(b"no picture")
     return root
 
 
@@ -133,7 +133,7 @@ def test_parts_of_another_table_are_not_taken_for_its_own(
     assert "(operating_point, threshold differ)" in capsys.readouterr().err
     (folder / "part-000000.csv").write_text("cut", encoding="utf-8")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint) == 1
-    assert "part-000000.csv cannot be read (its heading is another): delete it" in capsys.readouterr().err
+    assert "part-000000.csv cannot be read (it is no table of scores): delete it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -153,3 +153,12 @@ def test_what_is_no_share_is_said(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no share: the second of eight is 2/8"):
         share(text)
     assert share("2/8") == (2, 8)
+
+
+def test_a_name_that_looks_like_a_formula_comes_back_as_it_was(tmp_path: Path) -> None:
+    rows = [
+        CsvRow(name, error="why")
+        for name in ("=1+1.jpg", "'=1.jpg", "-3.jpg", "plain.jpg", "é, “x”\n.jpg", "'quoted.jpg")
+    ]
+    write_csv(tmp_path / "a.csv", rows)
+    assert read_csv(tmp_path / "a.csv") == rows

@@ -38,6 +38,7 @@ CODE = (
     "lesion_demo/web/*.css",
     "lesion_demo/web/*.js",
     "lesion_demo/web/templates/*.html",
+    "lesion_demo/audit/templates/*.html",
     "lesion_demo/web/examples/phantom_*.jpg",
 )
 """What goes to a Space, beside the checkpoint, requirements.txt and README.md; all else stays, whatever it is."""

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,7 +16,7 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import sha256_of, write_json
 from lesion_demo.run_folder import META_FILE
 from lesion_demo.serve.opened import ServedCheckpoint
-from lesion_demo.serve.table import CsvRow, write_csv
+from lesion_demo.serve.table import CsvRow, read_csv, write_csv
 
 PART_PICTURES = 512
 """Of a part: a multiple of the network's batches, so that every picture is in the batch that it would be in anyway."""
@@ -101,16 +101,11 @@ def rows_of(folder: Path, numbers: Iterable[int]) -> Iterator[CsvRow]:
     Raises:
         LesionDemoError: a part cannot be read.
     """
-    header = [field.name for field in fields(CsvRow)]
     for number in numbers:
         path = part_path(folder, number)
         try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.reader(file)
-                if next(reader, None) != header:
-                    raise ValueError("its heading is another")
-                rows = [CsvRow(*row) for row in reader]
-        except (OSError, ValueError, TypeError, csv.Error) as error:
+            rows = read_csv(path)
+        except (OSError, ValueError, csv.Error) as error:
             raise LesionDemoError(f"{path} cannot be read ({error}): delete it, and score again.") from error
         yield from rows
 

@@ -100,6 +100,11 @@ def as_text(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
+def _from_text(cell: str) -> str:
+    """What `as_text` made `cell` of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
 def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
     """Write a heading and `rows` into `path`; a file that was there is replaced when all is written.
 
@@ -117,6 +122,19 @@ def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
             writer.writerows(map(_cells, rows))
     except OSError as error:
         raise _unwritten(path, error) from error
+
+
+def read_csv(path: Path) -> list[CsvRow]:
+    """The rows that `write_csv` wrote into `path`, such that it writes the same file of them.
+
+    Raises:
+        OSError: the file cannot be read. ValueError: it is no such table.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        heading, *rows = list(csv.reader(file, strict=True)) or [[]]
+    if heading != [field.name for field in fields(CsvRow)] or any(len(row) != len(heading) for row in rows):
+        raise ValueError("it is no table of scores")
+    return [CsvRow(*map(_from_text, row)) for row in rows]
 
 
 def append_csv(path: Path, row: CsvRow) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ TEXTS = load_texts("en")
 
 def test_page_can_be_worked_by_keyboard(page: Page, files: Path) -> None:
     judged(page, files / "phantom.png")
-    for text in ("#result", "#meaning", "#capture-help"):  # what changes is also spoken
+    for text in ("#result", "#capture-help"):  # what changes is also spoken
         expect(page.locator(text)).to_have_attribute("aria-live", "polite")
     page.locator("#point input[value=sensitive]").focus()
     page.keyboard.press("ArrowRight")
@@ -94,3 +95,16 @@ def test_german_page(browser: Browser, site: Site, files: Path) -> None:
         expect(page.locator("#meaning")).to_contain_text("Von 1.000 solchen Patienten")
         for word in ("threshold", "Refer", "picture", "pass"):
             expect(page.locator("#stage")).not_to_contain_text(word)
+
+
+def test_report_tells_no_more_of_the_patient_than_was_noted(page: Page, files: Path) -> None:
+    judged(page, files / "phantom.png")
+    for noted, expected in ((False, None), (True, {"age": 54, "site": "posterior torso"})):
+        if noted:
+            page.locator("#age :is(input, textarea)").fill("54")
+            page.locator("#body-site input").click()
+            page.get_by_role("option", name=TEXTS.report.sites["posterior torso"]).click()
+            assert violations(page) == []
+        with page.expect_download() as download:
+            page.locator("#json").click()
+        assert json.loads(Path(download.value.path()).read_text(encoding="utf-8")).get("patient") == expected

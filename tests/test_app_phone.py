@@ -77,7 +77,7 @@ def test_a_photo_is_taken_with_the_phones_own_camera(phone: Page, site: Site, fi
         chooser.value.set_files(files / "phantom.png")
         expect(verdict(phone)).to_be_visible()
         assert site.analyzer.asked == asked + 1
-        button.focus()
+        expect(button).to_be_focused()
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])

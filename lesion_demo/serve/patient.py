@@ -27,15 +27,16 @@ class Patient:
     site: str = ""
 
     @classmethod
-    def of(cls, age: float | None, sex: str | None, site: str | None, texts: Texts) -> Patient:
+    def of(cls, age: str, sex: str | None, site: str | None, texts: Texts) -> Patient:
         """What stands in the fields of the page.
 
         Raises:
-            ReportError: nobody is that old.
+            ReportError: `age` is neither empty nor a whole number of years that somebody may have.
         """
-        if age is not None and not 0 <= age <= OLDEST:
+        age = age.strip()
+        if age and not (age.isdecimal() and int(age) <= OLDEST):
             raise ReportError(texts.report.no_age.format(oldest=OLDEST))
-        return cls(None if age is None else int(age), sex or "", site or "")
+        return cls(int(age) if age else None, sex or "", site or "")
 
     @property
     def stated(self) -> dict[str, Any]:

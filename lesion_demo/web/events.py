@@ -27,7 +27,7 @@ SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
 """Puts what the page shows in the place of an event's last value, at the moment that it is sent."""
 SEND = SCREEN.replace("screen", "send")
 FAILED = "() => { lesion.failed(); }"
-PatientFields = tuple[gr.Number, gr.Dropdown, gr.Dropdown]
+PatientFields = tuple[gr.Textbox, gr.Dropdown, gr.Dropdown]
 """Age, sex and body site."""
 ENDED = "() => { lesion.failed('ended'); }"
 FOCUS_ON_ADD = """() => {
@@ -215,7 +215,7 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
 
 
 def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Download]) -> Callable[..., Any]:
-    def make(case_id: str, age: float | None, sex: str, site: str, *values: Any) -> Any:
+    def make(case_id: str, age: str, sex: str, site: str, *values: Any) -> Any:
         request = Request.of(*values)
         found, choices = request.found, request.choices
         if found is None:

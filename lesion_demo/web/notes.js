@@ -4,14 +4,15 @@ options => {
   const SIDE = 72;  // pixels, of a thumbnail
   const place = name => document.getElementById(name);
   const notes = new Map();  // by the picture's id, the oldest first
-  const names = new Map();  // of files, likewise
   const cleared = new Set();
+  let name = '';  // of the file that waits for its answer, without a path
 
-  // The picture has its id by now: see display.js.
   const chosen = event => {
     const file = (event.target.files ?? event.dataTransfer?.files)?.[0];
-    if (file && event.target.closest?.('#picture')) names.set(lesion.screen().id, file.name);
+    if (file && event.target.closest?.('#picture')) name = file.name;
   };
+  const other = event => { if (event.target.closest?.('#examples, .capture-button, #zoom, #undo')) name = ''; };
+  document.addEventListener('click', other, true);
   document.addEventListener('change', chosen, true);
   document.addEventListener('drop', chosen, true);
 
@@ -37,6 +38,7 @@ options => {
   };
   // The last that was said of the picture on display, with the controls as they stand.
   const note = () => {
+    if (['failed', 'empty'].includes(place('stage')?.dataset.state)) name = '';
     const {id, answered} = lesion.screen();
     if (!answered || cleared.has(id) || !place('notes')) return;
     const card = place('result').querySelector(`[data-picture="${id}"] .card:not(.warning, .error)`);
@@ -53,7 +55,8 @@ options => {
     }
     if (known?.text === said.textContent && known.score === score) return;
     const found = {kind: card.classList[1], text: said.textContent, verdict: [...said.childNodes], score};
-    notes.set(id, {time: new Date(), name: names.get(id) ?? '', canvas, ...known, ...found});
+    notes.set(id, {time: new Date(), name, canvas, ...known, ...found});
+    name = '';
     if (notes.size > MOST) notes.delete(notes.keys().next().value);
     show();
   };
@@ -61,7 +64,6 @@ options => {
     if (!event.target.closest?.('#clear-notes')) return;
     [...notes.keys()].forEach(id => cleared.add(id));
     notes.clear();
-    names.clear();
     show();
     place('photo')?.focus();
   });

@@ -180,7 +180,7 @@ def patient_fields(texts: Texts) -> PatientFields:
     """What may be noted of the patient, and that nothing need be."""
     words = texts.report
     with gr.Row(elem_id="patient"):
-        age = gr.Number(None, precision=0, label=words.age, min_width=80, elem_id="age")
+        age = gr.Textbox(label=words.age, max_length=3, min_width=80, elem_id="age")
         sex, site = (
             gr.Dropdown(
                 [(words.not_stated, ""), *((name, key) for key, name in names.items())],

@@ -69,6 +69,23 @@ def held(site: Site, *sides: int) -> Iterator[Held]:
             one.go.set()
 
 
+def test_notes_of_a_patient_go_with_the_picture(page: Page, pictures: dict[int, Path]) -> None:
+    judged(page, pictures[ALICE])
+    typed = [page.locator(f"#{name} :is(input, textarea)") for name in ("case-id", "age")]
+    chosen = [page.locator(f"#{name} input") for name in ("sex", "body-site")]
+    for field, text in zip(typed, ("Alice 4711", "54"), strict=True):
+        field.fill(text)
+    for field, name in zip(chosen, ("female", "back"), strict=True):
+        field.click()
+        page.get_by_role("option", name=name, exact=True).click()
+        expect(field).to_have_value(name)
+    upload(page, pictures[BOB])
+    for field in typed:
+        expect(field).to_have_value("")
+    for field in chosen:
+        expect(field).to_have_value(TEXTS.report.not_stated)
+
+
 def expect_nothing_said(page: Page) -> None:
     """There is no verdict, nothing that goes with one, and nothing to take away, hidden or not."""
     expect(verdict(page)).to_have_count(0)

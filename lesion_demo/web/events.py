@@ -38,6 +38,8 @@ FOCUS_ON_ADD = """() => {
   };
   focus(40);
 }"""
+NO_NOTES = "['', '', '', '']"
+"""Another picture may be another patient's: what was noted of the last one must not get into its report."""
 SEVERAL = "many"
 """The id of the tab for several pictures."""
 
@@ -69,6 +71,11 @@ class Panel:
     wipe: gr.Button
 
     @property
+    def notes(self) -> list[Any]:
+        """What the reader notes of the patient, for the report alone."""
+        return [self.case_id, *self.patient]
+
+    @property
     def asking(self) -> list[Any]:
         """What `Request` is made of, in its order."""
         choices = [self.point, self.threshold, self.dermoscopic, self.prevalence]
@@ -93,7 +100,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
         return str(examples[int(chosen.index)])
 
     # Of Gradio's events for a picture, `upload` alone comes for files, pastes and the camera, and not for our previews.
-    panel.picture.upload(None, js="() => { lesion.begin(); }", **PRIVATE)
+    panel.picture.upload(None, None, panel.notes, js=f"() => {{ lesion.begin(); return {NO_NOTES}; }}", **PRIVATE)
     panel.picture.clear(None, js="() => { lesion.clear(); }", **PRIVATE)
     held, detected = [panel.kept, panel.closer.history], gr.Textbox(visible="hidden")
     finding = gr.on(
@@ -109,7 +116,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
         pick, None, panel.picture, js="() => { lesion.begin(); }", trigger_mode="multiple",
         show_progress="hidden", **PRIVATE,
     )  # fmt: skip
-    picking.success(None, js="() => { lesion.again(); }", **PRIVATE)
+    picking.success(None, None, panel.notes, js=f"() => {{ lesion.again(); return {NO_NOTES}; }}", **PRIVATE)
     for event in (finding, picking):
         event.failure(None, js=FAILED, **PRIVATE)
     nothing = "() => ['', '', '', '', '']"

@@ -329,7 +329,7 @@ def test_one_lesion_gets_one_answer_and_a_row_for_each_picture(picture: Path, up
     assert words.lesion_disagree_heading not in said
     assert steps[-1][4].count("<img") == 3
     assert all("value" not in step[1] for step in steps if isinstance(step[1], dict)), "the rows stand in the answer"
-    with Path(steps[-1][2]["value"]).open(newline="", encoding="utf-8") as opened:
+    with Path(steps[-1][2]["value"]).open(newline="", encoding="utf-8-sig") as opened:
         assert [row["file"] for row in csv.DictReader(opened)][-1] == "one lesion"
 
 

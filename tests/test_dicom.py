@@ -49,7 +49,7 @@ from lesion_demo.texts import load_texts
 from lesion_demo.web.picture import needs_preview
 
 PATIENT = "Mustermann^Erika"
-SECRETS = (PATIENT, "Mustermann", "PID-4711", "ACC-0815", "19640812", "St Nowhere")
+SECRETS = (PATIENT, "Mustermann", "PID-7290", "ACC-0815", "19640812", "St Nowhere")
 POINT = OperatingPoint("sensitive", 0.3)
 
 

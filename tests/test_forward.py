@@ -112,19 +112,20 @@ def test_a_picture_runs_the_network_once(shipped: LoadedCheckpoint, tmp_path: Pa
         Image.fromarray(picture).save(file)
     assert shipped.known is not None, "familiarity is what took a second pass"
     analyzer, point = Analyzer(shipped), shipped.meta.operating_points[0]
+    turns = shipped.meta.preprocess.turns
     with passes(shipped.model) as counts:
         analysis = analyzer.analyze(picture)
     assert analysis.familiarity is not None
     assert analysis.heat.values.any()
-    assert counts == [1]
+    assert counts == [turns]
     with passes(shipped.model) as counts:
         findings = list(analyze_batch(analyzer, [BatchItem(file.name, file) for file in files], point))
     assert [finding.error for finding in findings] == [""] * 3
-    assert counts == [1, 1, 1]
+    assert counts == [turns] * 3
     with passes(shipped.model) as counts:
         rows = list(score_files(list(map(str, files)), Predictor(shipped), point, 0.1))
     assert [row.error for row in rows] == [""] * 3
-    assert counts == [3]
+    assert counts == [3 * turns]
 
 
 def test_evaluation_runs_the_network_once_for_scores_and_for_what_gets_a_verdict(
@@ -194,8 +195,9 @@ def test_an_engine_of_another_kind_serves_as_well(shipped: LoadedCheckpoint) -> 
             return self.found
 
     inputs = np.zeros((1, 3, 64, 64), np.float32)
-    by_torch = Predictor(shipped).predict(inputs)
-    served = ServedCheckpoint(shipped.folder, shipped.meta, Recorded(), shipped.known)
+    meta = replace(shipped.meta, preprocess=replace(shipped.meta.preprocess, turns=1))
+    by_torch = Predictor(replace(shipped, meta=meta)).predict(inputs)
+    served = ServedCheckpoint(shipped.folder, meta, Recorded(), shipped.known)
     found = Predictor(served).predict(np.ones((1, 3, 64, 64), np.float32))
     np.testing.assert_array_equal(found.probabilities, by_torch.probabilities)
     assert found.familiarity == by_torch.familiarity

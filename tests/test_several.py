@@ -105,7 +105,7 @@ def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeAnalyzer:
     analyzer = BySize()
     loaded = SimpleNamespace(folder=Path("fake"), meta=analyzer.meta)
     monkeypatch.setattr("lesion_demo.checkpoint.find_best_checkpoint", lambda **_: None)
-    monkeypatch.setattr("lesion_demo.checkpoint.load_checkpoint", lambda _: loaded)
+    monkeypatch.setattr("lesion_demo.serve.opened.open_checkpoint", lambda *_: loaded)
     monkeypatch.setattr("lesion_demo.serve.analysis.Analyzer", lambda *_, **__: analyzer)
     for name, size in (("a", 140), ("b", 200), ("c", 220)):
         Image.fromarray(render_phantom(5, malignant=True, size=size)).save(tmp_path / f"{name}.png")
@@ -114,7 +114,7 @@ def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeAnalyzer:
 
 
 def rows() -> list[dict[str, str]]:
-    with Path("out.csv").open(newline="", encoding="utf-8") as file:
+    with Path("out.csv").open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 

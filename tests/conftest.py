@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+from PIL import Image
 
 from lesion_demo.checkpoint import LoadedCheckpoint, find_best_checkpoint, load_checkpoint
 from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, TrainConfig
-from lesion_demo.images.phantom import write_phantom_dataset
+from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["app_site", "tiny_clinic"]
@@ -82,3 +83,11 @@ def tiny_config() -> TrainConfig:
         precision="no",
         workers=0,
     )
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a lesion in it."""
+    path = tmp_path_factory.mktemp("picture") / "lesion.jpg"
+    Image.fromarray(render_phantom(1, malignant=True, size=160)).save(path)
+    return path

@@ -11,28 +11,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from batch_files import zipped
 from fake_analyzer import FakeAnalyzer
-from PIL import Image
 from pypdf import PdfReader
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.batch import ReportArchive, analyze_batch, open_inputs
 from lesion_demo.texts import load_texts
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("picture") / "lesion.jpg"
-    Image.fromarray(render_phantom(1, malignant=True, size=160)).save(path)
-    return path
-
-
-def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
 
 
 def test_one_bad_file_does_not_stop_the_rest(picture: Path, tmp_path: Path) -> None:

@@ -6,20 +6,19 @@ import csv
 import errno
 import json
 import os
-import re
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
+from batch_files import zipped
 from fake_analyzer import FakeAnalyzer, fake_meta
-from PIL import Image
+from reading import plain
 
 from lesion_demo.images.perturb import draw_ruler
 from lesion_demo.images.phantom import render_phantom
@@ -30,27 +29,7 @@ from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_tab import Batch, _progress, add_batch_endpoint, add_batch_tab
 from lesion_demo.web.batch_table import COLUMNS, Line
 
-
-def plain(html: str) -> str:
-    """What a reader reads, in one line."""
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
-
-
 FILE, REMARKS = ([*COLUMNS].index(name) for name in ("file", "remarks"))
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("picture") / "lesion.jpg"
-    Image.fromarray(render_phantom(1, malignant=True, size=160)).save(path)
-    return path
-
-
-def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
 
 
 def written(folder: Path) -> list[Path]:

@@ -21,7 +21,9 @@ from PIL import Image
 from lesion_demo.__main__ import main
 from lesion_demo.audit.gallery import PROJECT
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.cli.train import add_arguments, parse_class_map, resolve_config
+from lesion_demo.cli.arguments import parse_class_map
+from lesion_demo.cli.settings import resolve_config
+from lesion_demo.cli.train import add_arguments
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.recipes import PRESETS

@@ -32,7 +32,8 @@ from PIL import Image
 
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.cli.deploy import Api, Upload, for_zero_gpu, space_files, space_name, upload, with_metadata
+from lesion_demo.cli.deploy import for_zero_gpu, space_files, space_name, with_metadata
+from lesion_demo.cli.uploading import Api, Upload, upload
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.images.phantom import render_phantom
 

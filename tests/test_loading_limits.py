@@ -10,35 +10,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from quarters import HEIGHT, WIDTH, encoded, quarters
 
 from lesion_demo.errors import ImageError
 from lesion_demo.images import load as loading
 from lesion_demo.images.jpeg import count_scans
 from lesion_demo.images.load import MAX_ASPECT, MAX_SCANS, PICTURE_SUFFIXES, load_image
-
-WIDTH, HEIGHT = 60, 40
-
-
-CORNERS = {"top left": (220, 40, 40), "top right": (40, 200, 40), "bottom left": (40, 40, 220)}
-
-
-def quarters() -> Image.Image:
-    """60 × 40 pixels: red, green, blue and grey quarters, so that every turn of it shows."""
-    pixels = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    pixels[:20, :30], pixels[:20, 30:], pixels[20:, :30] = CORNERS.values()
-    return Image.fromarray(pixels)
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import io
 import os
 import re
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_analyzer import SIDE, FakeAnalyzer
 from PIL import Image, ImageFilter
+from reading import plain
 
 from lesion_demo.card import ModelFacts, read_facts
 from lesion_demo.config import OperatingPoint
@@ -47,11 +47,6 @@ BLACK = render_phantom(5, malignant=True, brightness=0.1)
 @pytest.fixture
 def analyzer() -> FakeAnalyzer:
     return FakeAnalyzer()
-
-
-def plain(html: str) -> str:
-    """What a reader reads, in one line."""
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
 
 
 def verdict(analyzer: FakeAnalyzer, picture: np.ndarray = GOOD, *, dermoscopic: bool = True) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html import unescape
 
 import numpy as np
 import pytest
 from fake_analyzer import FakeAnalyzer, scores
+from reading import plain
 
 from lesion_demo.card import clinics
 from lesion_demo.config import OperatingPoint
@@ -28,11 +28,6 @@ GOOD = render_phantom(5, malignant=True)
 @pytest.fixture
 def analyzer() -> FakeAnalyzer:
     return FakeAnalyzer()
-
-
-def plain(html: str) -> str:
-    """What a reader reads, in one line."""
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
 
 
 def verdict(analyzer: FakeAnalyzer, picture: np.ndarray = GOOD, *, dermoscopic: bool = True) -> str:

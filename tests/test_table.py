@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lesion_demo.cli.train import read_config_file
+from lesion_demo.cli.settings import read_config_file
 from lesion_demo.config import StageConfig, TrainConfig
 from lesion_demo.data.archive import unpacked
 from lesion_demo.data.folders import scan

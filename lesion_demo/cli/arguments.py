@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lesion_demo.config import ENGINES
+from lesion_demo.errors import DataError
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -71,3 +72,14 @@ def whole(text: str) -> int:
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="default: see checkpoints/shown.json")
+
+
+def parse_class_map(pairs: list[str]) -> dict[str, str]:
+    """`NAME=CLASS` strings as a dictionary."""
+    parsed = {}
+    for pair in pairs:
+        name, equals, label = pair.partition("=")
+        if not equals or not name or not label:
+            raise DataError(f"--class-map {pair!r} is not of the form NAME=benign or NAME=malignant.")
+        parsed[name] = label
+    return parsed

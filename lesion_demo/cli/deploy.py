@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
 
 from lesion_demo.cli.arguments import add_checkpoint
+from lesion_demo.cli.uploading import Upload, add_dry_run, listed, matching, upload
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.hub import NAME, refusals
+from lesion_demo.hub import NAME
 from lesion_demo.run_folder import (  # fmt: skip
     AUDIT_FILE,
     CARD_FILE,
@@ -55,33 +54,6 @@ ZERO_GPU = {"torch": "torch>=2.8,<2.12", "torchvision": "torchvision>=0.23,<0.27
 """What ZeroGPU has; elsewhere the newest will do."""
 
 
-class Api(Protocol):
-    """What is asked of `huggingface_hub.HfApi`."""
-
-    def create_repo(
-        self, repo_id: str, *, repo_type: str, space_sdk: str | None, private: bool, exist_ok: bool
-    ) -> Any: ...
-
-    def repo_info(self, repo_id: str, *, repo_type: str) -> Any: ...
-
-    def list_repo_files(self, repo_id: str, *, repo_type: str) -> list[str]: ...
-
-    def create_commit(self, repo_id: str, operations: Any, *, commit_message: str, repo_type: str) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file on the Hub: where it lies there, and the file here or the bytes that it is made of."""
-
-    place: str
-    source: Path | bytes
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("space", type=space_name, metavar="OWNER/SPACE", help="it is made if there is none")
     add_checkpoint(parser)
@@ -94,10 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", action="append", default=[], metavar="OWNER/NAME",
         help="a data set on the Hub that the Space shall name; repeatable",
     )  # fmt: skip
-    parser.add_argument(
-        "--dry-run", action="store_true",
-        help="list every file with its size and upload nothing, as without a token (HF_TOKEN, or hf auth login)",
-    )  # fmt: skip
+    add_dry_run(parser)
 
 
 def space_name(text: str) -> str:
@@ -109,20 +78,14 @@ def space_name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """List what goes to the Space and, with a token, upload it."""
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
 
     folder = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)).folder
     files = space_files(PROJECT, folder, models=args.model, datasets=args.dataset)
-    for file in files:
-        print(f"{file.size:>12,}  {file.place}")
-    kind = "public" if args.public else "private"
-    print(f"{sum(file.size for file in files):>12,}  bytes in {len(files)} files, for the {kind} Space {args.space}")
-    token = None if args.dry_run else get_token()
+    token = listed(files, f"{'public' if args.public else 'private'} Space {args.space}", dry_run=args.dry_run)
     if token is None:
-        why = "A dry run" if args.dry_run else "There is no token (HF_TOKEN, or 'hf auth login')"
-        print(f"{why}: nothing was uploaded.")
         return 0
     for stranger in upload(HfApi(token=token), args.space, files, public=args.public):
         print(f"Left in the Space, though it is no part of the page: {stranger}")
@@ -157,20 +120,6 @@ def space_files(
     return sorted(found, key=lambda one: one.place)
 
 
-def matching(root: Path, patterns: Sequence[str], place: PurePosixPath) -> Iterator[Upload]:
-    """The files below `root` that match; links are none, as they may lead anywhere."""
-    for pattern in patterns:
-        for path in root.glob(pattern):
-            inner = path.relative_to(root)
-            hidden = any(part.startswith((".", "__pycache__")) for part in inner.parts)
-            if path.is_file() and not hidden and not _through_link(root, inner):
-                yield Upload((place / inner.as_posix()).as_posix(), path)
-
-
-def _through_link(root: Path, inner: Path) -> bool:
-    return any((root / part).is_symlink() for part in (inner, *inner.parents) if part != Path())
-
-
 def for_zero_gpu(requirements: str) -> str:
     """`requirements` with PyTorch in the range that ZeroGPU has."""
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements.splitlines()]
@@ -182,31 +131,3 @@ def with_metadata(readme: str, models: Sequence[str], datasets: Sequence[str]) -
     for key, values in (("models", models), ("datasets", datasets)):
         readme = re.sub(rf"^{key}: \[\]$", f"{key}: [{', '.join(values)}]", readme, count=1, flags=re.MULTILINE)
     return readme
-
-
-def upload(api: Api, name: str, files: Sequence[Upload], *, public: bool, kind: str = "space") -> list[str]:
-    """Make the Space, or whatever `kind` is, if need be, and put `files` into it in one commit; returns what else lies
-    there.
-
-    Raises:
-        LesionDemoError: it is public and was not to be, or the Hub refused.
-    """
-    from huggingface_hub import CommitOperationAdd
-
-    what = f"The {'Space' if kind == 'space' else kind} {name}"
-    try:
-        sdk = "gradio" if kind == "space" else None
-        api.create_repo(name, repo_type=kind, space_sdk=sdk, private=not public, exist_ok=True)
-        if not public and not api.repo_info(name, repo_type=kind).private:
-            raise LesionDemoError(f"{what} is public already: make it private first, or say --public.")
-        operations = [
-            CommitOperationAdd(file.place, file.source if isinstance(file.source, bytes) else str(file.source))
-            for file in files
-        ]
-        api.create_commit(name, operations, commit_message="Upload lesion demo", repo_type=kind)
-        there = api.list_repo_files(name, repo_type=kind)
-    except refusals() as error:
-        raise LesionDemoError(
-            f"The Hub did not take {what[0].lower()}{what[1:]} ({error}): see to it, and try again."
-        ) from error
-    return sorted(set(there) - {file.place for file in files} - {".gitattributes"})

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path, PurePosixPath
 
 from lesion_demo.cli.arguments import add_checkpoint
-from lesion_demo.cli.deploy import CHECKPOINT, Upload, matching, upload
+from lesion_demo.cli.deploy import CHECKPOINT
+from lesion_demo.cli.uploading import Upload, add_dry_run, listed, matching, upload
 from lesion_demo.hub import NAME
 from lesion_demo.run_folder import CARD_FILE
 
@@ -19,10 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=model_name, metavar="OWNER/MODEL", help="it is made if there is none")
     add_checkpoint(parser)
     parser.add_argument("--public", action="store_true", help="let everybody see it (default: private)")
-    parser.add_argument(
-        "--dry-run", action="store_true",
-        help="list every file with its size and upload nothing, as without a token (HF_TOKEN, or hf auth login)",
-    )  # fmt: skip
+    add_dry_run(parser)
 
 
 def model_name(text: str) -> str:
@@ -34,22 +32,16 @@ def model_name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """List what goes to the model and, with a token, upload it."""
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
 
     folder = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)).folder
     files = model_files(folder)
-    for file in files:
-        print(f"{file.size:>12,}  {file.place}")
     if TERMS not in [file.place for file in files]:
         print(f"There is no {TERMS} beside the run's folder: the card names no licence. Say on the Hub what it is.")
-    kind = "public" if args.public else "private"
-    print(f"{sum(file.size for file in files):>12,}  bytes in {len(files)} files, for the {kind} model {args.model}")
-    token = None if args.dry_run else get_token()
+    token = listed(files, f"{'public' if args.public else 'private'} model {args.model}", dry_run=args.dry_run)
     if token is None:
-        why = "A dry run" if args.dry_run else "There is no token (HF_TOKEN, or 'hf auth login')"
-        print(f"{why}: nothing was uploaded.")
         return 0
     api = HfApi(token=token)
     for stranger in upload(api, args.model, files, public=args.public, kind="model"):

@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lesion_demo.cli.arguments import add_checkpoint, add_class_map, add_device
-from lesion_demo.cli.train import parse_class_map
+from lesion_demo.cli.arguments import add_checkpoint, add_class_map, add_device, parse_class_map
 from lesion_demo.files import check_file
 from lesion_demo.local_calibration import LocalCalibration
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.artefacts import find_artefacts
 from lesion_demo.images.look import Look
 from lesion_demo.images.quality import check_quality
@@ -98,7 +98,7 @@ class FakeAnalyzer(Analyzer):
         self.folder = Path("checkpoints/fake")
         self.meta = fake_meta()
         self.asked = 0
-        self.seen: Picture | None = None
+        self.seen: Pixels | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -109,7 +109,7 @@ class FakeAnalyzer(Analyzer):
     def margin_at(self, point: OperatingPoint) -> float:
         return self.margin
 
-    def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+    def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
         self.asked, self.seen = self.asked + 1, picture
         look = Look.of(picture)
         lesion = blob(SIDE / 2, SIDE / 2) > 0.3
@@ -128,7 +128,7 @@ class FakeAnalyzer(Analyzer):
             shape=look.shape,
         )
 
-    def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:
+    def probabilities(self, pictures: Iterable[Pixels]) -> NDArray[np.float64]:
         return np.array([self.probability for _ in pictures])
 
 

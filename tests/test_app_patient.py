@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.texts import load_texts
@@ -47,7 +47,7 @@ class Held:
         self._analyze, self._analyzer, self._sides = site.analyzer.analyze, site.analyzer, sides
         self.go, self.begun, self.fails = threading.Event(), threading.Semaphore(0), False
 
-    def analyze(self, picture: Picture, *args: object) -> Analysis:
+    def analyze(self, picture: Pixels, *args: object) -> Analysis:
         side = picture.shape[0]
         if side in self._sides:
             self.begun.release()

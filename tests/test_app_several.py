@@ -9,7 +9,7 @@ from app_site import DESK, PHONE, Site, judged, opened, violations
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.texts import load_texts
@@ -28,7 +28,7 @@ def pictures(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> dic
         Image.fromarray(render_phantom(5, malignant=True, size=side)).save(file)
     analyze = site.analyzer.analyze
 
-    def by_size(picture: Picture, *args: object) -> Analysis:
+    def by_size(picture: Pixels, *args: object) -> Analysis:
         site.analyzer.probability = 0.9 if picture.shape[0] == HIGH else 0.1
         return analyze(picture, *args)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from lesion_demo.card import read_facts
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import ImageError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.network.model import build_model
 from lesion_demo.serve import scoring
@@ -89,7 +89,7 @@ def test_what_one_picture_exhausts_ends_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Exhausted(FakeAnalyzer):
-        def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+        def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
             if self.asked == 0:
                 self.asked = 1
                 raise failure
@@ -112,7 +112,7 @@ def test_what_one_picture_exhausts_ends_nothing_else(
     assert good.verdict
 
 
-def _raise_once(failure: Exception, patch: pytest.MonkeyPatch, real: object, picture: Picture) -> object:
+def _raise_once(failure: Exception, patch: pytest.MonkeyPatch, real: object, picture: Pixels) -> object:
     patch.setattr(scoring, "check_quality", real)
     raise failure
 

@@ -18,7 +18,7 @@ from reading import plain
 from lesion_demo.card import ModelFacts, read_facts
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import Outcome
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.artefacts import SECOND_LESION, Artefact, find_artefacts
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
@@ -240,7 +240,7 @@ def test_every_check_has_its_texts(analyzer: FakeAnalyzer) -> None:
     assert {check.name for check in analysis.quality.checks} <= set(TEXTS.quality.retake)
 
 
-def heat_panel(analyzer: FakeAnalyzer, picture: Picture) -> str:
+def heat_panel(analyzer: FakeAnalyzer, picture: Pixels) -> str:
     return heat_html(picture, analyzer.analyze(picture), TEXTS)
 
 

@@ -10,43 +10,42 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageFilter
 
-from lesion_demo.images import Pixels as Picture
-from lesion_demo.images import perturb
+from lesion_demo.images import Pixels, perturb
 from lesion_demo.images.light import grey_light
 from lesion_demo.images.perturb import compress, draw_ring
 
-Change = Callable[[Picture, np.random.Generator], Picture]
+Change = Callable[[Pixels, np.random.Generator], Pixels]
 """A picture uint8 [H, W, 3] and a source of chance → the changed picture."""
 
 
-def _ring(image: Picture, rng: np.random.Generator, **options: object) -> Picture:
+def _ring(image: Pixels, rng: np.random.Generator, **options: object) -> Pixels:
     return draw_ring(image, **options)  # type: ignore[arg-type]
 
 
-def _gains(image: Picture, rng: np.random.Generator, *, gains: tuple[float, float, float]) -> Picture:
+def _gains(image: Pixels, rng: np.random.Generator, *, gains: tuple[float, float, float]) -> Pixels:
     return np.clip(np.rint(image * np.array(gains)), 0, 255).astype(np.uint8)
 
 
-def _grey_light(image: Picture, rng: np.random.Generator, *, share: float) -> Picture:
+def _grey_light(image: Pixels, rng: np.random.Generator, *, share: float) -> Pixels:
     return grey_light(image, share)
 
 
-def _jpeg(image: Picture, rng: np.random.Generator, *, quality: int) -> Picture:
+def _jpeg(image: Pixels, rng: np.random.Generator, *, quality: int) -> Pixels:
     return compress(image, rng, quality)
 
 
-def _blur(image: Picture, rng: np.random.Generator, *, share: float) -> Picture:
+def _blur(image: Pixels, rng: np.random.Generator, *, share: float) -> Pixels:
     radius = share * min(image.shape[:2])
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def _resized(image: Picture, rng: np.random.Generator, *, side: int) -> Picture:
+def _resized(image: Pixels, rng: np.random.Generator, *, side: int) -> Pixels:
     height, width = image.shape[:2]
     scale = side / min(height, width)
     return np.asarray(Image.fromarray(image).resize((round(width * scale), round(height * scale))))
 
 
-def _stretched(image: Picture, rng: np.random.Generator, *, ratio: float) -> Picture:
+def _stretched(image: Pixels, rng: np.random.Generator, *, ratio: float) -> Pixels:
     """Wider by `ratio`, then the middle of it: as if what was squashed had been cropped."""
     height, width = image.shape[:2]
     wide = np.asarray(Image.fromarray(image).resize((round(width * ratio), height)))
@@ -54,17 +53,17 @@ def _stretched(image: Picture, rng: np.random.Generator, *, ratio: float) -> Pic
     return wide[:, left : left + width]
 
 
-def _cropped(image: Picture, rng: np.random.Generator, *, share: float) -> Picture:
+def _cropped(image: Pixels, rng: np.random.Generator, *, share: float) -> Pixels:
     height, width = image.shape[:2]
     top, left = round(height * (1 - share) / 2), round(width * (1 - share) / 2)
     return image[top : height - top, left : width - left]
 
 
-def _mirrored(image: Picture, rng: np.random.Generator) -> Picture:
+def _mirrored(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def _turned(image: Picture, rng: np.random.Generator) -> Picture:
+def _turned(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(np.rot90(image))
 
 
@@ -102,5 +101,5 @@ class Changed:
 
     name: str
 
-    def __call__(self, image: Picture, index: int) -> Picture:
+    def __call__(self, image: Pixels, index: int) -> Pixels:
         return CHANGES[self.name](image, np.random.default_rng(index))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lesion_demo.data.picture import Picture
 from lesion_demo.errors import DataError, ImageError
+from lesion_demo.files import sha256_of
 from lesion_demo.images.load import load_image
 
 SIDE = 64
@@ -71,7 +72,7 @@ def hash_file(picture: Picture) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    return hashlib.sha256(picture.path.read_bytes()).hexdigest()
+    return sha256_of(picture.path)
 
 
 def hashed(pictures: Sequence[Picture]) -> list[Picture]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from lesion_demo.config import CLASSES, from_dict, to_dict
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError
-from lesion_demo.files import replacing
+from lesion_demo.files import replacing, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class SplitRecord:
 
 def write_record(path: Path, record: SplitRecord) -> None:
     """Keep `record` beside the split file at `path`, with that file's fingerprint."""
-    values = to_dict(record) | {"fingerprint": file_hash(path)}
+    values = to_dict(record) | {"fingerprint": sha256_of(path)}
     with replacing(path.with_suffix(".json")) as part:
         part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -62,7 +61,7 @@ def check_record(path: Path, wanted: SplitRecord) -> None:
         found = from_dict(SplitRecord, json.loads(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, LesionDemoError) as error:
         raise DataError(f"{place} is damaged ({error}). {remedy}") from error
-    if found.fingerprint != file_hash(path):
+    if found.fingerprint != sha256_of(path):
         raise DataError(f"{path} is not the file that {place.name} describes. {remedy}")
     before, now = to_dict(found), to_dict(wanted)
     compared = (
@@ -112,8 +111,3 @@ def check_labels(splits: Splits, scanned: Sequence[Picture], path: Path) -> None
     new = sum(picture.name not in labels and picture.name not in corrupt for picture in scanned)
     if new:
         log.warning("%d pictures came to the folders after %s was made, and are not used.", new, path)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of the file at `path`, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

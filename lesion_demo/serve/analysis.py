@@ -17,7 +17,7 @@ from PIL import Image
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import DEFAULT_OPERATING_POINT, Outcome, call_of, decide, uncertain_zone
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.artefacts import Artefact, find_artefacts
 from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
@@ -68,7 +68,7 @@ class Analysis:
     shape: tuple[int, int]
     first_of_several: bool = False
     id: str = field(default_factory=lambda: token_hex(16))
-    picture: Picture | None = None
+    picture: Pixels | None = None
 
     @property
     def assessable(self) -> bool:
@@ -177,7 +177,7 @@ class Analyzer:
         """What the checkpoint's own files say; `meta` is what holds here, other where it is fitted to a clinic."""
         return self._shipped or self.meta
 
-    def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Picture]:
+    def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Pixels]:
         """Everything about the picture in the file at `path`, as `analyze`, and the picture itself, uint8 [H, W, 3].
 
         Raises:
@@ -200,7 +200,7 @@ class Analyzer:
         """
         return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
 
-    def analyze(self, picture: Picture, point: OperatingPoint | None = None) -> Analysis:
+    def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
         """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
         point = point or self.point(DEFAULT_OPERATING_POINT)
         look = Look.of(picture)
@@ -221,6 +221,6 @@ class Analyzer:
             shape=look.shape,
         )
 
-    def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float64]:
+    def probabilities(self, pictures: Iterable[Pixels]) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1 of N pictures uint8 [H, W, 3], without explanations."""
         return self._predictor.probabilities(pictures)

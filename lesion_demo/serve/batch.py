@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import CheckpointError, LesionDemoError, reason
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.files import why_skipped
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serve.analysis import Analysis, Analyzer
@@ -58,7 +58,7 @@ class BatchFinding:
 
     item: BatchItem
     analysis: Analysis | None = None
-    picture: Picture | None = None
+    picture: Pixels | None = None
     error: str = ""
     local: LocalCalibration | None = None
 
@@ -198,7 +198,7 @@ class ReportArchive:
         self.path = path
         self._subject = (analyzer.meta, analyzer.folder.name, texts)
 
-    def add(self, finding: BatchFinding, picture: Picture) -> None:
+    def add(self, finding: BatchFinding, picture: Pixels) -> None:
         """Append the reports on `finding`, with `picture` (uint8 [h, w, 3], it may be a smaller copy) in the PDF."""
         if finding.analysis is None:
             return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lesion_demo.arrays import malignant_probability
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import CheckpointError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.look import Look
 from lesion_demo.images.prepare import Inputs, prepare
 from lesion_demo.network.engine import Array, Forward, in_turns
@@ -55,7 +55,7 @@ class Predictor:
         self._temperature, self._intercept = served.meta.temperature, served.meta.intercept
         self._spec = served.meta.preprocess
 
-    def prepare(self, picture: Picture | Look) -> Inputs:
+    def prepare(self, picture: Pixels | Look) -> Inputs:
         """The network's input float32 [3, S, S] from a picture uint8 [H, W, 3] or a look at it."""
         return prepare(picture, self._spec)
 
@@ -85,7 +85,7 @@ class Predictor:
             Familiarity(float(distance), known.limit, bool(photo), bool(bare)) for distance, photo, bare in each
         )
 
-    def probabilities(self, pictures: Iterable[Picture], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
+    def probabilities(self, pictures: Iterable[Pixels], batch_size: int = BATCH_SIZE) -> NDArray[np.float64]:
         """Calibrated probabilities of malignancy [N] in 0–1, for N pictures uint8 [H, W, 3] of any sizes.
 
         `pictures` is read a batch at a time, so that it may be a generator over more of them than memory holds.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.config import PreprocessSpec
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.prepare import Inputs, round_window
 from lesion_demo.network.engine import Array, Engine, Forward
 
@@ -167,7 +167,7 @@ def place(heat: Heat, visible: tuple[int, int, int, int], shape: tuple[int, int]
     return placed
 
 
-def overlay(picture: Picture, heat: Heat, opacity: float = OPACITY) -> Picture:
+def overlay(picture: Pixels, heat: Heat, opacity: float = OPACITY) -> Pixels:
     """`picture` (uint8 [H, W, 3]) under the colours of `heat` ([H, W] in -1 to 1): the stronger, the less transparent.
 
     Args:

@@ -18,7 +18,7 @@ from lesion_demo.card.clinics import Clinic, Tested, tested
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.quality import QualityCheck
 from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.results import Interval
@@ -58,7 +58,7 @@ MARGIN, WIDTH = 16, 178  # mm, of an A4 page
 
 def report_json(
     analysis: Analysis,
-    picture: Picture,
+    picture: Pixels,
     meta: Checkpoint,
     checkpoint_name: str,
     texts: Texts,
@@ -169,7 +169,7 @@ def _heat_map(analysis: Analysis) -> dict[str, Any]:
 
 def render_pdf(
     analysis: Analysis,
-    picture: Picture,
+    picture: Pixels,
     meta: Checkpoint,
     checkpoint_name: str,
     texts: Texts,
@@ -314,7 +314,7 @@ class _Page:
         self._pdf.multi_cell(WIDTH, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
         self._pdf.ln(1.6)
 
-    def pictures(self, *pictures: Picture, height: float = 87) -> None:
+    def pictures(self, *pictures: Pixels, height: float = 87) -> None:
         """Side by side, uint8 [H, W, 3] of one shape, at most `height` mm high."""
         rows, columns = pictures[0].shape[:2]
         across = min((WIDTH - 4) / len(pictures), height * columns / rows)

@@ -21,7 +21,7 @@ from lesion_demo.data.dataset import PictureReader, balanced_weights, measure_al
 from lesion_demo.data.folders import name_sources, scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_sides, read_split, write_split
-from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, file_hash, write_record
+from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import GraphError
@@ -30,6 +30,7 @@ from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import PREVALENCE
 from lesion_demo.evaluate.scores import fit_bias
 from lesion_demo.evaluate.settle import Choices, describe, settle
+from lesion_demo.files import sha256_of
 from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.images.unrelated import close_up, plain_skin
@@ -129,7 +130,7 @@ def open_splits(
         val_fraction=config.val_fraction,
         val_fractions=config.val_fractions,
         seed=config.seed,
-        earlier=file_hash(before) if before.is_file() else "",
+        earlier=sha256_of(before) if before.is_file() else "",
     )
     if path.is_file():
         check_record(path, record)

@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import LesionDemoError, reason
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.load import PICTURE_SUFFIXES
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
@@ -205,7 +205,7 @@ def _answer(batch: Batch, seen: list[Seen], texts: Texts) -> str:
     return lesion_html(lesion, seen, meta, batch.analyzer.folder.name, texts)
 
 
-def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Picture | None]:
+def _reported(finding: BatchFinding, archive: ReportArchive) -> tuple[BatchFinding, Pixels | None]:
     """`finding`, reported in `archive`, and its picture for display; or why there can be no report.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from lesion_demo.decision import CONCERN
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.batch import BatchFinding
 from lesion_demo.serve.phrases import SYMBOLS, artefact_names, out_of_scope, reasons
@@ -42,7 +42,7 @@ class Line:
     cells: list[Any] = field(compare=False)
 
     @classmethod
-    def of(cls, finding: BatchFinding, shown: Picture | None, texts: Texts) -> Line:
+    def of(cls, finding: BatchFinding, shown: Pixels | None, texts: Texts) -> Line:
         """Names and sentences go in as they are: the table shows its columns of the type `str` as text."""
         name, found = finding.item.name, finding.analysis
         if found is None or shown is None:
@@ -65,7 +65,7 @@ def remarks(found: Analysis, texts: Texts) -> str:
     return " ".join(said)
 
 
-def thumbnail(picture: Picture) -> str:
+def thumbnail(picture: Pixels) -> str:
     """An <img> that carries its pixels, uint8 [h, w, 3] scaled down: no file, no request."""
     image = Image.fromarray(picture)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))

@@ -9,7 +9,7 @@ import gradio as gr
 
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
 from lesion_demo.web.picture import display_copy, unopened
@@ -34,7 +34,7 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
 
     def analyze(
         picture: str | None, operating_point: str | None, dermoscopic: bool | None, prevalence: float | None
-    ) -> tuple[dict[str, Any], Picture]:
+    ) -> tuple[dict[str, Any], Pixels]:
         if picture is None:
             raise gr.Error(escape(writer.texts.page.empty_heading, quote=False), print_exception=False)
         if operating_point is None or dermoscopic is None or prevalence is None:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from lesion_demo.errors import LesionDemoError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.patient import Patient
 from lesion_demo.texts import Texts
@@ -169,7 +169,7 @@ def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
 def _connect_preview(panel: Panel) -> None:
     """A picture that browsers cannot show gets a copy that they can; it takes its place if it is still on display."""
 
-    def preview(kept: Kept) -> tuple[Picture | None, str]:
+    def preview(kept: Kept) -> tuple[Pixels | None, str]:
         return (kept.picture, kept.id) if isinstance(kept, Found) and kept.preview else (None, "")
 
     copy, owner = gr.Image(visible="hidden"), gr.Textbox(visible="hidden")
@@ -221,7 +221,7 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
         made.success(None, file, js=f"file => {{ lesion.save('{name}', file); }}", **PRIVATE)
 
 
-def _report_maker(view: View, write: Callable[[Analysis, Picture, Circumstances], Download]) -> Callable[..., Any]:
+def _report_maker(view: View, write: Callable[[Analysis, Pixels, Circumstances], Download]) -> Callable[..., Any]:
     def make(case_id: str, age: str, sex: str, site: str, *values: Any) -> Any:
         request = Request.of(*values)
         found, choices = request.found, request.choices

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import OPACITY, colours, overlay
 from lesion_demo.serve.phrases import heat_finding, heat_note, heat_warning
@@ -22,7 +22,7 @@ SKIN = (205, 165, 145)
 """What the scale's colours lie over, RGB."""
 
 
-def heat_html(picture: Picture, analysis: Analysis, texts: Texts) -> str:
+def heat_html(picture: Pixels, analysis: Analysis, texts: Texts) -> str:
     """Both pictures (`picture` is uint8 [H, W, 3]), warnings, the scale, and what the map says and does not say."""
     words, heat = texts.page, analysis.heat
     map_of_it = overlay(picture, analysis.heat_map_for(*picture.shape[:2]))
@@ -50,7 +50,7 @@ def _scale(start: float) -> str:
     return ", ".join(to_hex(colour) for colour in mixed / 255)
 
 
-def _data(picture: Picture) -> str:
+def _data(picture: Pixels) -> str:
     """`picture` as JPEG in base 64: it goes to the page that asked and into no file."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=90)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.batch import BatchFinding
 from lesion_demo.serve.phrases import SYMBOLS, disagreement, lesion_basis
 from lesion_demo.serve.record import lesion_record
@@ -18,7 +18,7 @@ from lesion_demo.web.batch_table import remarks, thumbnail
 from lesion_demo.web.templates import render
 from lesion_demo.web.verdict import bar_of
 
-Seen = tuple[BatchFinding, Picture | None]
+Seen = tuple[BatchFinding, Pixels | None]
 """What was found of a file, and its picture for display; None where there is none."""
 
 
@@ -68,7 +68,7 @@ def unreadable_html(seen: Sequence[Seen], texts: Texts) -> str:
     return render("lesion.html", texts=texts, outcome="", rows=[_row(finding, shown, texts) for finding, shown in seen])
 
 
-def _row(finding: BatchFinding, shown: Picture | None, texts: Texts) -> Row:
+def _row(finding: BatchFinding, shown: Pixels | None, texts: Texts) -> Row:
     found, name = finding.analysis, finding.item.name
     if found is None or shown is None:
         return Row(Markup(), "error", "✕", texts.batch.unreadable, "", name, finding.error)

@@ -8,7 +8,7 @@ import numpy as np
 from gradio.data_classes import ImageData
 from PIL import Image
 
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.images.load import open_picture, shows_several
 
 DISPLAY_SIDE = 1024
@@ -28,7 +28,7 @@ def unopened(payload: ImageData | None) -> str | None:
     return None if payload is None else payload.path
 
 
-def display_copy(picture: Picture) -> Picture:
+def display_copy(picture: Pixels) -> Pixels:
     """`picture` (uint8 [H, W, 3]), scaled down to DISPLAY_SIDE if it is larger."""
     height, width = picture.shape[:2]
     scale = DISPLAY_SIDE / max(height, width)

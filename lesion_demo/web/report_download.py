@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lesion_demo.checkpoint import Checkpoint
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.record import record_text
@@ -56,12 +56,12 @@ class ReportWriter:
     checkpoint_name: str
     texts: Texts
 
-    def pdf(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
+    def pdf(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> Download:
         """A PDF on `analysis` of `picture`, uint8 [H, W, 3]."""
         content = render_pdf(analysis, picture, *self._subject, **vars(circumstances))
         return Download.of(content, "application/pdf", self._name(circumstances, "pdf"))
 
-    def json(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> Download:
+    def json(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> Download:
         """The same as JSON."""
         findings = self.findings(analysis, picture, circumstances)
         # Half of a surrogate pair is escaped as JSON escapes it; UTF-8 has none.
@@ -82,7 +82,7 @@ class ReportWriter:
         case = re.sub(r"[^\w]+", "-", circumstances.case_id).strip("-").encode("utf-8", "ignore").decode()
         return "-".join(filter(None, (self.texts.report.file_name, case, today()))) + f".{suffix}"
 
-    def findings(self, analysis: Analysis, picture: Picture, circumstances: Circumstances) -> dict[str, Any]:
+    def findings(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> dict[str, Any]:
         """What the JSON holds."""
         return report_json(analysis, picture, *self._subject, **vars(circumstances))
 

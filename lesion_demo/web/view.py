@@ -8,7 +8,7 @@ from typing import Any
 from lesion_demo.card import ModelFacts
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import ImageError
-from lesion_demo.images import Pixels as Picture
+from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.texts import Texts
@@ -34,7 +34,7 @@ class Found:
     """
 
     analysis: Analysis
-    picture: Picture
+    picture: Pixels
     preview: bool = False
 
     @property

@@ -29,7 +29,7 @@ def _own_accelerator_state() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
-    """The folder with melanoma10k/, ham10000/ and padufes20/: LESION_DATA, or beside the project."""
+    """The folder with melanoma10k/, ham10000/, padufes20/ and isic2018/: LESION_DATA, or beside the project."""
     root = Path(os.environ.get("LESION_DATA", NEIGHBOUR))
     if not root.is_dir():
         reason = f"the real data sets are not at {root}; set LESION_DATA to their folder"

@@ -54,7 +54,8 @@ def card_of(folder: Path) -> str:
 
 def percent(estimate: dict[str, float]) -> str:
     value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
+    told = "under 0.1" if 0 < value < 0.1 else f"{value:.1f}"
+    return f"{told} % ({low:.1f}–{high:.1f})"
 
 
 def rows_under(card: str, caption: str) -> list[list[str]]:
@@ -91,11 +92,14 @@ def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
         *(ratio(test[name]) for name in ("roc_auc", "pr_auc", "brier")),
         f"{test['calibration_error']:.3f}",
     ]
-    rows = rows_under(card, "## By source\n\n")
-    measured = [metrics["test"], *metrics["validation_by_source"].values()]
-    assert [row[1] for row in rows[1:]] == ["test", *["validation"] * 3]
-    assert [row[2] for row in rows[1:]] == [f"{result['n']:,}" for result in measured]
-    assert [row[4] for row in rows[1:]] == [ratio(result["roc_auc"]) for result in measured]
+    heading, *rows = rows_under(card, "## By source\n\n")
+    parts = {"test": metrics["test_by_source"], "validation": metrics["validation_by_source"]}
+    parts["external"] = metrics.get("external", {})
+    measured = [result for part in parts.values() for result in part.values()]
+    assert [row[1] for row in rows] == [name for name, part in parts.items() for _ in part]
+    assert [row[2] for row in rows] == [f"{result['n']:,}" for result in measured]
+    place = heading.index(TEXTS.about.columns["roc_auc"])
+    assert [row[place] for row in rows] == [ratio(result["roc_auc"]) for result in measured]
     for place, name in enumerate(point["name"] for point in metrics["test"]["points"]):
         title = TEXTS.verdict.points[name]
         rows = rows_under(card, f"**At “{title}”, by source; the last columns")
@@ -109,7 +113,7 @@ def test_what_is_told_of_every_source(folder: Path) -> None:
 
     def edit(metrics: Any) -> None:
         clinic = metrics["validation_by_source"]["ham10000"]
-        clinic |= {"seen_benign": 0, "seen_malignant": 146, "balanced_calibration_error": 0.0912}
+        clinic |= {"seen_benign": 0, "seen_malignant": clinic["n_malignant"], "balanced_calibration_error": 0.0912}
         clinic["calibration_line"] = {"slope": 0.8765, "intercept": -0.5432}
         for point in clinic["points"]:
             point["outcomes"] = {
@@ -119,16 +123,23 @@ def test_what_is_told_of_every_source(folder: Path) -> None:
         metrics["external"] = {"elsewhere": {**metrics["test"], "n": 777}}
         metrics["test"]["groups"] = 900
 
+    def ungroup(metrics: Any) -> None:
+        sources = [*metrics["test_by_source"].values(), *metrics["validation_by_source"].values()]
+        for report in (metrics["test"], metrics["test_without_near_duplicates"], *sources):
+            report["groups"] = None
+
+    change(folder / "metrics.json", ungroup)
     before = card_of(folder)
     change(folder / "metrics.json", edit)
     card = card_of(folder)
     (row,) = (row for row in rows_under(card, "## By source\n\n") if "HAM10000" in row[0])
-    assert row[4] == "0 + 146"
+    malignant = load(folder / "metrics.json")["validation_by_source"]["ham10000"]["n_malignant"]
+    assert row[4] == f"0 + {malignant}"
     (row,) = (row for row in rows_under(card, "## By source\n\n") if row[0] == "elsewhere")
     assert row[1:3] == ["external", "777"]
     assert "| HAM10000 (validation) | 0.091 | 0.876 | −0.543 |" in card
     assert "| 8.9 % + 0.0 % | 2.1 % + 1.4 % |" in card
-    assert "HAM10000 (validation): 146 of the 146 malignant pictures were also used for training" in card
+    assert f"HAM10000 (validation): {malignant} of the {malignant} malignant pictures were also used" in card
     assert "treat lesions or patients as independent" in card
     assert "treat lesions or patients as independent" not in before
 
@@ -205,8 +216,9 @@ def test_card_follows_the_metrics(folder: Path) -> None:
     before = card_of(folder)
 
     def edit(metrics: Any) -> None:
-        point = next(point for point in metrics["test"]["points"] if point["name"] == "sensitive")
-        point["sensitivity"] = {"value": 0.4321, "low": 0.4, "high": 0.45678}
+        for report in (metrics["test"], metrics["test_by_source"]["melanoma10k"]):
+            point = next(point for point in report["points"] if point["name"] == "sensitive")
+            point["sensitivity"] = {"value": 0.4321, "low": 0.4, "high": 0.45678}
         point = next(p for p in metrics["validation_by_source"]["ham10000"]["points"] if p["name"] == "sensitive")
         point["specificity"] = {"value": 0.1234, "low": 0.1, "high": 0.15}
 

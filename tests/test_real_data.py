@@ -18,7 +18,7 @@ from lesion_demo.images.unrelated import close_up, plain_skin
 from lesion_demo.serve.classifier import Predictor
 
 pytestmark = pytest.mark.data
-SOURCES = ("melanoma10k", "ham10000", "padufes20")
+SOURCES = ("melanoma10k", "ham10000", "padufes20", "isic2018")
 
 
 @pytest.fixture(scope="module")

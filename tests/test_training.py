@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,11 @@ from lesion_demo.run_folder import AFTER, WEIGHTS_FILE
 from lesion_demo.shown import fingerprint_of_folder
 from lesion_demo.train import loop as training
 from lesion_demo.train import run as pipeline
+from lesion_demo.train import validation
 from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
-from lesion_demo.train.state import load_state, save_state, warn_of_same_draws
+from lesion_demo.train.state import HistoryRow, load_state, save_state, warn_of_same_draws
+from lesion_demo.train.trainer import Trainer
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -120,14 +123,20 @@ def test_a_run_goes_back_by_a_share_to_where_it_began(
 
 
 def test_a_run_ends_between_its_best_epoch_and_its_last(
-    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
+    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def first_is_best(trainer: Trainer, *args: Any, **options: Any) -> HistoryRow:
+        row = record(trainer, *args, **options)
+        return replace(row, roc_auc=1 / (1 + trainer.progress.epoch))
+
+    record = validation.record
+    monkeypatch.setattr(validation, "record", first_is_best)
     sides = pictures(phantom_data, "train"), pictures(phantom_data, "val")
     config = replace(tiny_config, stages=(replace(tiny_config.stages[1], epochs=9, backbone_rate=1e-5, patience=2),))
     best = training.fit(config, *sides, tmp_path / "best")
     blended = training.fit(replace(config, last_share=0.25), *sides, tmp_path / "blend").model.state_dict()
     last = load_state(tmp_path / "best")["net"]
-    assert best.progress.best_epoch < best.progress.epoch
+    assert (best.progress.best_epoch, best.progress.epoch) == (1, 3)
     for name, value in best.model.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(blended[name], 0.75 * value + 0.25 * last[name], rtol=1e-4, atol=1e-6)

@@ -11,7 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import AfterValidator, Field
+from safetensors import SafetensorError, safe_open
 
 from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, PreprocessSpec, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
@@ -39,6 +41,8 @@ _CAME_WITH = {
 """The schema from which on a file must have these; it must have all others in any case."""
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+FLOATS = ("F16", "F32", "F64")
+"""What safetensors calls the types of numbers that may be none."""
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
 
 
@@ -274,6 +278,7 @@ def read_verified(folder: Path) -> Checkpoint:
     """
     meta = read_meta(folder)
     _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
+    _check_numbers(folder / WEIGHTS_FILE)
     return meta
 
 
@@ -306,6 +311,18 @@ def _check_hash(path: Path, expected: str) -> None:
         raise CheckpointError(
             f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
         )
+
+
+def _check_numbers(path: Path) -> None:
+    """The hash vouches for what was saved, and not for what it is worth: one weight that is no number spoils all."""
+    try:
+        with safe_open(path, framework="np") as stored:
+            names = [name for name in stored.keys() if stored.get_slice(name).get_dtype() in FLOATS]  # noqa: SIM118
+            odd = next((name for name in names if not np.isfinite(stored.get_tensor(name)).all()), None)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): copy it again.") from error
+    if odd is not None:
+        raise CheckpointError(f"{path} is damaged ({odd} holds what is no number): train again, or take another.")
 
 
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:

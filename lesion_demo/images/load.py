@@ -170,9 +170,13 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
             f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
             "please export it again as an ordinary JPEG."
         )
-    if tiff.starts_like_raw(data) or tiff.is_raw(image):
+    try:
+        raw, misread = tiff.starts_like_raw(data) or tiff.is_raw(image), tiff.is_misread(image)
+    except _DAMAGE as error:  # a tag whose value is of another type than it has in any TIFF
+        raise _damaged(name) from error
+    if raw:
         raise _raw(name)
-    if tiff.is_misread(image):
+    if misread:
         raise ImageError(
             f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
         )

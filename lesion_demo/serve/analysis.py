@@ -51,6 +51,8 @@ class Analysis:
         lesion: bool [S, S] over the same square, True on the lesion; None where none stands out from the skin.
         visible: that square in the picture: left, top, width, height in pixels.
         shape: height and width of the picture in pixels.
+        spread: standard deviation of the log-odds over the turns in which the network saw the picture; None after a
+            single look.
         first_of_several: did the file hold more pictures, of which nothing is said here?
         id: of this picture's analysis, a fresh random token; all that is said of the picture carries it.
         picture: uint8 [H, W, 3], for a notebook to show; None on the page, which keeps a smaller one.
@@ -67,6 +69,7 @@ class Analysis:
     lesion: NDArray[np.bool_] | None
     visible: tuple[int, int, int, int]
     shape: tuple[int, int]
+    spread: float | None = None
     first_of_several: bool = False
     id: str = field(default_factory=lambda: token_hex(16))
     picture: Pixels | None = None
@@ -226,6 +229,7 @@ class Analyzer:
             lesion=look.lesion_in(visible, inputs.shape[-1]),
             visible=look.in_whole(visible).corner_and_size,
             shape=look.whole or look.shape,
+            spread=None if found.spread is None else float(found.spread[0]),
         )
 
     def probabilities(self, pictures: Iterable[Pixels]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lesion_demo.files import replacing, write_json
-from scripts.bench import processor
+from scripts.bench.timing import processor
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES, PAGE = DOCS / "reliability.json", DOCS / "RELIABILITY.md"

@@ -74,6 +74,33 @@ def test_another_picture_of_the_lesion_gives_one_answer(
         expect(page.locator("#batch-table")).to_be_visible()
 
 
+@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")])
+def test_two_dates_are_compared_and_each_keeps_its_result(
+    browser: Browser, site: Site, pictures: dict[int, Path], size: tuple[int, int], scheme: str
+) -> None:
+    for page in opened(browser, site.address, size, scheme):
+        page.get_by_role("tab", name=TEXTS.page.tab_many).click()
+        expect(page.locator("#two-dates")).to_be_hidden()
+        page.set_input_files("#batch-files input[type=file]", [pictures[LOW], pictures[HIGH]])
+        page.locator("#one-lesion input").check()
+        page.locator("#two-dates input").check()
+        page.locator("#batch-run").press("Enter")
+        expect(answer(page).locator("h2")).to_have_text(f"▲ {TEXTS.verdict.outcomes['malignant']}")
+        expect(answer(page)).to_contain_text(WORDS.dates_change.format(earlier="10.0\u00a0%", later="90.0\u00a0%"))
+        expect(answer(page)).to_contain_text(WORDS.dates_caution)
+        rows = page.locator("#lesion .rows li")
+        expect(rows.nth(0)).to_contain_text(f"{WORDS.earlier}: ● {TEXTS.verdict.outcomes['benign']}")
+        expect(rows.nth(1)).to_contain_text(f"{WORDS.later}: ▲ {TEXTS.verdict.outcomes['malignant']}")
+        slider, over = page.locator(".curtain input"), page.locator(".curtain img").nth(1)
+        assert over.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0px 0px 50%)"
+        slider.press("End")
+        assert over.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0px 0px 100%)"
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert violations(page) == []
+        page.locator("#two-dates input").uncheck()
+        expect(answer(page)).to_have_count(0)
+
+
 def test_list_of_one_lesion_begins_anew_with_another_picture(page: Page, pictures: dict[int, Path]) -> None:
     """What is there already may be another patient's."""
     for side in (LOW, HIGH):

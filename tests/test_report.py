@@ -154,6 +154,15 @@ def test_json_is_plain_and_complete() -> None:
     assert report_json(found, PICTURE, META, "a-run", load_texts(), case_id="7")["case_id"] == "7"
 
 
+def test_json_says_by_its_schema_what_shape_it_has() -> None:
+    """Whoever changes what is in it raises REPORT_SCHEMA, and writes down here what it has then."""
+    report = report_json(analysis(Outcome.MALIGNANT), PICTURE, META, "a-run", load_texts())
+    assert report["schema_version"] == 2
+    heat = "absolute bias nothing_speaks_for outside share_on_lesion speaks_against speaks_for"
+    parts = {"heat_map": heat, "post_test": "prevalence probability", "meaning": "basis sentence warning"}
+    assert {name: " ".join(sorted(report[name])) for name in parts} == parts
+
+
 def test_json_of_a_picture_that_cannot_be_assessed_has_no_post_test_probability() -> None:
     report = report_json(analysis(Outcome.NOT_ASSESSABLE), PICTURE, META, "a-run", load_texts())
     assert report["verdict"] == "not_assessable"

@@ -12,12 +12,15 @@ from fake_analyzer import FakeAnalyzer, fake_meta
 from PIL import Image
 
 from lesion_demo.__main__ import main
-from lesion_demo.decision import Outcome, log_odds
+from lesion_demo.decision import Outcome, log_odds, probability_of
 from lesion_demo.errors import ImageError
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity
+from lesion_demo.serve.phrases import change_of_score
 from lesion_demo.serve.several import Several
+from lesion_demo.serve.two_dates import TwoDates
+from lesion_demo.texts import load_texts
 
 BALANCED = fake_meta().operating_point("balanced")
 """Its threshold is 0.5."""
@@ -85,6 +88,27 @@ def test_all_are_judged_at_one_operating_point() -> None:
     found = Several.of([replace(ONE, probability=0.3), replace(ONE, probability=0.4)], sensitive, 0.1)
     assert {(one.operating_point, one.margin) for one in found.pictures} == {(sensitive, 0.1)}
     assert found.verdict is Outcome.MALIGNANT
+
+
+@pytest.mark.parametrize(("spread", "beyond"), [(0.3, True), (0.6, False), (None, False)])
+def test_a_change_of_score_is_measured_by_its_scatter_over_the_turns(spread: float | None, beyond: bool) -> None:
+    earlier, later = (replace(analysis(probability), spread=spread) for probability in (0.5, probability_of(1.0)))
+    found, words = TwoDates(earlier, later), load_texts("en").batch
+    assert found.beyond_scatter is TwoDates(later, earlier).beyond_scatter is beyond
+    if found.scatter is not None and spread is not None:
+        (low, high), _ = found.scatter
+        assert (log_odds(low), log_odds(high)) == pytest.approx((-spread, spread))
+    said = change_of_score(found, load_texts("en"))
+    assert "50.0\u202f% in the earlier picture and is 73.1\u202f%" in said[0].replace("\u00a0", "\u202f")
+    kind = words.dates_unknown if spread is None else words.dates_beyond if beyond else words.dates_within
+    assert kind.partition("{")[0] in " ".join(said)
+    assert said[-1] == words.dates_caution
+
+
+def test_scores_of_two_dates_are_not_compared_where_one_cannot_be_assessed() -> None:
+    found = TwoDates(replace(analysis(None), spread=0.1), replace(ONE, probability=0.3, spread=0.1))
+    assert not found.comparable
+    assert change_of_score(found, load_texts("en"))[0] == load_texts("en").batch.dates_none
 
 
 @pytest.mark.parametrize("count", [0, 1, 6])

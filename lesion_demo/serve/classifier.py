@@ -33,11 +33,13 @@ class Prediction:
 
     Attributes:
         probabilities: of malignancy, float64 [N] in 0–1, calibrated.
+        spread: standard deviation of the calibrated log-odds over the turns, [N]; None after a single look.
         familiarity: how unlike the training pictures each is; None where nothing is known.
         forward: what the network gave, the mean of its turns.
     """
 
     probabilities: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
     familiarity: tuple[Familiarity | None, ...]
     forward: Forward[Array]
 
@@ -66,7 +68,8 @@ class Predictor:
             CheckpointError: the network's answer is not a number.
         """
         found = in_turns(self.engine, inputs, self._spec.turns, np)
-        return Prediction(self._calibrated(found.logits), self._familiarity(found), found)
+        spread = None if found.spread is None else found.spread.astype(np.float64) / self._temperature
+        return Prediction(self._calibrated(found.logits), spread, self._familiarity(found), found)
 
     def _calibrated(self, logits: Array) -> NDArray[np.float64]:
         if not np.isfinite(logits).all():

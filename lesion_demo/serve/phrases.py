@@ -14,6 +14,7 @@ from lesion_demo.images.quality import OK, SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
 from lesion_demo.serve.several import Several
+from lesion_demo.serve.two_dates import TwoDates
 from lesion_demo.texts import Texts
 
 SYMBOLS = {Outcome.BENIGN: "●", Outcome.MALIGNANT: "▲", Outcome.UNCERTAIN: "◆", Outcome.NOT_ASSESSABLE: "⊘"}
@@ -182,6 +183,21 @@ def lesion_basis(lesion: Several, total: int, texts: Texts) -> str:
     )
     left = words.lesion_left_out.format(left=texts.number(total - used), total=texts.number(total))
     return f"{sentence} {left}" if used < total else str(sentence)
+
+
+def change_of_score(dates: TwoDates, texts: Texts) -> list[str]:
+    """By how much the score of a lesion changed between two dates, and what that does and does not mean."""
+    words = texts.batch
+    if not dates.comparable:
+        return [words.dates_none, words.dates_caution]
+    said = words.dates_change.format(
+        earlier=texts.percent(dates.earlier.probability), later=texts.percent(dates.later.probability)
+    )
+    if dates.scatter is None:
+        return [f"{said} {words.dates_unknown}", words.dates_caution]
+    sentence = words.dates_beyond if dates.beyond_scatter else words.dates_within
+    earlier, later = (f"{texts.percent(low)}–{texts.percent(high)}" for low, high in dates.scatter)
+    return [said, sentence.format(earlier=earlier, later=later), words.dates_caution]
 
 
 def disagreement(lesion: Several, texts: Texts) -> str:

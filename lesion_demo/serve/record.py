@@ -10,6 +10,7 @@ from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import (
     artefact_note,
+    change_of_score,
     comparison,
     disagreement,
     fitted,
@@ -23,6 +24,7 @@ from lesion_demo.serve.phrases import (
 )
 from lesion_demo.serve.report import today
 from lesion_demo.serve.several import Several
+from lesion_demo.serve.two_dates import TwoDates
 from lesion_demo.texts import Texts
 
 
@@ -66,12 +68,28 @@ def lesion_record(lesion: Several, names: Sequence[str], meta: Checkpoint, check
         lesion_basis(lesion, len(names), texts),
         disagreement(lesion, texts),
     ]
-    for name, picture in zip(names, lesion.pictures, strict=True):
-        score = f", {texts.percent(picture.probability)}" if picture.assessable else ""
-        found.append(f"{name}: {outcomes[picture.verdict.value]}{score}")
+    found += [_line(name, picture, texts) for name, picture in zip(names, lesion.pictures, strict=True)]
     found.append(texts.report.point.format(name=point_title(lesion.operating_point.name, texts)))
     found += [words.lesion_untested, texts.verdict.advice[lesion.verdict.value]]
     return "\n".join(filter(None, [*found, *_ending(meta, checkpoint_name, texts)]))
+
+
+def dates_record(dates: TwoDates, names: Sequence[str], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
+    """The same of two dates of one lesion; `names` are those of the earlier and of the later picture's file."""
+    words, later = texts.batch, dates.later
+    kinds = (words.earlier, words.later)
+    found = [f"{texts.report.title}, {today()}: {words.two_dates}"]
+    for kind, name, picture in zip(kinds, names, (dates.earlier, later), strict=True):
+        found.append(f"{kind}: {_line(name, picture, texts)}")
+    found.append(texts.report.point.format(name=point_title(later.operating_point.name, texts)))
+    found += [*change_of_score(dates, texts), texts.verdict.advice[later.verdict.value]]
+    return "\n".join([*found, *_ending(meta, checkpoint_name, texts)])
+
+
+def _line(name: str, picture: Analysis, texts: Texts) -> str:
+    """One of several pictures: its file's `name`, its verdict and its score."""
+    score = f", {texts.percent(picture.probability)}" if picture.assessable else ""
+    return f"{name}: {texts.verdict.outcomes[picture.verdict.value]}{score}"
 
 
 def _ending(meta: Checkpoint, checkpoint_name: str, texts: Texts) -> list[str]:

@@ -46,7 +46,8 @@ from lesion_demo.serve.phrases import (
 )
 from lesion_demo.texts import Texts
 
-REPORT_SCHEMA = 1
+REPORT_SCHEMA = 2
+"""Of the JSON. 1: the heat map was on a scale of its own for each picture. 2: it is in log-odds, see `_heat_map`."""
 FONT = "DejaVu"
 UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 """Unicode's categories of control and format characters and of halves of a pair."""

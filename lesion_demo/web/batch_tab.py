@@ -24,7 +24,7 @@ from lesion_demo.serve.several import FEWEST, MOST
 from lesion_demo.serve.table import append_csv, write_csv
 from lesion_demo.texts import Texts
 from lesion_demo.web.batch_table import COLUMNS, WIDTHS, Line
-from lesion_demo.web.one_lesion import Seen, judged_together, lesion_html, unreadable_html
+from lesion_demo.web.one_lesion import Seen, dates_html, judged_together, lesion_html, unreadable_html
 from lesion_demo.web.picture import display_copy
 from lesion_demo.web.places import BATCH_EVENTS, PRECEDENCE, PRIVATE
 from lesion_demo.web.templates import fine, part
@@ -101,6 +101,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
     )  # fmt: skip
     gr.Button(words.add, elem_id="batch-add")  # see intake.js
     one_lesion = gr.Checkbox(False, label=words.one_lesion, info=words.one_lesion_info, elem_id="one-lesion")
+    two_dates = gr.Checkbox(False, label=words.two_dates, info=words.two_dates_info, visible=False, elem_id="two-dates")
     point = gr.Radio(
         point_choices(analyzer.meta, texts),
         value=DEFAULT_OPERATING_POINT, label=texts.verdict.point_label, elem_id="batch-point",
@@ -120,30 +121,38 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
         zip_file = gr.DownloadButton(words.reports, visible=False, elem_id="batch-zip")
     outputs = [status, table, csv_file, zip_file, lesion]
     running = run.click(
-        _runner(analyzer, texts), [files, point, one_lesion], outputs, show_progress_on=[status],
+        _runner(analyzer, texts), [files, point, one_lesion, two_dates], outputs, show_progress_on=[status],
         **BATCH_EVENTS, **PRIVATE,
     )  # fmt: skip
     stop.click(None, cancels=[running], **PRIVATE)
     # One answer for a lesion stays no longer than what it was given for.
-    gr.on([files.change, point.change, one_lesion.change], None, None, lesion, js="() => ['']", **PRIVATE)
+    one_lesion.change(lambda ticked: gr.update(visible=ticked), one_lesion, two_dates, queue=False, **PRIVATE)
+    changes = [files.change, point.change, one_lesion.change, two_dates.change]
+    gr.on(changes, None, None, lesion, js="() => ['']", **PRIVATE)
     return BatchPanel(files, one_lesion, status, lesion)
 
 
 def _runner(analyzer: Analyzer, texts: Texts) -> Any:
     words = texts.batch
 
-    def run(files: list[str] | None, point: str, one_lesion: bool = False) -> Iterator[list[Any]]:
+    def run(
+        files: list[str] | None, point: str, one_lesion: bool = False, two_dates: bool = False
+    ) -> Iterator[list[Any]]:
+        kind = "" if not one_lesion else "dates" if two_dates else "lesion"
         if not files:
             yield _saying(words.nothing)
             return
         with Batch.begin(analyzer) as batch:
             try:
                 total, findings = batch.findings(files, point)
-                if one_lesion and not FEWEST <= total <= MOST:
+                if kind == "dates" and total != 2:
+                    yield _saying(words.two_dates_count.format(label=words.two_dates, count=texts.number(total)))
+                    return
+                if kind and not FEWEST <= total <= MOST:
                     counts = {"fewest": FEWEST, "most": MOST, "count": texts.number(total)}
                     yield _saying(words.one_lesion_count.format(label=words.one_lesion, **counts))
                     return
-                yield from _progress(batch, texts, total, findings, one_lesion=one_lesion)
+                yield from _progress(batch, texts, total, findings, kind)
             except LesionDemoError as error:
                 yield _saying(str(error))
 
@@ -156,17 +165,17 @@ def _saying(text: str) -> list[Any]:
 
 
 def _progress(
-    batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding], *, one_lesion: bool = False
+    batch: Batch, texts: Texts, total: int, findings: Iterator[BatchFinding], kind: str = ""
 ) -> Iterator[list[Any]]:
     """After every picture: the state in words, the table so far where it is due, and, from the first on, both files.
 
-    In the end, with `one_lesion`, its answer in place of the table.
+    In the end, where they show one lesion, its answer in place of the table: see `_answer` for the `kind` of it.
     """
     words = texts.batch
     archive = ReportArchive(batch.results / "reports.zip", batch.analyzer, texts)
     # Gradio deletes the files that it was told of: so it is told before they are written, as a run may be stopped.
     files = [gr.update(value=str(path), visible=False) for path in (batch.table, archive.path)]
-    table = gr.update(visible=False) if one_lesion else gr.skip()
+    table = gr.update(visible=False) if kind else gr.skip()
     yield [_said(words.progress.format(done=0, total=total)), table, *files, ""]
     lines: list[Line] = []
     seen: list[Seen] = []
@@ -174,7 +183,7 @@ def _progress(
     write_csv(batch.table, [])
     for done, finding in enumerate(findings, start=1):
         finding, shown = _reported(finding, archive)
-        if one_lesion:
+        if kind:
             seen.append((finding, shown))
         else:
             lines.append(Line.of(finding, shown, texts))
@@ -183,7 +192,7 @@ def _progress(
         said = words.progress.format(done=done, total=total)
         if done == total:
             said = words.done.format(total=total, assessed=total - failed, failed=failed)
-        due = not one_lesion and (done == total or done >= shown_lines * GROWTH)
+        due = not kind and (done == total or done >= shown_lines * GROWTH)
         shown_lines = done if due else shown_lines
         yield [
             _said(said),
@@ -192,15 +201,21 @@ def _progress(
             gr.update(value=str(archive.path), visible=True) if failed < done else gr.skip(),
             gr.skip(),
         ]
-    if one_lesion:
-        yield [gr.skip(), gr.skip(), gr.update(value=str(batch.table)), gr.skip(), _answer(batch, seen, texts)]
+    if kind:
+        yield [gr.skip(), gr.skip(), gr.update(value=str(batch.table)), gr.skip(), _answer(batch, seen, texts, kind)]
 
 
-def _answer(batch: Batch, seen: list[Seen], texts: Texts) -> str:
-    """What the pictures `seen` say of the lesion, as HTML; its line is added to the table to take away."""
+def _answer(batch: Batch, seen: list[Seen], texts: Texts, kind: str) -> str:
+    """What the pictures `seen` say of the lesion, as HTML.
+
+    Args:
+        kind: `lesion` for one answer, whose line is added to the table to take away; `dates` for a comparison.
+    """
     meta, lesion = batch.analyzer.meta, judged_together(seen)
     if lesion is None:
         return unreadable_html(seen, texts)
+    if kind == "dates":
+        return dates_html(seen, meta, batch.analyzer.folder.name, texts)
     append_csv(batch.table, lesion.row(meta.local))
     return lesion_html(lesion, seen, meta, batch.analyzer.folder.name, texts)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from lesion_demo.decision import CONCERN
@@ -15,6 +14,7 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.batch import BatchFinding
 from lesion_demo.serve.phrases import SYMBOLS, artefact_names, out_of_scope, reasons
 from lesion_demo.texts import Texts
+from lesion_demo.web.picture import jpeg_data
 from lesion_demo.web.templates import part
 
 Kind = Literal["html", "str", "number"]
@@ -69,7 +69,4 @@ def thumbnail(picture: Pixels) -> str:
     """An <img> that carries its pixels, uint8 [h, w, 3] scaled down: no file, no request."""
     image = Image.fromarray(picture)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    data = base64.b64encode(file.getvalue()).decode()
-    return part("thumbnail", image.width, image.height, data)
+    return part("thumbnail", image.width, image.height, jpeg_data(np.asarray(image), quality=80))

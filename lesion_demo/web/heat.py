@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from matplotlib.colors import to_hex
-from PIL import Image
 
 from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import OPACITY, colours, overlay
 from lesion_demo.serve.phrases import heat_finding, heat_note, heat_warning
 from lesion_demo.texts import Texts
+from lesion_demo.web.picture import jpeg_data
 from lesion_demo.web.templates import render
 
 STOPS = 9
@@ -31,8 +28,8 @@ def heat_html(picture: Pixels, analysis: Analysis, texts: Texts) -> str:
         texts=texts,
         id=analysis.id,
         pictures=(
-            ("picture", words.heat_picture, words.picture_alt, _data(picture)),
-            ("map", words.heat_map, words.heat_alt, _data(map_of_it)),
+            ("picture", words.heat_picture, words.picture_alt, jpeg_data(picture)),
+            ("map", words.heat_map, words.heat_alt, jpeg_data(map_of_it)),
         ),
         warning=heat_warning(analysis, texts),
         ends=(words.heat_against, words.heat_for) if heat.absolute else (words.heat_less, words.heat_more),
@@ -48,10 +45,3 @@ def _scale(start: float) -> str:
     share = OPACITY * np.abs(stops)[:, None]
     mixed = np.array(SKIN) + share * (colours(stops) - np.array(SKIN))
     return ", ".join(to_hex(colour) for colour in mixed / 255)
-
-
-def _data(picture: Pixels) -> str:
-    """`picture` as JPEG in base 64: it goes to the page that asked and into no file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=90)
-    return base64.b64encode(file.getvalue()).decode()

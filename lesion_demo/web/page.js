@@ -28,6 +28,9 @@ options => {
     if (one) opened[one.dataset.more] = !one.open;
   }, true);
   new MutationObserver(reopen).observe(document.body, {childList: true, subtree: true, attributeFilter: ['open']});
+  document.addEventListener('input', event => {
+    if (event.target.matches?.('.curtain input')) event.target.parentElement.style.setProperty('--at', event.target.value);
+  });
   // What is copied stands in the page already: a browser lets nothing be copied long after the click.
   document.addEventListener('click', async event => {
     const button = event.target.closest?.('button.copy');

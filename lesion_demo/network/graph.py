@@ -62,7 +62,11 @@ class OnnxEngine:
             raise GraphError(f"There is no {GRAPH_FILE} in {folder}: {_again(folder)}.")
         if not has_runtime():
             raise GraphError("ONNX Runtime is not installed: python -m pip install onnxruntime, or use --engine torch.")
-        if not _is_sealed(path.read_bytes()):
+        try:
+            whole = _is_sealed(path.read_bytes())
+        except OSError as error:
+            raise GraphError(f"{path} could not be read ({error.strerror}): {_again(folder)}.") from error
+        if not whole:
             raise GraphError(f"{path} is not as it was made (changed, cut off or an old one): {_again(folder)}.")
         onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()

@@ -23,7 +23,11 @@ class Visitor:
 
     def __init__(self, app: Served, number: int) -> None:
         transport = httpx.HTTPTransport(local_address=f"127.0.{1 + number // 250}.{1 + number % 250}")
-        self._client = httpx.Client(base_url=app.address, transport=transport, timeout=300, trust_env=False)
+        # A connection of its own for every request: one that is kept may be closed by the server as it is used again.
+        headers = {"Connection": "close"}
+        self._client = httpx.Client(
+            base_url=app.address, transport=transport, timeout=300, trust_env=False, headers=headers
+        )
         functions = self._client.get("/config").raise_for_status().json()["dependencies"]
         (self._analyze,) = (one["id"] for one in functions if one["api_name"] == "analyze")
         self._session = f"soak{number}"
@@ -38,8 +42,8 @@ class Visitor:
         path = self._checked(answer).json()[0]
         payload = {"path": path, "meta": {"_type": "gradio.FileData"}}
         body = {"fn_index": self._analyze, "data": [payload, "sensitive", True, 0.1], "session_hash": self._session}
-        self._checked(self._client.post("/gradio_api/queue/join", json=body))
-        findings, overlay = self._completed()
+        event = self._checked(self._client.post("/gradio_api/queue/join", json=body)).json()["event_id"]
+        findings, overlay = self._completed(event)
         kept = {name: value for name, value in findings.items() if name not in OF_THE_MOMENT}
         heat = self._checked(self._client.get(f"/gradio_api/file={overlay['path']}")).content
         return json.dumps(kept, sort_keys=True), hashlib.sha256(heat).hexdigest()
@@ -52,12 +56,12 @@ class Visitor:
             raise RuntimeError(f"{answer.status_code}: {answer.text[:200]}")
         return answer
 
-    def _completed(self) -> list[Any]:
-        """The data of the event that ends the analysis."""
+    def _completed(self, event: str) -> list[Any]:
+        """What comes of the analysis that was asked for as this `event`."""
         with self._client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self._session}) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if message.get("msg") == "process_completed":
+                if message.get("msg") == "process_completed" and message["event_id"] == event:
                     if not message["success"]:
                         raise RuntimeError(str(message["output"])[:200])
                     data: list[Any] = message["output"]["data"]

@@ -47,9 +47,8 @@ def test_every_fault_of_a_soak_is_told(changed: dict[str, object], said: str) ->
 def test_a_server_under_load_gives_every_client_its_own_answer_and_ends(tmp_path: Path) -> None:
     """More clients than the queue has places."""
     with server(tmp_path, [sys.executable, fake_app.__file__], {"FAKE_SECONDS": "0.02"}) as app:
-        found = soak(app, clients=40, analyses=40, minutes=1, made=3)
-    assert found.analyses == 40
-    assert found.faults() == []
+        found = soak(app, clients=40, analyses=40, minutes=5, made=3)
+    assert (found.analyses, found.wrong, found.errors, found.left) == (40, 0, [], [])  # memory: too few to tell
     assert found.waited > 0
 
 

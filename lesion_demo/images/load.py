@@ -38,9 +38,9 @@ MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
 
-ENOUGH = 1024
-"""Pixels of the shorter side below which no picture is scaled while it is decoded: as many as the page shows, and more
-than any measurement takes."""
+ENOUGH = 720
+"""Pixels of the shorter side below which no picture is scaled while it is decoded: three times as many as the
+network sees and the measurements take, and about as many as the page shows."""
 COARSE = 100.0
 """Mean step of quantisation of luminance in a JPEG file, about that of quality 28. One as coarse is decoded in full,
 as its blocks are measured, see `measurements.blockiness`."""

@@ -1,4 +1,5 @@
-# make app: the demo on http://127.0.0.1:7860    make test: every check    make clean: forget the environment
+# make app: the demo on http://127.0.0.1:7860    make test: every check    make bench: how fast it is here    make clean:
+# forget the environment
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ SHOWN := $(shell sed -n 's/.*"run": *"\([^"]*\)".*/\1/p' checkpoints/shown.json)
 # Without PyTorch, where the network that the page shows has a graph for ONNX Runtime.
 RUNTIME := $(if $(wildcard checkpoints/$(SHOWN)/graph.onnx),requirements-serve.txt,requirements.txt)
 
-.PHONY: app test clean
+.PHONY: app test bench clean
 
 app: $(VENV)/.$(RUNTIME)
 	$(BIN)/python app.py
@@ -18,6 +19,9 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m scripts.bench
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed; try make PYTHON=python3.12")'

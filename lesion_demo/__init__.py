@@ -2,7 +2,7 @@
 
     import lesion_demo
 
-    model = lesion_demo.load("checkpoints/efficientnet_b3-long")
+    model = lesion_demo.load("checkpoints/clinics")
     print(model.analyze("lesion.jpg"))
 
 Importing it takes no time; `load` brings in what runs the network: ONNX Runtime, or PyTorch.

@@ -13,6 +13,7 @@ from PIL import Image
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint
 from lesion_demo.errors import CheckpointError, ImageError
 from lesion_demo.images.load import LoadedPicture, load_picture, pixels_of
+from lesion_demo.images.look import Look
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.guard import one_picture
 from lesion_demo.serve.local import with_calibration
@@ -50,7 +51,7 @@ class Model:
         point = self._analyzer.point(operating_point) if operating_point is not None else None
         loaded = read(picture)
         with one_picture():
-            found = self._analyzer.analyze(loaded.pixels, point)
+            found = self._analyzer.analyze(Look(loaded.pixels, loaded.whole), point)
         return replace(found, picture=loaded.pixels, first_of_several=loaded.first_of_several)
 
 
@@ -82,7 +83,7 @@ def read(picture: PictureLike) -> LoadedPicture:
         ImageError: see `Model.analyze`.
     """
     if isinstance(picture, str | Path):
-        return load_picture(picture)
+        return load_picture(picture, scaled=True)
     if isinstance(picture, Image.Image):
         return LoadedPicture(pixels_of(picture))
     array = np.asarray(picture)

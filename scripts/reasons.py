@@ -96,7 +96,7 @@ def chosen(data: Path, pictures: int) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/efficientnet_b3-long"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/clinics"))
     parser.add_argument("--pictures", type=int, default=PICTURES)
     options = parser.parse_args(arguments)
     predictor = Predictor(load_checkpoint(options.checkpoint))

@@ -109,8 +109,8 @@ class FakeAnalyzer(Analyzer):
     def margin_at(self, point: OperatingPoint) -> float:
         return self.margin
 
-    def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
-        self.asked, self.seen = self.asked + 1, picture
+    def analyze(self, picture: Pixels | Look, point: OperatingPoint | None = None) -> Analysis:
+        self.asked, self.seen = self.asked + 1, Look.of(picture).pixels
         look = Look.of(picture)
         lesion = blob(SIDE / 2, SIDE / 2) > 0.3
         values = FULL * ((0 if self.silent else 1) * blob(SIDE / 2, SIDE / 2) - 0.5 * blob(8, 8))

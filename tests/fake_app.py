@@ -105,10 +105,11 @@ def main() -> int:
     from lesion_demo.__main__ import main as run
     from lesion_demo.config import OperatingPoint
     from lesion_demo.images import Pixels
+    from lesion_demo.images.look import Look
     from lesion_demo.serve.analysis import Analysis
 
     class SlowAnalyzer(FakeAnalyzer):
-        def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
+        def analyze(self, picture: Pixels | Look, point: OperatingPoint | None = None) -> Analysis:
             time.sleep(float(os.environ["FAKE_SECONDS"]))
             return super().analyze(picture, point)
 

@@ -221,6 +221,17 @@ def test_the_gallery_shows_the_worst_first(shipped: LoadedCheckpoint, phantom_da
         assert image.size == (2 * 96, 96)  # picture and heat map side by side
 
 
+def test_a_name_in_the_gallery_is_text_and_no_markup(
+    shipped: LoadedCheckpoint, phantom_data: Path, tmp_path: Path
+) -> None:
+    split = wrong(phantom_data, 4)
+    pictures = tuple(replace(picture, source="<script>") for picture in split.pictures)
+    write_gallery(tmp_path / "gallery", shipped, replace(split, pictures=pictures), worst=1)
+    page = (tmp_path / "gallery" / "index.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+
+
 def test_a_gallery_that_is_stopped_shows_what_there_is_and_what_could_not_be_read(
     shipped: LoadedCheckpoint, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(looking, name, counting)
 
     count("find_field_of_view")
-    count("find_lesion")
+    count("density_of")
+    count("lesion_in")
     return counted
 
 
@@ -64,14 +65,14 @@ def ringed() -> np.ndarray:
 def test_serving_a_picture_finds_the_field_once_and_the_lesion_once(calls: Counter[str]) -> None:
     analysis = Analyzer(loaded()).analyze(ringed())
     assert analysis.lesion is not None
-    assert calls == {"find_field_of_view": 1, "find_lesion": 1}
+    assert calls == {"find_field_of_view": 1, "density_of": 1, "lesion_in": 1}
 
 
 def test_scoring_a_file_finds_the_field_once_and_the_lesion_once(calls: Counter[str], tmp_path: Path) -> None:
     Image.fromarray(ringed()).save(tmp_path / "a.png")
     (row,) = score_files([str(tmp_path / "a.png")], Predictor(loaded(), "cpu"), POINT, 0.0)
     assert not row.error
-    assert calls == {"find_field_of_view": 1, "find_lesion": 1}
+    assert calls == {"find_field_of_view": 1, "density_of": 1, "lesion_in": 1}
 
 
 @pytest.mark.parametrize("part", [check_quality, find_artefacts, typology_angle])

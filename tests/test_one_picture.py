@@ -17,6 +17,7 @@ from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import ImageError
 from lesion_demo.images import Pixels
+from lesion_demo.images.look import Look
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.network.model import build_model
 from lesion_demo.serve import scoring
@@ -89,7 +90,7 @@ def test_what_one_picture_exhausts_ends_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Exhausted(FakeAnalyzer):
-        def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
+        def analyze(self, picture: Pixels | Look, point: OperatingPoint | None = None) -> Analysis:
             if self.asked == 0:
                 self.asked = 1
                 raise failure

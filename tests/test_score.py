@@ -190,19 +190,21 @@ def test_what_was_scored_before_a_stop_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = tmp_path / "out.csv"
+    out, predict = tmp_path / "out.csv", Predictor.predict
     out.write_text("the old table")
     usual = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     try:
-        for last, said in ((1, f"Stopped after 0 of 20 pictures: {out} was not written."), (18, "Stopped after 16 of")):
+        for last, said in ((1, f"Stopped after 0 of 20 pictures: {out} was not written."), (2, "Stopped after 16 of")):
             calls = count(1)
 
-            def read_or_stop(file: str, calls: Iterator[int] = calls, last: int = last) -> LoadedPicture:
+            def predict_or_stop(
+                self: Predictor, inputs: Inputs, calls: Iterator[int] = calls, last: int = last
+            ) -> Prediction:
                 if next(calls) == last:
                     os.kill(os.getpid(), number)
-                return load_picture(file)
+                return predict(self, inputs)
 
-            monkeypatch.setattr("lesion_demo.serve.scoring.load_picture", read_or_stop)
+            monkeypatch.setattr(Predictor, "predict", predict_or_stop)
             assert score(pictures, "--out", out, "--checkpoint", checkpoint) == 128 + number
             assert said in capsys.readouterr().out
             assert (out.read_text() == "the old table") == (last == 1)
@@ -250,10 +252,10 @@ def test_whatever_one_picture_raises_the_others_are_scored(
 ) -> None:
     calls, predict = count(1), Predictor.predict
 
-    def read_or_fail(file: str) -> LoadedPicture:
+    def read_or_fail(file: str, **how: bool) -> LoadedPicture:
         if 3 <= (number := next(calls)) < 6:
             raise list(ODD.values())[number - 3]
-        return load_picture(file)
+        return load_picture(file, **how)
 
     def predict_or_fail(self: Predictor, inputs: Inputs) -> Prediction:
         if (number := next(calls)) == 1:  # all of them together

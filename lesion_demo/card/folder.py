@@ -28,6 +28,8 @@ AUDIT_PARTS = (
     "degradations",
     "unrelated",
     "referrals",
+    "clinics",
+    "heat",
 )
 SKIN_TONE = "skin tone "
 """Before the tone in a subgroup's name."""

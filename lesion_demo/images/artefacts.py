@@ -152,7 +152,7 @@ def ink(field: Pixels, lesion: NDArray[np.bool_] | None = None) -> float:
 
 def second(look: Look) -> float:
     """Area of a second lesion in the lit field, as a share of the largest's; 0 where none stands out."""
-    return 0.0 if look.lesion is None else second_lesion(look.field.middle_square.cut(look.pixels))
+    return 0.0 if look.lesion is None else second_lesion(look.density)
 
 
 def ring(look: Look) -> float:

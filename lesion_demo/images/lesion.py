@@ -59,7 +59,11 @@ def find_lesion(picture: NDArray[np.uint8], side: int) -> Mask | None:
     draw than those the limits were chosen on): the outline follows the lesion in 130; in 16 it does not, or shows only
     a part; in 14 there is none. Of 80 phone photographs (PAD-UFES-20): in 42, in 23, and in 15.
     """
-    density = _density(picture)
+    return lesion_in(density_of(picture), side)
+
+
+def lesion_in(density: Density, side: int) -> Mask | None:
+    """The same of the densities of such a picture, see `density_of`."""
     mask = _central_parts(density > _otsu(density, _middle_weight()), density)
     if mask is None or not _plausible(mask, density):
         return None
@@ -89,16 +93,15 @@ class _Part:
         return self.compact >= COMPACT and self.oblong < OBLONG and self.density >= DARK
 
 
-def second_lesion(picture: NDArray[np.uint8]) -> float:
-    """Area of the second lesion in a square picture (uint8 [S, S, 3]), as a share of the largest's; 0 where there is
-    none, or where it may be something else.
+def second_lesion(density: Density) -> float:
+    """Area of the second lesion in a square picture with these densities (see `density_of`), as a share of the
+    largest's; 0 where there is none, or where it may be something else.
 
     By eye, of 2,000 dermoscopic training pictures (1,000 each of HAM10000 and melanoma10k, another draw than those the
     limits were chosen on) 13 have one by a share of 0.25 or more, 10 of them rightly; the others are a lesion in parts,
     twice, and ink. Of 149 phone photographs one has, two wounds of perhaps one lesion. How many it misses was not
     counted; a pale or ragged one always.
     """
-    density = _density(picture)
     dark = ndimage.binary_opening(density > _otsu(density, _middle_weight()))
     parts, count = ndimage.label(ndimage.binary_dilation(dark, iterations=APART // 2))
     masks = (ndimage.binary_fill_holes((parts == number) & dark) for number in range(1, count + 1))
@@ -115,8 +118,8 @@ def resized(mask: Mask, width: int, height: int) -> Image.Image:
     return Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _density(picture: NDArray[np.uint8]) -> Density:
-    """Without hairs, and smoothed a little."""
+def density_of(picture: NDArray[np.uint8]) -> Density:
+    """Of a square picture uint8 [S, S, 3], without hairs, and smoothed a little."""
     small = Image.fromarray(np.ascontiguousarray(picture)).resize((WORKING_SIDE,) * 2, Image.Resampling.BILINEAR)
     channels = [
         ndimage.grey_closing(channel, (HAIR_WIDTH, HAIR_WIDTH)) for channel in np.moveaxis(np.asarray(small), 2, 0)

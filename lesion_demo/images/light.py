@@ -15,7 +15,9 @@ def grey_light(image: NDArray[np.uint8], share: float = 1.0) -> NDArray[np.uint8
     The share is of the gains' logarithms. Shades of grey (Finlayson & Trezzi 2004), as colour constancy and a camera's
     automatic white balance do. Black, of a ring, say, does not count.
     """
-    light = ((image / 255.0) ** NORM).mean(axis=(0, 1)) ** (1 / NORM)  # [3], in 0–1
+    powers = (np.arange(256) / 255) ** NORM
+    counts = [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]  # [3, 256]
+    light = (np.array(counts) @ powers / image[..., 0].size) ** (1 / NORM)  # [3], in 0–1
     light = np.maximum(light, 1 / 255)  # of a black picture, which has no colour
     gains = (light.mean() / light) ** share
     table = np.rint(np.arange(256)[:, None] * gains).clip(0, 255).astype(np.uint8)  # [256, 3]

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lesion_demo.errors import ImageError
@@ -36,6 +37,13 @@ MAX_ASPECT = 10
 MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
+
+ENOUGH = 1024
+"""Pixels of the shorter side below which no picture is scaled while it is decoded: as many as the page shows, and more
+than any measurement takes."""
+COARSE = 100.0
+"""Mean step of quantisation of luminance in a JPEG file, about that of quality 28. One as coarse is decoded in full,
+as its blocks are measured, see `measurements.blockiness`."""
 
 _FORMATS = (dicom.FORMAT, "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000")
 """What Pillow may try, in this order: a DICOM file may begin like another. Its other formats (EPS runs Ghostscript, for
@@ -62,10 +70,12 @@ class LoadedPicture:
     Attributes:
         pixels: uint8 [H, W, 3], RGB.
         first_of_several: is it one picture of more: of a document's pages, or of an animation?
+        whole: height and width of the picture in the file, upright, where it was scaled while it was decoded.
     """
 
     pixels: NDArray[np.uint8]
     first_of_several: bool = False
+    whole: tuple[int, int] | None = None
 
 
 def load_image(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8]:
@@ -73,7 +83,7 @@ def load_image(source: str | Path | bytes | BinaryIO) -> NDArray[np.uint8]:
     return load_picture(source).pixels
 
 
-def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
+def load_picture(source: str | Path | bytes | BinaryIO, *, scaled: bool = False) -> LoadedPicture:
     """The picture in `source`, a path or a file's content, as uint8 [H, W, 3], RGB, 0–255.
 
     EXIF orientation and an embedded colour profile are applied, transparency is laid over white, grey becomes RGB,
@@ -81,6 +91,10 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
     picture. Of a DICOM file nothing is read but the picture and what describes it.
 
     It takes up to 8 bytes of memory for each pixel, beside the file itself and what a decoder may want for its own.
+
+    Args:
+        scaled: decode a large JPEG file at a half, a quarter or an eighth, whichever leaves ENOUGH pixels. That takes a
+            fraction of the time and memory; whoever judges the picture scales it further down in any case.
 
     Raises:
         ImageError: the file is missing, empty, no picture, damaged, too large, too small, too oblong, takes too many
@@ -92,11 +106,15 @@ def load_picture(source: str | Path | bytes | BinaryIO) -> LoadedPicture:
         with _open(data, name) as image:
             _check_before_decoding(image, data, name)
             several = shows_several(image)
+            stored = image.size
+            if scaled:
+                _scale_while_decoding(image)
+            reduced = image.size != stored
             pixels = _decode(image, name)
     except MemoryError as error:
         raise out_of_memory(name) from error
     _check_least(pixels, name)
-    return LoadedPicture(pixels, several)
+    return LoadedPicture(pixels, several, _upright_shape(stored, pixels) if reduced else None)
 
 
 def pixels_of(image: Image.Image, name: str = "The picture") -> NDArray[np.uint8]:
@@ -158,6 +176,19 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name} holds values that are not numbers; please export it as PNG or JPEG.") from error
     except _DAMAGE as error:
         raise _damaged(name) from error
+
+
+def _upright_shape(stored: tuple[int, int], pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Height and width, from the width and height in the file, as `pixels` [h, w, 3] were turned."""
+    width, height = stored
+    turned = (width > height) != (pixels.shape[1] > pixels.shape[0])
+    return (width, height) if turned else (height, width)
+
+
+def _scale_while_decoding(image: Image.Image) -> None:
+    """Have a JPEG file's decoder leave out what is finer than needed; other pictures stay as they are."""
+    if isinstance(image, JpegImageFile) and image.quantization and np.mean(image.quantization[0]) < COARSE:
+        image.draft(None, (ENOUGH, ENOUGH))
 
 
 def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.images import Pixels
 from lesion_demo.images.field_of_view import Box, box_around, find_field_of_view
-from lesion_demo.images.lesion import WORKING_SIDE, Mask, find_lesion, resized
+from lesion_demo.images.lesion import WORKING_SIDE, Density, Mask, density_of, lesion_in, resized
 
 THINNED_SIDE = 768
 """Pixels are left out, evenly, down to about this side before anything is measured: a camera's take time, tell no more.
@@ -27,9 +27,11 @@ class Look:
 
     Attributes:
         pixels: uint8 [H, W, 3] RGB.
+        whole: height and width of the picture in its file, where it was scaled while it was decoded.
     """
 
     pixels: Pixels
+    whole: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, picture: Pixels | Look) -> Look:
@@ -41,6 +43,10 @@ class Look:
         """Height and width of the picture in pixels."""
         height, width = self.pixels.shape[:2]
         return height, width
+
+    def in_whole(self, box: Box) -> Box:
+        """`box` of these pixels in the picture as it is in its file."""
+        return box if self.whole is None else box.scaled(self.shape, self.whole)
 
     @cached_property
     def field(self) -> Box:
@@ -69,7 +75,12 @@ class Look:
         There, and not in the visible square: through a round window this holds the ring's dark corners, which hide a
         lesion, or blur its outline.
         """
-        return find_lesion(self.field.middle_square.cut(self.pixels), WORKING_SIDE)
+        return lesion_in(self.density, WORKING_SIDE)
+
+    @cached_property
+    def density(self) -> Density:
+        """How much darker than the skin each place of that square is, see `images.lesion.density_of`."""
+        return density_of(self.field.middle_square.cut(self.pixels))
 
     def lesion_in(self, box: Box, side: int) -> Mask | None:
         """The lesion as it lies in the square `box` of the picture: bool [side, side]; None where there is none."""

@@ -128,7 +128,8 @@ def check_quality(picture: Pixels | Look) -> QualityReport:
     """
     look = Look.of(picture)
     pixels = measurements.working_copy(look.field_in(look.thinned))
-    size = min(look.field.width, look.field.height)
+    field = look.in_whole(look.field)
+    size = min(field.width, field.height)
     return QualityReport(
         (
             *_light(pixels),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ WEIGHTS_SHA256, HEAD = "weights_sha256", "head"
 class OnnxEngine:
     """A graph in ONNX Runtime, which computes in float32. Threads may share it.
 
-    It uses as many threads as there are cores, or as OMP_NUM_THREADS says, like PyTorch.
+    Pictures that come together are shared out over as many threads as there are cores, or as OMP_NUM_THREADS says.
+    Each picture has one thread: that is no slower than several that wait for one another at every layer, and a lone
+    picture leaves the other cores to whoever measures it meanwhile.
 
     Attributes:
         early_size: D, how many early features it gives of a picture; 0 where it gives none.
@@ -44,7 +47,7 @@ class OnnxEngine:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3  # errors; they are raised, too
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -56,16 +59,26 @@ class OnnxEngine:
             raise GraphError(f"{path} was made for other weights than {WEIGHTS_FILE} beside it: {_again(folder)}.")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         self._names = list(outputs)
+        self._threads = _threads()
         self.early_size = int(outputs["early"][1]) if "early" in outputs else 0
         self.head: Head | None = _head(folder / WEIGHTS_FILE, about[HEAD])
 
     def __call__(self, pixels: Array) -> Forward[Array]:
-        try:
-            values = self._session.run(self._names, {PIXELS: np.ascontiguousarray(pixels)})
-        except Exception as error:  # as above; to a caller it is what PyTorch would raise
-            raise RuntimeError(f"ONNX Runtime: {error}") from error
+        parts = np.array_split(pixels, max(1, min(len(pixels), self._threads)))
+        if len(parts) == 1:
+            values = self._run(pixels)
+        else:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                values = [np.concatenate(one) for one in zip(*pool.map(self._run, parts), strict=True)]
         found = dict(zip(self._names, values, strict=True))
         return Forward(found.get("early"), found["maps"], found["logits"])
+
+    def _run(self, pixels: Array) -> list[Array]:
+        try:
+            values: list[Array] = self._session.run(self._names, {PIXELS: np.ascontiguousarray(pixels)})
+        except Exception as error:  # as above; to a caller it is what PyTorch would raise
+            raise RuntimeError(f"ONNX Runtime: {error}") from error
+        return values
 
 
 def _head(weights: Path, layer: str) -> Head:
@@ -83,9 +96,11 @@ def has_runtime() -> bool:
 
 
 def _threads() -> int:
-    """How many threads the environment wants; 0 where it does not say."""
+    """How many threads the environment wants; where it does not say, one for each core that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() else 0
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _again(folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
@@ -183,12 +184,15 @@ class Analyzer:
     def analyze_file(self, path: str | Path, point: OperatingPoint | None = None) -> tuple[Analysis, Pixels]:
         """Everything about the picture in the file at `path`, as `analyze`, and the picture itself, uint8 [H, W, 3].
 
+        A large one is scaled down on the way, see `load_picture`; what is said of places and sizes is of the file's.
+
         Raises:
             ImageError: there is no picture that can be read, or that the memory suffices for.
         """
-        loaded = load_picture(path)
+        loaded = load_picture(path, scaled=True)
         with one_picture(f"“{Path(path).name}”"):
-            found = self.analyze(loaded.pixels, point)
+            look = Look(loaded.pixels, loaded.whole) if loaded.whole else loaded.pixels
+            found = self.analyze(look, point)
         return replace(found, first_of_several=loaded.first_of_several), loaded.pixels
 
     def margin_at(self, point: OperatingPoint) -> float:
@@ -203,25 +207,28 @@ class Analyzer:
         """
         return self.meta.operating_point(name) if threshold is None else OperatingPoint(name, threshold)
 
-    def analyze(self, picture: Pixels, point: OperatingPoint | None = None) -> Analysis:
-        """Everything about `picture`, uint8 [H, W, 3], judged at `point` (the default one if there is none)."""
+    def analyze(self, picture: Pixels | Look, point: OperatingPoint | None = None) -> Analysis:
+        """Everything about `picture`, uint8 [H, W, 3] or a look at it, judged at `point` (the default one if none)."""
         point = point or self.point(DEFAULT_OPERATING_POINT)
         look = Look.of(picture)
         inputs = self._predictor.prepare(look)[None]  # [1, 3, S, S]
-        found = self._predictor.predict(inputs)
+        with ThreadPoolExecutor(1) as aside:  # the pixels are measured while the network is at work
+            measured = aside.submit(lambda: (check_quality(look), find_artefacts(look), typology_angle(look)))
+            found = self._predictor.predict(inputs)
+        quality, artefacts, angle = measured.result()
         visible = look.visible(self.meta.preprocess)
         return Analysis(
             probability=float(found.probabilities[0]),
             operating_point=point,
             margin=self.margin_at(point),
-            quality=check_quality(look),
+            quality=quality,
             familiarity=found.familiarity[0],
-            artefacts=find_artefacts(look),
-            skin_tone=tone_of(typology_angle(look)),
+            artefacts=artefacts,
+            skin_tone=tone_of(angle),
             heat=self._explainer.explain(inputs, found.forward),
             lesion=look.lesion_in(visible, inputs.shape[-1]),
-            visible=visible.corner_and_size,
-            shape=look.shape,
+            visible=look.in_whole(visible).corner_and_size,
+            shape=look.whole or look.shape,
             spread=None if found.spread is None else float(found.spread[0]),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +35,16 @@ def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoin
     Raises:
         CheckpointError: the network is damaged.
     """
-    with tqdm(total=len(files), unit="picture") as progress:
-        for start in range(0, len(files), BATCH_SIZE):
-            batch = files[start : start + BATCH_SIZE]
-            yield from _score_batch(batch, predictor, point, margin)
+    batches = [files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE)]
+    with tqdm(total=len(files), unit="picture") as progress, ThreadPoolExecutor(1) as aside:
+        ahead = aside.submit(_read_batch, batches[0], predictor) if batches else None
+        for number, batch in enumerate(batches, start=1):
+            assert ahead is not None
+            rows, readable = ahead.result()
+            if number < len(batches):  # is read while this one goes through the network
+                ahead = aside.submit(_read_batch, batches[number], predictor)
+            rows |= _judge(readable, predictor, point, margin)
+            yield from (rows[index] for index in range(len(batch)))
             progress.update(len(batch))
 
 
@@ -61,8 +68,8 @@ def _pictures_below(folder: str) -> list[str]:
     return sorted(map(str, (*found.pictures, *found.closed)))
 
 
-def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> list[CsvRow]:
-    """A row for each of `files`; those that can be read go through the network in one pass."""
+def _read_batch(files: Sequence[str], predictor: Predictor) -> tuple[dict[int, CsvRow], list[_Readable]]:
+    """Those of `files` that can be read, and of the others a row that says why not, by their places."""
     rows: dict[int, CsvRow] = {}
     readable: list[_Readable] = []
     for index, file in enumerate(files):
@@ -70,8 +77,7 @@ def _score_batch(files: Sequence[str], predictor: Predictor, point: OperatingPoi
             readable.append(_Readable(index, file, *_read(file, predictor)))
         except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
             rows[index] = CsvRow(file, error=reason(error, file))
-    rows |= _judge(readable, predictor, point, margin)
-    return [rows[index] for index in range(len(files))]
+    return rows, readable
 
 
 class _Readable(NamedTuple):
@@ -131,7 +137,7 @@ def _read(file: str, predictor: Predictor) -> tuple[Inputs, QualityReport, bool]
     """
     if Path(file).is_dir():
         raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
-    loaded = load_picture(file)
+    loaded = load_picture(file, scaled=True)
     with one_picture(f"“{Path(file).name}”"):
-        look = Look.of(loaded.pixels)
+        look = Look(loaded.pixels, loaded.whole)
         return predictor.prepare(look), check_quality(look), loaded.first_of_several

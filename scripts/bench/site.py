@@ -1,0 +1,80 @@
+"""The page as a process of its own: how soon it answers, how long its endpoint takes, how much memory it keeps."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from gradio_client import Client, handle_file
+
+PATIENCE = 60.0
+"""Seconds until the page must answer."""
+
+
+class Site:
+    """`python app.py`, as it is started by anybody; loopback alone."""
+
+    def __init__(self, folder: Path) -> None:
+        # Each client comes through a proxy as one of its own: the page lets nobody take all places in the queue.
+        command = [sys.executable, "app.py", "--port", "0", "--checkpoint", str(folder), "--trusted-proxy", "127.0.0.1"]
+        self._clients = count(1)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        lines = iter(self._process.stdout.readline, "")
+        found = next(match for line in lines if (match := re.search(r"http://\S+", line)))
+        self.address = found[0]
+        self.client = self.new_client()
+
+    def new_client(self) -> Client:
+        """A session of its own, as soon as the page answers."""
+        give_up, headers = time.monotonic() + PATIENCE, {"X-Forwarded-For": f"10.0.0.{next(self._clients)}"}
+        while True:
+            try:
+                return Client(self.address, headers=headers, verbose=False, httpx_kwargs={"timeout": 120})
+            except Exception:  # whatever httpx and the client raise before the page is up
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.02)
+
+    def analyze(self, file: Path, client: Client | None = None) -> object:
+        return (client or self.client).predict(handle_file(file), api_name="/analyze")
+
+    def memory(self) -> float:
+        """Resident, MB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+
+@contextmanager
+def open_site(folder: Path) -> Iterator[Site]:
+    site = Site(folder)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def first_answer(folder: Path, file: Path) -> None:
+    """From the start of the process to the first finding."""
+    with open_site(folder) as site:
+        site.analyze(file)
+
+
+def analyze_by_clients(site: Site, files: Sequence[Path], clients: int, each: int) -> float:
+    """Analyses a second, of so many clients at once with a picture of their own each, so many times."""
+    sessions = [site.new_client() for _ in range(clients)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(lambda file, one: [site.analyze(file, one) for _ in range(each)], files, sessions))
+    return clients * each / (time.perf_counter() - start)

@@ -177,7 +177,7 @@ def test_what_the_run_knows_in_another_crop_is_left_out(
         (alone / label).mkdir(parents=True)
         with Image.open(next((phantom_data / "train" / label).iterdir())) as picture:
             picture.resize((120, 120)).save(alone / label / "enlarged.jpg", quality=85)
-    with pytest.raises(DataError, match="the run has each of its pictures in another crop or size"):
+    with pytest.raises(DataError, match="the run already has each of its pictures in another crop or size"):
         look_outside(load_checkpoint(run), alone, [phantom_data])
 
 

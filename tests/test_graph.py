@@ -208,7 +208,7 @@ def test_a_graph_that_differs_is_deleted(
 ) -> None:
     monkeypatch.setattr("lesion_demo.serve.package.TOLERANCE", -1.0)
     assert main(["export", "--checkpoint", str(copied)]) == 1
-    assert "was deleted: PyTorch runs this network" in capsys.readouterr().err
+    assert "was deleted; this network runs with PyTorch" in capsys.readouterr().err
     assert not (copied / "graph.onnx").exists()
 
 

@@ -256,7 +256,7 @@ def test_what_is_not_whole_is_refused(hub: Hub, folder: Path) -> None:
         (NAME, "none", "clinic/lesions could not be fetched from the Hub at the revision none"),
         ("clinic/other", "main", "clinic/other could not be fetched"),
         ("clinic/other", "0" * 40, "clinic/other could not be fetched"),
-        ("lesions", "main", "give its owner and its name"),
+        ("lesions", "main", "give owner and name"),
     ],
 )
 def test_what_cannot_be_fetched_is_one_sentence(hub: Hub, folder: Path, name: str, revision: str, said: str) -> None:

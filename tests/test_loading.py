@@ -236,7 +236,7 @@ def test_a_tiff_that_would_be_misread_is_refused() -> None:
     real = RAMP.astype(np.float32)
     swapped = tiff(real, {259: 8}, ">", zlib.compress(real.astype(">f4").tobytes()))
     for data in (tiff(signed), planes, swapped):
-        with pytest.raises(ImageError, match="cannot be read reliably here; please export it as PNG"):
+        with pytest.raises(ImageError, match="cannot be read reliably; please export it as PNG"):
             load_image(data)
 
 

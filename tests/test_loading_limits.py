@@ -53,7 +53,7 @@ def test_empty_file(source: bytes | io.BytesIO) -> None:
 @pytest.mark.parametrize("kind", ["EPS", "PCX"])
 def test_formats_beyond_the_known_are_not_tried(kind: str) -> None:
     """Pillow reads EPS by running Ghostscript on it."""
-    with pytest.raises(ImageError, match="is not a picture in a format known here"):
+    with pytest.raises(ImageError, match="is not a picture in a supported format"):
         load_image(encoded(quarters(), kind))
 
 
@@ -209,5 +209,5 @@ def test_too_little_memory_is_said_and_not_called_damage(step: str, monkeypatch:
         raise MemoryError
 
     monkeypatch.setattr(f"lesion_demo.images.load.{step}", exhausted)
-    with pytest.raises(ImageError, match="more memory than there is just now"):
+    with pytest.raises(ImageError, match="more memory than is free at the moment"):
         load_image(encoded(quarters(), "PNG"))

@@ -103,7 +103,7 @@ def test_what_is_no_picture_is_told_in_a_sentence(model: Model, picture: Path, t
     cut = tmp_path / "cut.png"
     cut.write_bytes(picture.read_bytes()[:3000])
     for form, said in (
-        (pixels / np.float32(255), r"array uint8 \[height, width, 3\] of RGB, and not ndarray with float32"),
+        (pixels / np.float32(255), r"uint8 RGB array \[height, width, 3\], not ndarray with float32"),
         (pixels[..., 0], "uint8"),
         (pixels[:20], "is only"),
         (np.zeros((40, 500, 3), np.uint8), "more than 10 times as long"),

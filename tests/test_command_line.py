@@ -214,7 +214,7 @@ def test_the_default_preset_is_the_published_recipe() -> None:
         (["--image-size", "0"], "image_size is 0"),
         (["--epoch-pictures", "0"], "epoch_pictures is 0"),
         (["--learning-rate", "0"], "--learning-rate 0.0"),
-        (["--length", "inf"], "--length inf is no number of times"),
+        (["--length", "inf"], "--length inf is not valid"),
         (["--seed", "-1"], "seed is -1"),
         (["--draws", "99999999999"], "draws is 99999999999"),
         (["--photographs", "phones"], "there is no such data set"),
@@ -274,7 +274,7 @@ def test_too_little_room_is_told_before_any_picture_is_read(
     monkeypatch.setattr("lesion_demo.data.fingerprints.fingerprint", lambda *_, **__: pytest.fail("read"))
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100e6))
     line = failure(train(data, tmp_path), capsys)
-    assert re.search(r"has 100 MB free, and this run saves 3\d\d MB: free some space", line), line
+    assert re.search(r"has 100 MB free, but this run needs 3\d\d MB: free some space", line), line
     assert not (tmp_path / "runs").exists()
 
 

@@ -222,7 +222,7 @@ def test_what_else_lies_in_the_space_is_told() -> None:
 
 @pytest.mark.parametrize("error", [HTTPError("no network"), OSError("no disk")])
 def test_a_hub_that_refuses_is_one_sentence(error: Exception) -> None:
-    with pytest.raises(LesionDemoError, match=r"did not take the Space me/demo .*try again"):
+    with pytest.raises(LesionDemoError, match=r"the Space me/demo to the Hub failed .*try again"):
         upload(Hub(error=error), "me/demo", FILES, public=False)
 
 

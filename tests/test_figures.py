@@ -152,7 +152,7 @@ def test_a_look_from_outside_is_reported_and_written_down(run: Path, outside: Pa
 
 
 def test_what_the_run_knows_is_not_from_outside(run: Path, phantom_data: Path, outside: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not from outside: 72 of its 72 pictures are the checkpoint's own"):
+    with pytest.raises(DataError, match="is not an outside data set: 72 of its 72 pictures are the checkpoint's own"):
         look_outside(load_checkpoint(run), phantom_data)
     choose_again(load_checkpoint(run), [phantom_data, outside])
     with pytest.raises(DataError, match="12 of its 16 pictures"):

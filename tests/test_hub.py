@@ -273,7 +273,7 @@ def test_without_a_network_it_is_one_sentence(hub: Hub, monkeypatch: pytest.Monk
 
 
 def test_without_a_revision_nobody_is_asked(hub: Hub) -> None:
-    with pytest.raises(CheckpointError, match=r"say at which revision, too: load\('clinic/lesions', revision='main'\)"):
+    with pytest.raises(CheckpointError, match=r"give a revision: load\('clinic/lesions', revision='main'\)"):
         lesion_demo.load(NAME)
     assert hub.asked == []
 

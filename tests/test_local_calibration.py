@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         change("points", 0, "sensitivity", to=0.9),
         "sensitivity is 0.9: it should be an object",
     ),
-    "interval the wrong way": (change("points", 0, "sensitivity", "low", to=0.95), "does not hold its value"),
+    "interval the wrong way": (change("points", 0, "sensitivity", "low", to=0.95), "does not contain its value"),
     "share is text": (change("points", 0, "specificity", "high", to="1"), "high is '1': it should be a valid number"),
 }
 

@@ -127,7 +127,7 @@ def test_parts_of_another_table_are_not_taken_for_its_own(
     assert f"All 1 parts are in {folder}." in capsys.readouterr().out
     assert score(*few[:3], "--parts", folder, "--checkpoint", checkpoint) == 1
     said = capsys.readouterr().err
-    assert f"{folder} holds parts of another table (pictures, files differ): choose another folder" in said
+    assert f"{folder} holds parts of another table (different pictures, files): choose another folder" in said
     point = ("--operating-point", "accuracy")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint, *point) == 1
     assert "(operating_point, threshold differ)" in capsys.readouterr().err

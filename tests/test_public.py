@@ -64,7 +64,7 @@ def test_which_checkpoint_is_loaded(
     with pytest.raises(CheckpointError) as none:
         lesion_demo.load()
     assert str(none.value) == (
-        "No checkpoint was named, and none comes with the installed package: name the folder of one, set "
+        "No checkpoint was named, and none comes with the installed package: name its folder, set "
         "LESION_CHECKPOINT to it, or train one with 'python -m lesion_demo train --data DIR'."
     )
     shown = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoints" / "shown"))

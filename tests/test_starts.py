@@ -182,9 +182,9 @@ def test_a_split_without_a_record_is_held_against_the_folders(
     (started / "split.json").unlink()
     pipeline.open_splits(tiny_config, [groups], started, class_map=WRONG)
     assert "does not record what it was made from" in caplog.text
-    with pytest.raises(DataError, match=r"20 pictures are of another class than when .*was malignant and is benign"):
+    with pytest.raises(DataError, match=r"20 pictures have another class than when .*was malignant and is benign"):
         pipeline.open_splits(tiny_config, [groups], started, class_map=RIGHT)
-    with pytest.raises(DataError, match="knows nothing of the data set 'phantoms'"):
+    with pytest.raises(DataError, match="does not include the data set 'phantoms'"):
         pipeline.open_splits(tiny_config, [groups, phantom_data], started, class_map=WRONG)
 
 

@@ -142,7 +142,7 @@ def test_a_tracker_that_does_not_start_is_told_before_the_training(
 def test_what_cannot_be_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrainingError, match=r"There is no tracker 'excel'; choose one of aim, .*wandb\."):
         check_tracking(Tracking("excel"))
-    with pytest.raises(TrainingError, match="The tracker numbers takes no pictures"):
+    with pytest.raises(TrainingError, match="The tracker numbers cannot log pictures"):
         check_tracking(Tracking("numbers", pictures=True))
     check_tracking(Tracking("numbers"))
     monkeypatch.setattr(module, "get_available_trackers", lambda: [LoggerType.TENSORBOARD])

@@ -47,7 +47,7 @@ def checked(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | No
     w = np.ones(y.shape) if weights is None else np.asarray(weights, dtype=np.float64)
     if y.ndim != 1 or p.shape != y.shape or w.shape != y.shape:
         raise DataError(
-            f"Labels, probabilities and weights must be lists of one length; their shapes are "
+            f"Labels, probabilities and weights must have the same length; their shapes are "
             f"{list(y.shape)}, {list(p.shape)} and {list(w.shape)}."
         )
     if not np.isin(y, (0, 1)).all():
@@ -76,5 +76,5 @@ def need_both(y: Ints) -> None:
     if not has_both(y):
         raise DataError(
             f"Curves, temperature and thresholds need benign and malignant pictures; "
-            f"there are {int((y == 0).sum())} benign and {int(y.sum())} malignant. Add pictures of the absent class."
+            f"there are {int((y == 0).sum())} benign and {int(y.sum())} malignant. Add pictures of the missing class."
         )

@@ -142,7 +142,7 @@ def save_checkpoint(
         CheckpointError: the disk refused, or `meta` is fitted to a clinic.
     """
     if meta.local is not None:
-        raise CheckpointError(f"A checkpoint is saved as it ships, not fitted to {meta.local.name}: save that fit.")
+        raise CheckpointError(f"A checkpoint fitted to {meta.local.name} cannot be saved: save the fit itself instead.")
     from lesion_demo.network.weights import write_weights
 
     write_weights(folder / WEIGHTS_FILE, model.state_dict(), half=True)
@@ -205,7 +205,8 @@ def read_meta(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
     if found > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path} has schema {found}, newer than the {SCHEMA_VERSION} that this version reads: update lesion-demo."
+            f"{path} has schema {found}, newer than schema {SCHEMA_VERSION}, which this version reads: update "
+            "lesion-demo."
         )
     try:
         _require_all(values, found)
@@ -218,21 +219,21 @@ def read_meta(folder: Path) -> Checkpoint:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"JSON knows no {name}")
+    raise ValueError(f"JSON does not allow {name}")
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; of a key that is there twice, either value might be meant."""
     for key, count in Counter(key for key, _ in pairs).items():
         if count > 1:
-            raise ValueError(f"{key} is there {count} times")
+            raise ValueError(f"{key} appears {count} times")
     return dict(pairs)
 
 
 def _schema_of(values: Any) -> int:
     found = values.get("schema_version") if isinstance(values, dict) else None
     if type(found) is not int:
-        raise ValueError("it names no schema_version")
+        raise ValueError("it has no schema_version")
     return found
 
 
@@ -291,7 +292,7 @@ def read_known_of(folder: Path, meta: Checkpoint, early: int) -> FamiliarityMode
     path = folder / KNOWN_FILE
     if not meta.known_sha256:
         if path.exists():
-            raise CheckpointError(f"{path} is there, but {META_FILE} names no known_sha256: copy the checkpoint again.")
+            raise CheckpointError(f"{path} exists, but {META_FILE} has no known_sha256: copy the checkpoint again.")
         return None
     _check_hash(path, meta.known_sha256)
     known = read_known(path)
@@ -342,7 +343,7 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
     if not runs:
         none = f"{folder} has no complete one" if folder.is_dir() else "none comes with the installed package"
         raise CheckpointError(
-            f"No checkpoint was named, and {none}: name the folder of one, set {CHECKPOINT_VARIABLE} to it, or train "
+            f"No checkpoint was named, and {none}: name its folder, set {CHECKPOINT_VARIABLE} to it, or train "
             "one with 'python -m lesion_demo train --data DIR'."
         )
     return choose(runs, read_shown(folder), folder).folder
@@ -388,7 +389,7 @@ def _runs(folder: Path) -> list[Run]:
         try:
             found.append(_run(path.parent))
         except CheckpointError as error:
-            log.warning("Passed over: %s", error)
+            log.warning("Skipped: %s", error)
     return found
 
 

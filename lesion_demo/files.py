@@ -140,7 +140,7 @@ def check_file(path: Path, what: str, *, new_folder: bool = False) -> None:
     if mode is not None and stat.S_ISDIR(mode):
         raise LesionDemoError(f"{what} {path} is a folder: name a file in it.")
     if mode is not None and (stat.S_ISSOCK(mode) or not os.access(path, os.W_OK)):
-        raise LesionDemoError(f"{what} {path} may not be written to: choose another.")
+        raise LesionDemoError(f"{what} {path} is not writable: choose another.")
     if mode is None or stat.S_ISREG(mode):
         folder = Path(os.path.realpath(path)).parent
         if not folder.exists() and not new_folder:

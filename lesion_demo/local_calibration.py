@@ -40,7 +40,7 @@ class Share:
         for name in ("value", "low", "high"):
             _require_number(name, getattr(self, name), 0.0, 1.0)
         if not self.low <= self.value <= self.high:
-            raise CalibrationError(f"the interval {self.low} to {self.high} does not hold its value {self.value}.")
+            raise CalibrationError(f"the interval {self.low} to {self.high} does not contain its value {self.value}.")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LocalPoint:
         _require_number(f"the threshold of {self.name!r}", self.threshold, 0.0, 1.0)
         for name in ("sensitivity", "specificity"):
             if not isinstance(getattr(self, name), Share):
-                raise CalibrationError(f"the {name} at {self.name!r} is not a share with its interval.")
+                raise CalibrationError(f"the {name} at {self.name!r} is not a proportion with its interval.")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class LocalCalibration:
         if not (isinstance(self.points, tuple) and all(isinstance(point, LocalPoint) for point in self.points)):
             raise CalibrationError("the operating points are not a list of points.")
         if not self.points or len({point.name for point in self.points}) < len(self.points):
-            raise CalibrationError("it has no operating points, or two of one name.")
+            raise CalibrationError("it has no operating points, or two with the same name.")
 
     def point(self, name: str) -> LocalPoint:
         """The point called `name`.
@@ -158,7 +158,7 @@ def read_local(path: Path) -> LocalCalibration:
     except (OSError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path} could not be read as JSON ({error}): {AGAIN}.") from error
     if not isinstance(values, dict):
-        raise CalibrationError(f"{path} holds no local calibration: {AGAIN}.")
+        raise CalibrationError(f"{path} is not a local calibration: {AGAIN}.")
     try:
         return from_dict(LocalCalibration, values)
     except LesionDemoError as error:

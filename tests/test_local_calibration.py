@@ -112,7 +112,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "points is a number": (change("points", to=3), "points is 3: it should be a valid array"),
     "points is empty": (change("points", to=[]), "no operating points"),
     "a point is text": (change("points", 0, to="sensitive"), "points.0 is 'sensitive': it should be an object"),
-    "two points of a name": (change("points", 1, "name", to="sensitive"), "two of one name"),
+    "two points of a name": (change("points", 1, "name", to="sensitive"), "two with the same name"),
     "threshold too high": (change("points", 0, "threshold", to=1.2), "the threshold of 'sensitive' must be"),
     "threshold is text": (change("points", 0, "threshold", to="low"), "points.0.threshold is 'low': it should be"),
     "point without a threshold": (lambda values: values["points"][0].pop("threshold"), "threshold"),
@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         change("points", 0, "sensitivity", to=0.9),
         "sensitivity is 0.9: it should be an object",
     ),
-    "interval the wrong way": (change("points", 0, "sensitivity", "low", to=0.95), "does not hold its value"),
+    "interval the wrong way": (change("points", 0, "sensitivity", "low", to=0.95), "does not contain its value"),
     "share is text": (change("points", 0, "specificity", "high", to="1"), "high is '1': it should be a valid number"),
 }
 
@@ -192,8 +192,8 @@ def test_a_fit_that_changes_nothing_changes_nothing() -> None:
     ("changes", "said"),
     [
         ({"weights_sha256": "0" * 64}, "fitted to weights 0000000000000000…, and these are ffffffffffffffff…"),
-        ({"temperature": 1.1}, "calibrated anew"),
-        ({"prevalence": 0.4}, "calibrated anew"),
+        ({"temperature": 1.1}, "has been recalibrated since"),
+        ({"prevalence": 0.4}, "has been recalibrated since"),
         ({"points": LOCAL.points[1:]}, "lacks the operating point 'sensitive'"),
     ],
 )
@@ -209,7 +209,7 @@ def test_a_fit_to_another_checkpoint_is_refused(changes: dict[str, Any], said: s
 
 
 def test_a_checkpoint_is_not_saved_with_a_clinics_fit(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="saved as it ships"):
+    with pytest.raises(CheckpointError, match="cannot be saved"):
         save_checkpoint(tmp_path, torch.nn.Linear(1, 2), localised(SHIPPED, LOCAL))
     assert not list(tmp_path.iterdir())
     save_checkpoint(tmp_path, torch.nn.Linear(1, 2), SHIPPED)

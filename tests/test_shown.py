@@ -141,8 +141,8 @@ def test_a_run_that_is_promoted_stays_until_one_beats_all_there_were(
     ("arguments", "reason"),
     [
         (["--run", "gone", "--promote"], "No checkpoint in"),
-        (["--promote"], "needs --run NAME"),
-        (["--run", "x", "--promote", "--out", "elsewhere"], "--promote is for runs in"),
+        (["--promote"], "needs to know which run the page should show"),
+        (["--run", "x", "--promote", "--out", "elsewhere"], "--promote works only for runs in"),
         (["--run", "x"], "Name the pictures to train on"),
     ],
 )

@@ -149,7 +149,7 @@ def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
 ) -> None:
     with pytest.raises(TrainingError, match=said):
         training.fit(replace(tiny_config, init=init, first_share=share), [], [], tmp_path)
-    with pytest.raises(TrainingError, match="last_share is 2: a share lies between"):
+    with pytest.raises(TrainingError, match="last_share is 2, but must be between"):
         training.fit(replace(tiny_config, last_share=2), [], [], tmp_path)
 
 
@@ -229,13 +229,13 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
     warn_of_same_draws(replace(going_on, draws=2))
     assert not caplog.records
     warn_of_same_draws(replace(going_on, draws=1))
-    assert "drew its pictures with the same seed and draws" in caplog.text
+    assert "used the same seed and draws" in caplog.text
     caplog.clear()
     with pytest.raises(CheckpointError, match=str(tmp_path)):  # there are no weights beside it
         training.fit(replace(going_on, draws=1), [], [], tmp_path / "new")
-    assert "drew its pictures with the same seed and draws" in caplog.text
+    assert "used the same seed and draws" in caplog.text
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(TrainingError, match=r"config\.json is no run's configuration"):
+    with pytest.raises(TrainingError, match=r"config\.json is not a run's configuration"):
         warn_of_same_draws(going_on)
 
 
@@ -353,7 +353,7 @@ def test_a_run_that_could_not_start_claims_nothing(
     tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
 ) -> None:
     train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    with pytest.raises(TrainingError, match="neither imagenet, lite2 nor none"):
+    with pytest.raises(TrainingError, match="not imagenet, lite2, none"):
         training.fit(replace(tiny_config, init="nowhere"), train, val, tmp_path)
     training.fit(replace(tiny_config, stages=tiny_config.stages[:1]), train, val, tmp_path)
 

@@ -42,7 +42,9 @@ def check_gallery(folder: Path) -> None:
         LesionDemoError: it may not be written to.
     """
     if folder.resolve().is_relative_to(PROJECT):
-        raise DataError(f"{folder} lies inside the project: choose a gallery outside it, so no picture is committed.")
+        raise DataError(
+            f"{folder} is inside the project: choose a folder outside it, so that no picture gets committed."
+        )
     check_folder(folder, "--gallery")
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and return the exit code."""
     if not args.data and (args.choose or args.external is None):
-        raise DataError("Name the data sets of the checkpoint's run with --data, or a folder from outside: --external.")
+        raise DataError("Name the data sets of the checkpoint's run with --data, or an outside folder with --external.")
 
     from lesion_demo.audit.gallery import check_gallery
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint

@@ -129,7 +129,7 @@ def delivered(loader: Iterable[T]) -> Iterator[T]:
         if not any(sign in str(error) for sign in _LACK_OF_SHARED_MEMORY):
             raise
         raise DataError(
-            "The processes that read pictures have too little shared memory (/dev/shm): use --workers 0, or give the "
+            "The processes that read pictures ran out of shared memory (/dev/shm): use --workers 0, or give the "
             "container more, as in 'docker run --shm-size 1g'."
         ) from error
 
@@ -162,11 +162,11 @@ def check_emphasis(emphasis: Mapping[str, float], pictures: Sequence[Picture]) -
     sources = sorted({picture.source for picture in pictures})
     for source, factor in emphasis.items():
         if not (math.isfinite(factor) and factor >= 0):
-            raise TrainingError(f"emphasis draws {source} {factor} times as often: the factor must be 0 or more.")
+            raise TrainingError(f"emphasis for {source} is {factor}: the factor must be 0 or more.")
         if source not in sources:
             log.warning("emphasis names %s, but the data sets are %s: it has no effect.", source, ", ".join(sources))
     if sources and all(emphasis.get(source) == 0 for source in sources):
-        raise TrainingError("emphasis has the factor 0 for every data set: nothing is left to draw.")
+        raise TrainingError("emphasis has the factor 0 for every data set: no pictures would be used.")
 
 
 def train_loader(

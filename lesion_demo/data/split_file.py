@@ -107,8 +107,8 @@ def hashes_of(path: Path, split: str) -> frozenset[str]:
 def _from_row(row: Mapping[str, str], sources: Mapping[str, Path], path: Path) -> Picture:
     if row["source"] not in sources:
         raise DataError(
-            f"{path} was made with a data set folder {row['source']!r}, and those given are "
-            f"{', '.join(map(repr, sources))}; name the same folders, in the same order."
+            f"{path} was made with a data set folder {row['source']!r}, but the folders given are "
+            f"{', '.join(map(repr, sources))}; name the same folders in the same order."
         )
     return Picture(
         path=sources[row["source"]] / row["file"],

@@ -55,7 +55,7 @@ def check_record(path: Path, wanted: SplitRecord) -> None:
     place = path.with_suffix(".json")
     remedy = f"Start under another --run, or remove {path.name} and {place.name} to divide the pictures anew."
     if not place.is_file():
-        log.warning("%s does not tell what it was made from, and is used as it is.", path)
+        log.warning("%s does not record what it was made from, and is used unchanged.", path)
         return
     try:
         found = from_dict(SplitRecord, json.loads(place.read_text(encoding="utf-8")))
@@ -100,14 +100,14 @@ def check_labels(splits: Splits, scanned: Sequence[Picture], path: Path) -> None
     corrupt = {picture.name for picture, _ in splits.corrupt}
     strangers = {picture.source for picture in scanned} - {name.split("/", 1)[0] for name in {*labels, *corrupt}}
     if strangers:
-        raise DataError(f"{path} knows nothing of the data set {sorted(strangers)[0]!r}; start under another --run.")
+        raise DataError(f"{path} does not include the data set {sorted(strangers)[0]!r}; start under another --run.")
     changed = [picture for picture in scanned if labels.get(picture.name, picture.label) != picture.label]
     if changed:
         now, before = CLASSES[changed[0].label], CLASSES[1 - changed[0].label]
         raise DataError(
-            f"{len(changed):,} pictures are of another class than when {path} was made ({changed[0].name} was {before} "
+            f"{len(changed):,} pictures have another class than when {path} was made ({changed[0].name} was {before} "
             f"and is {now}): start under another --run, or map the classes as before."
         )
     new = sum(picture.name not in labels and picture.name not in corrupt for picture in scanned)
     if new:
-        log.warning("%d pictures came to the folders after %s was made, and are not used.", new, path)
+        log.warning("%d pictures were added to the folders after %s was made, and are not used.", new, path)

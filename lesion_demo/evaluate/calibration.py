@@ -168,7 +168,7 @@ def choose_threshold(
         LesionDemoError: there is no such rule.
     """
     if name not in RULES:
-        raise LesionDemoError(f"There is no rule {name!r} for a threshold; choose one of {', '.join(RULES)}.")
+        raise LesionDemoError(f"There is no threshold rule {name!r}; choose one of {', '.join(RULES)}.")
     y, p, w = checked(labels, probabilities, weights)
     need_both(y)
     thresholds, fp, tp = _candidates(y, p, w)

@@ -136,7 +136,7 @@ def _resamples(labels: Ints, groups: Sequence[str] | None, repeats: int, seed: i
     index = np.arange(len(labels))
     if groups is not None:
         if len(groups) != len(labels):
-            raise DataError(f"There are {len(groups)} groups for {len(labels)} pictures; name one for each picture.")
+            raise DataError(f"There are {len(groups)} groups for {len(labels)} pictures; give one for each picture.")
         _, index = np.unique(np.asarray(groups), return_inverse=True)
     size, malignant = np.bincount(index), np.bincount(index, weights=labels).astype(np.float64)
     rng = np.random.default_rng(seed)

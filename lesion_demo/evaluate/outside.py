@@ -82,7 +82,8 @@ def _check_outside(folder: Path, root: Path, pictures: Sequence[Picture]) -> Non
     if shared:
         first = shared[0]
         raise DataError(
-            f"{root} is not from outside: {len(shared)} of its {len(pictures)} pictures are the checkpoint's own, "
+            f"{root} is not an outside data set: {len(shared)} of its {len(pictures)} pictures are the checkpoint's "
+            "own, "
             f"{first.file} is {own[first.content_hash]}. Remove them, or evaluate on the test split."
         )
 
@@ -104,7 +105,9 @@ def _without_near_duplicates(
         raise DataError(f"{len(unreadable)} pictures in {root} could not be decoded ({unreadable[0]}): remove them.")
     seen = {second - len(own) for first, second in near_duplicate_pairs(prints) if first < len(own) <= second}
     if len(seen) == len(pictures):
-        raise DataError(f"{root} is not from outside: the run has each of its pictures in another crop or size.")
+        raise DataError(
+            f"{root} is not an outside data set: the run already has each of its pictures in another crop or size."
+        )
     if seen:
         first = pictures[min(seen)]
         log.warning(
@@ -150,4 +153,6 @@ def _note_look(loaded: LoadedCheckpoint, name: str, pictures: Sequence[Picture])
             file.write(before)
             csv.writer(file, lineterminator="\n").writerows([row] if before else [LOOKS_HEADER, row])
     except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}); without it no look is taken.") from error
+        raise CheckpointError(
+            f"Could not write {path} ({error}); the pictures are not scored until the look can be recorded."
+        ) from error

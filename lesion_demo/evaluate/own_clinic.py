@@ -77,7 +77,7 @@ def recalibrate(
     if auc <= 0.5:
         raise DataError(
             f"The checkpoint tells the malignant from the benign pictures of {root} no better than chance (ROC-AUC "
-            f"{auc:.2f}), which no calibration mends; check that the class names are not exchanged."
+            f"{auc:.2f}), which calibration cannot correct; check that the class names are not swapped."
         )
     points, groups, prevalence = meta.operating_points, sample.groups, meta.prevalence
     fit = fit_local(log_odds, labels, points, groups=groups, prevalence=prevalence)
@@ -140,8 +140,8 @@ def _require_one_class_each(pictures: Sequence[Picture]) -> None:
         first = seen.setdefault(picture.content_hash, picture)
         if first.label != picture.label:
             raise DataError(
-                f"{picture.path} is the same file as {first.path}, and one is filed as {CLASSES[picture.label]}, the "
-                f"other as {CLASSES[first.label]}: keep the one that is right."
+                f"{picture.path} is the same file as {first.path}, but one is labelled {CLASSES[picture.label]}, the "
+                f"other {CLASSES[first.label]}: keep the correct one."
             )
 
 
@@ -156,8 +156,9 @@ def check_size(root: Path, sample: Sample) -> None:
         counts = " and ".join(f"{count} {name}" for count, name in zip(lesions, CLASSES, strict=True))
         left_out = f" ({' '.join(sample.warnings)})" if sample.warnings else ""
         raise DataError(
-            f"{root} has {len(sample.pictures)} pictures to fit to, of {counts} lesions; it takes {LEAST_PICTURES} "
-            f"pictures and {LEAST_OF_CLASS} lesions of either class: add some.{left_out}"
+            f"{root} has {len(sample.pictures)} usable pictures of {counts} lesions; a fit needs at least "
+            f"{LEAST_PICTURES} "
+            f"pictures and {LEAST_OF_CLASS} lesions of each class: add some.{left_out}"
         )
 
 

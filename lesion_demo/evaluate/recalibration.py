@@ -165,7 +165,7 @@ def _checked(log_odds: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] 
     if groups is None:
         return x, y, np.arange(len(y))
     if len(groups) != len(y):
-        raise DataError(f"There are {len(groups)} groups for {len(y)} pictures: name one for each.")
+        raise DataError(f"There are {len(groups)} groups for {len(y)} pictures: give one for each.")
     codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
     return x, y, np.array([codes[group] for group in groups])
 

@@ -57,7 +57,7 @@ def read_choices(folder: Path) -> Choices:
             tuple(map(str, values.get("photographs", ()))), float(values.get("source_balance", Choices.source_balance))
         )
     except (OSError, AttributeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no run's configuration ({error}): copy the checkpoint again.") from error
+        raise CheckpointError(f"{path} is not a run's configuration ({error}): copy the checkpoint again.") from error
 
 
 def settle(
@@ -83,7 +83,7 @@ def settle(
     if test:
         tested = scorer.score(test, calibration.temperature, "test")
     else:
-        log.warning("There is no test split: the report stands on validation alone, which flatters.")
+        log.warning("There is no test split: the figures come from validation pictures only and are too good.")
     judge = Judge(calibration.operating_points, calibration.referral_margins, choices.photographs)
     metrics = summarise(tested, evaluated, judge)
     write_json(folder / METRICS_FILE, to_json(metrics))

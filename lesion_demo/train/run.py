@@ -139,7 +139,9 @@ def open_splits(
         check_labels(splits, scanned, path)
         return splits
     if config.init not in NO_FOLDERS and not before.is_file():
-        log.warning("%s has no %s: what it has learnt from may be validation here.", config.init, SPLIT_FILE)
+        log.warning(
+            "%s has no %s: pictures it was trained on may be used for validation here.", config.init, SPLIT_FILE
+        )
     splits = prepare_splits(
         roots,
         class_map=class_map,
@@ -174,7 +176,7 @@ def finish(
     before = scorer.predict(val, "validation")
     predictions = before.shifted(correct_bias(result.model, before, balanced_weights(val, config.source_balance)))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
-    log.info("The weights are saved. Should what follows fail, --resume goes on from here.")
+    log.info("The weights are saved. If a later step fails, --resume continues from here.")
     known = learn_known(scorer, config, splits, predictions.early)
     choices = Choices(config.photographs, config.source_balance)
     calibration, metrics = settle(
@@ -239,7 +241,7 @@ def learn_known(
     None if its layout forbids it: then it has no early features, nor of validation pictures `val_features` [N, D].
     """
     if val_features is None:
-        log.warning("%s has too few feature blocks to tell a familiar picture from a strange one.", config.backbone)
+        log.warning("%s has too few feature blocks to recognise unfamiliar pictures.", config.backbone)
         return None
     train, val = splits.of("train"), splits.of("val")
     chosen: list[Picture] = []

@@ -101,7 +101,7 @@ def _writing(path: Path) -> Iterator[TextIO]:
             yield file
     except OSError as error:
         raise TrainingError(
-            f"Could not write {path} ({error}): free some disk space. A training goes on with --resume."
+            f"Could not write {path} ({error}): free some disk space. Continue training with --resume."
         ) from error
 
 
@@ -173,8 +173,8 @@ def warn_of_same_draws(config: TrainConfig) -> None:
     before = _read_json(path)
     if before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws:
         log.warning(
-            "The run in %s drew its pictures with the same seed and draws: from the same data this run will see the "
-            "same ones in the same variants, and learn them by heart. Take another --draws.",
+            "The run in %s used the same seed and draws: with the same data, this run will see the same pictures in "
+            "the same variants and memorise them. Use another --draws.",
             config.init,
         )
 
@@ -191,16 +191,16 @@ def warn_of_other_preprocess(config: TrainConfig) -> None:
     before, now = _read_json(path).get("preprocess", {}), to_dict(config.preprocess)
     changed = [f"{name} {before[name]}, now {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
     if changed:
-        log.warning("The run in %s prepared its pictures otherwise: %s.", config.init, "; ".join(changed))
+        log.warning("The run in %s prepared its pictures differently: %s.", config.init, "; ".join(changed))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} is no run's configuration ({error}): repair it, or remove it.") from error
+        raise TrainingError(f"{path} is not a run's configuration ({error}): repair it, or remove it.") from error
     if not isinstance(values, dict):
-        raise TrainingError(f"{path} is no run's configuration (no settings in it): repair it, or remove it.")
+        raise TrainingError(f"{path} is not a run's configuration (no settings in it): repair it, or remove it.")
     return values
 
 
@@ -226,11 +226,11 @@ def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
         changed = differences(read_config(folder), config)
         if changed:
             raise TrainingError(
-                f"{folder} was started with other settings (asked for now: {'; '.join(changed)}): leave them as they "
-                "were, or start another run."
+                f"{folder} was started with other settings (now: {'; '.join(changed)}): use the original ones, "
+                "or start another run."
             )
     elif (folder / CONFIG_FILE).exists():
-        raise TrainingError(f"{folder} already holds a run: go on with --resume, or choose another --run.")
+        raise TrainingError(f"{folder} already holds a run: continue it with --resume, or choose another --run.")
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def check_room(folder: Path, parameters: int, *, averaged: bool, resume: bool) -
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if (free := shutil.disk_usage(nearest).free) < needed:
         raise TrainingError(
-            f"{nearest} has {free / 1e6:,.0f} MB free, and this run saves {needed / 1e6:,.0f} MB: free some space, or "
+            f"{nearest} has {free / 1e6:,.0f} MB free, but this run needs {needed / 1e6:,.0f} MB: free some space, or "
             "choose another --out."
         )
 

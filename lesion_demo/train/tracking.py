@@ -61,7 +61,9 @@ def check_tracking(tracking: Tracking) -> None:
             f"The tracker {name} needs a package that is not installed: 'pip install {_package(name)}'."
         )
     if tracking.pictures and not hasattr(known, "log_images"):
-        raise TrainingError(f"The tracker {name} takes no pictures: leave --tracker-pictures away, or choose another.")
+        raise TrainingError(
+            f"The tracker {name} cannot log pictures: leave out --tracker-pictures, or choose another tracker."
+        )
 
 
 def _package(name: str) -> str:
@@ -86,7 +88,8 @@ def tracked(accelerator: Accelerator, tracking: Tracking | None, folder: Path, c
         accelerator.init_trackers(PROJECT, config=_numbers(to_dict(config)), init_kwargs=own)
     except Exception as error:
         raise TrainingError(
-            f"The tracker {tracking.name} could not be started ({_in_short(error)}): see to it, or train without it."
+            f"The tracker {tracking.name} could not be started ({_in_short(error)}): fix this, or train without a "
+            "tracker."
         ) from error
     try:
         yield
@@ -146,7 +149,9 @@ def _forgiving(accelerator: Accelerator) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # of another's package, and maybe of its network
-        log.warning("The tracker failed (%s): the run goes on without it, and history.csv has all.", _in_short(error))
+        log.warning(
+            "The tracker failed (%s): the run continues without it, and history.csv has all figures.", _in_short(error)
+        )
         accelerator.trackers = []
 
 

@@ -75,7 +75,7 @@ def start(
     net = build_model(config.backbone, dropout=config.dropout)
     state = load_state(folder) if resume and (folder / STATE_FILE).is_file() else None
     if resume and state is None:
-        log.warning("No epoch of %s was finished: it starts from the beginning.", folder)
+        log.warning("No epoch of %s was finished: training starts from the beginning.", folder)
     if state is None:
         calibration = _calibration(config, train, reader) if config.init == "lite2" else None
         initialise(net, config.init, backbone=config.backbone, calibration=calibration, seed=config.seed)

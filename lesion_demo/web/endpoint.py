@@ -39,7 +39,7 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         if operating_point is None or dermoscopic is None or prevalence is None:
             raise gr.Error(NULL, print_exception=False)
         if not 0 < prevalence < 1:
-            raise gr.Error(f"The prevalence must lie between 0 and 1, not be {prevalence}.", print_exception=False)
+            raise gr.Error(f"The prevalence must be between 0 and 1, not {prevalence}.", print_exception=False)
         try:
             with PRECEDENCE.single():
                 analysis, image = analyzer.analyze_file(picture, analyzer.point(operating_point))

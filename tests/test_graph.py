@@ -125,6 +125,9 @@ def test_which_engine_runs_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> 
         open_checkpoint(copied, "tensorrt")
     with pytest.raises(DeviceError, match="ONNX Runtime runs on the CPU only, not on cuda: use --engine torch"):
         open_checkpoint(copied, "onnx", "cuda")
+    monkeypatch.setattr("lesion_demo.serve.opened.in_torch", lambda loaded, device: device)
+    assert open_checkpoint(copied, "auto", "cuda") == "cuda"
+    monkeypatch.undo()
     for module in ("graph", "opened"):
         monkeypatch.setattr(f"lesion_demo.{'network' if module == 'graph' else 'serve'}.{module}.has_runtime", no)
     assert isinstance(open_checkpoint(copied).engine, TorchEngine)

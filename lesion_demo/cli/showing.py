@@ -14,8 +14,8 @@ def check_promotion(args: argparse.Namespace) -> None:
 
     if args.out.resolve() != CHECKPOINTS.resolve():
         raise LesionDemoError(
-            f"--promote works only for runs in {CHECKPOINTS}, where the page looks: leave out --out, or show the run with "
-            "'python -m lesion_demo app --checkpoint DIR'."
+            f"--promote works only for runs in {CHECKPOINTS}, where the page looks: leave out --out, or show the run "
+            "with 'python -m lesion_demo app --checkpoint DIR'."
         )
     if args.data is None and not args.run:
         raise LesionDemoError(

@@ -68,7 +68,7 @@ def load_model(
         folder = fetch(str(folder), revision)
     elif folder is not None and not Path(folder).exists():
         raise CheckpointError(
-            f"There is no folder {folder}. If it is a model on the Hub, say at which revision, too: "
+            f"There is no folder {folder}. If you mean a model on the Hub, give a revision: "
             f"load({str(folder)!r}, revision='main')."
         )
     shipped = open_checkpoint(find_best_checkpoint(chosen=folder), engine)
@@ -89,7 +89,7 @@ def read(picture: PictureLike) -> LoadedPicture:
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise ImageError(
-            f"A picture is a path, an image of Pillow's, or an array uint8 [height, width, 3] of RGB, and not "
+            f"A picture must be a path, a Pillow image, or a uint8 RGB array [height, width, 3], not "
             f"{type(picture).__name__} with {array.dtype} {list(array.shape)}: convert it first."
         )
     return LoadedPicture(pixels_of(Image.fromarray(array)))

@@ -36,6 +36,12 @@ def logistic(x: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
+def log_odds(probabilities: ArrayLike) -> Floats:
+    """ln(p / (1 − p)), as `lesion_demo.decision.log_odds`: what is closer than 1e-12 to 0 or 1 counts as that close."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
 def checked(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None) -> tuple[Ints, Floats, Floats]:
     """Labels, probabilities and weights as arrays [N], without the pictures of weight 0.
 
@@ -47,7 +53,7 @@ def checked(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | No
     w = np.ones(y.shape) if weights is None else np.asarray(weights, dtype=np.float64)
     if y.ndim != 1 or p.shape != y.shape or w.shape != y.shape:
         raise DataError(
-            f"Labels, probabilities and weights must be lists of one length; their shapes are "
+            f"Labels, probabilities and weights must have the same length; their shapes are "
             f"{list(y.shape)}, {list(p.shape)} and {list(w.shape)}."
         )
     if not np.isin(y, (0, 1)).all():
@@ -76,5 +82,5 @@ def need_both(y: Ints) -> None:
     if not has_both(y):
         raise DataError(
             f"Curves, temperature and thresholds need benign and malignant pictures; "
-            f"there are {int((y == 0).sum())} benign and {int(y.sum())} malignant. Add pictures of the absent class."
+            f"there are {int((y == 0).sum())} benign and {int(y.sum())} malignant. Add pictures of the missing class."
         )

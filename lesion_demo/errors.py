@@ -63,7 +63,7 @@ def reason(error: Exception, name: str) -> str:
         return str(error)
     log.error("A picture could not be analysed: %s", where_raised(error))
     if isinstance(error, MemoryError) or "memory" in str(error).lower():  # torch: a RuntimeError
-        return f"“{name}” needs more memory than there is; please scale it down, or analyse it by itself."
+        return f"“{name}” needs more memory than is free; please scale it down, or analyse it by itself."
     said = error.strerror if isinstance(error, OSError) else str(error)  # without the path of a file on the server
     detail = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return f"“{name}” could not be analysed ({detail}); please copy or export it again."

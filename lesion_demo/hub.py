@@ -29,7 +29,7 @@ def fetch(name: str, revision: str) -> Path:
         CheckpointError: the Hub cannot be asked, has no such model or revision, or there is no checkpoint in it.
     """
     if not NAME.fullmatch(name):
-        raise CheckpointError(f"{name!r} is no model on the Hub: give its owner and its name, as in clinic/lesions.")
+        raise CheckpointError(f"{name!r} is not a model on the Hub: give owner and name, as in clinic/lesions.")
     try:
         commit = revision if COMMIT.fullmatch(revision) else _commit_of(name, revision)
         return _fetch_files(name, commit)
@@ -37,7 +37,7 @@ def fetch(name: str, revision: str) -> Path:
         why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise CheckpointError(
             f"{name} could not be fetched from the Hub at the revision {revision} ({why.rstrip('.')}): check both, and "
-            "whether you may read it (HF_TOKEN, or 'hf auth login')."
+            "check that you have access (HF_TOKEN, or 'hf auth login')."
         ) from error
 
 
@@ -54,8 +54,12 @@ def _commit_of(name: str, revision: str) -> str:
 
     commit = HfApi().model_info(name, revision=revision).sha
     if commit is None or not COMMIT.fullmatch(commit):
-        raise CheckpointError(f"The Hub does not say which commit the revision {revision} of {name} is; name one.")
-    log.warning("%s at %s is the commit %s: as the revision, that gives the same one always.", name, revision, commit)
+        raise CheckpointError(
+            f"The Hub does not say which commit the revision {revision} of {name} points to; give a commit."
+        )
+    log.warning(
+        "%s at %s is the commit %s: use this as the revision to always get the same model.", name, revision, commit
+    )
     return commit
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lesion_demo.config import STRICT, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.files import replacing
+from lesion_demo.files import read_json, write_json
 from lesion_demo.run_folder import CONFIG_FILE, SPLIT_FILE
 
 SHOWN_FILE = "shown.json"
@@ -65,14 +65,14 @@ def choose(runs: Sequence[Run], shown: Shown | None, folder: Path) -> Run:
             return best
         names = ", ".join(run.folder.name for run in runs)
         raise CheckpointError(
-            f"The runs in {folder} ({names}) were validated on different pictures, so that none is the best: name one "
-            f"with --checkpoint DIR, or for good with 'python -m lesion_demo train --run NAME --promote'."
+            f"The runs in {folder} ({names}) were validated on different pictures and cannot be compared: choose one "
+            f"with --checkpoint DIR, or permanently with 'python -m lesion_demo train --run NAME --promote'."
         )
     named = next((run for run in runs if run.folder.name == shown.run), None)
     if named is None:
         raise CheckpointError(
-            f"{folder / SHOWN_FILE} names the run {shown.run!r}, which is missing or damaged: copy it again, or name "
-            "another with --checkpoint DIR, or for good with 'python -m lesion_demo train --run NAME --promote'."
+            f"{folder / SHOWN_FILE} names the run {shown.run!r}, which is missing or damaged: copy it again, or choose "
+            "another with --checkpoint DIR, or permanently with 'python -m lesion_demo train --run NAME --promote'."
         )
     best = max((run for run in runs if run.compares_with(named)), key=lambda run: run.val_roc_auc)
     return best if best.val_roc_auc > max(named.val_roc_auc, shown.to_beat) else named
@@ -94,9 +94,9 @@ def read_shown(folder: Path) -> Shown | None:
     try:
         if not path.exists():
             return None
-        return from_dict(Shown, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, LesionDemoError) as error:
-        raise CheckpointError(f'{path} is damaged ({error}): it is to say {{"run": "NAME"}}.') from error
+        return from_dict(Shown, read_json(path))
+    except (OSError, ValueError, LesionDemoError) as error:
+        raise CheckpointError(f'{path} is damaged ({error}): it should read {{"run": "NAME"}}.') from error
 
 
 def write_shown(folder: Path, shown: Shown) -> None:
@@ -105,12 +105,7 @@ def write_shown(folder: Path, shown: Shown) -> None:
     Raises:
         CheckpointError: the disk refused.
     """
-    path = folder / SHOWN_FILE
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(to_dict(shown), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}): free some space, or allow writing there.") from error
+    write_json(folder / SHOWN_FILE, to_dict(shown), CheckpointError)
 
 
 def fingerprint(pictures: Iterable[tuple[str, str, str]], source_balance: float) -> str:

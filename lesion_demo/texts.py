@@ -32,7 +32,7 @@ class Area(dict[str, Any]):
         try:
             return self[key]
         except KeyError:
-            raise MissingTextError(f"There is no text {key!r} here; add it to every file in {TRANSLATIONS}.") from None
+            raise MissingTextError(f"There is no text {key!r}; add it to every file in {TRANSLATIONS}.") from None
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def load_texts(language: str = SOURCE) -> Texts:
         LesionDemoError: there is no such translation, or it lacks or has a key that it should not.
     """
     if language not in languages():
-        raise LesionDemoError(f"There is no translation {language!r}; there are {', '.join(languages())}.")
+        raise LesionDemoError(f"There is no translation {language!r}; the available ones are {', '.join(languages())}.")
     values = _read(language)
     _require_same({field.name: {} for field in fields(Texts)[1:]} | _read(SOURCE), values, f"{language}.json")
     return Texts(language, **{name: Area(area) for name, area in values.items()})
@@ -101,20 +101,20 @@ def _read(language: str) -> dict[str, dict[str, Any]]:
     try:
         values: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LesionDemoError(f"{path} cannot be read ({error}): mend the translation.") from error
+        raise LesionDemoError(f"{path} cannot be read ({error}): correct the translation.") from error
     return values
 
 
 def _require_same(source: Mapping[str, Any], found: Mapping[str, Any], where: str) -> None:
     """Has `found` the keys of `source`, at every depth?"""
     if missing := sorted(source.keys() - found.keys()):
-        raise LesionDemoError(f"{where} lacks {', '.join(missing)}: mend the translation.")
+        raise LesionDemoError(f"{where} lacks {', '.join(missing)}: correct the translation.")
     if unknown := sorted(found.keys() - source.keys()):
-        raise LesionDemoError(f"{where} should not have {', '.join(unknown)}: mend the translation.")
+        raise LesionDemoError(f"{where} should not have {', '.join(unknown)}: correct the translation.")
     for key, value in source.items():
         deeper = f"{where}: {key}" if where.endswith(".json") else f"{where}.{key}"
         if isinstance(value, dict) != isinstance(found[key], dict):
             kind = "texts by name" if isinstance(value, dict) else "a text"
-            raise LesionDemoError(f"{deeper} should be {kind}: mend the translation.")
+            raise LesionDemoError(f"{deeper} should be {kind}: correct the translation.")
         if isinstance(value, dict):
             _require_same(value, found[key], deeper)

@@ -254,7 +254,7 @@ def test_what_is_familiar_is_not_switched_off(described: Path, tmp_path: Path) -
     folder = Path(shutil.copytree(described, tmp_path / "run"))
     assert load_checkpoint(folder).known is not None
     edit(folder, known_sha256="")
-    with pytest.raises(CheckpointError, match="names no known_sha256"):
+    with pytest.raises(CheckpointError, match="has no known_sha256"):
         load_checkpoint(folder)
     edit(folder, known_sha256="0" * 64)
     with pytest.raises(CheckpointError, match=r"familiarity\.safetensors is not the file"):

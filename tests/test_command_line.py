@@ -57,7 +57,7 @@ def test_a_device_that_is_not_there_is_told_before_any_work(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     nowhere = ["--checkpoint", str(tmp_path / "nowhere"), "--device", device]
-    said = f"error: PyTorch finds no {device} device on this machine: use --device cpu, or leave it out."
+    said = f"error: PyTorch finds no {device} device on this machine: use --device cpu, or leave out --device."
     for command in (
         ["score", "a.jpg", "--out", str(tmp_path / "o.csv")],
         ["evaluate", "--data", str(tmp_path)],
@@ -79,7 +79,7 @@ def test_the_page_takes_a_device_too(
 def test_workers_are_counted(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["audit", "--data", "d", "--workers", workers])
-    assert f"'{workers}' is no whole number of 0 or more" in capsys.readouterr().err
+    assert f"'{workers}' is not a whole number of 0 or more" in capsys.readouterr().err
 
 
 def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +191,7 @@ def test_a_run_can_be_lengthened(data: Path, tmp_path: Path, capsys: pytest.Capt
     add_arguments(parser)
     args = parser.parse_args(["--data", "x", "--preset", "clinics", "--length", "2"])
     assert {stage.epoch_pictures for stage in resolve_config(args).stages} == {20_000}
-    assert "draws all there are" in failure(train(data, tmp_path, "--length", "2"), capsys)
+    assert "uses all pictures" in failure(train(data, tmp_path, "--length", "2"), capsys)
     assert "above 0" in failure(train(data, tmp_path, "--preset", "clinics", "--length", "0"), capsys)
     assert "no preset 'clinic'" in failure(train(data, tmp_path, "--preset", "clinic"), capsys)
 
@@ -214,10 +214,10 @@ def test_the_default_preset_is_the_published_recipe() -> None:
         (["--image-size", "0"], "image_size is 0"),
         (["--epoch-pictures", "0"], "epoch_pictures is 0"),
         (["--learning-rate", "0"], "--learning-rate 0.0"),
-        (["--length", "inf"], "--length inf is no number of times"),
+        (["--length", "inf"], "--length inf is not valid"),
         (["--seed", "-1"], "seed is -1"),
         (["--draws", "99999999999"], "draws is 99999999999"),
-        (["--photographs", "phones"], "no data set is called that"),
+        (["--photographs", "phones"], "there is no such data set"),
         (["--label-column", "dx"], "--labels FILE"),
         (["--labels", "nowhere.csv"], "nowhere.csv is not a file"),
     ],
@@ -274,7 +274,7 @@ def test_too_little_room_is_told_before_any_picture_is_read(
     monkeypatch.setattr("lesion_demo.data.fingerprints.fingerprint", lambda *_, **__: pytest.fail("read"))
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100e6))
     line = failure(train(data, tmp_path), capsys)
-    assert re.search(r"has 100 MB free, and this run saves 3\d\d MB: free some space", line), line
+    assert re.search(r"has 100 MB free, but this run needs 3\d\d MB: free some space", line), line
     assert not (tmp_path / "runs").exists()
 
 

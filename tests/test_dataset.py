@@ -60,14 +60,14 @@ def test_emphasis_draws_a_source_more_often_and_leaves_its_classes_alike() -> No
 
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf")])
 def test_an_emphasis_that_is_no_factor_is_refused(factor: float) -> None:
-    with pytest.raises(TrainingError, match=f"draws small {factor} times as often: the factor must be 0 or more"):
+    with pytest.raises(TrainingError, match=f"for small is {factor}: the factor must be 0 or more"):
         check_emphasis({"small": factor}, pictures(large=(80, 10), small=(2, 8)))
 
 
 def test_an_emphasis_must_leave_something_to_draw() -> None:
     chosen = pictures(large=(80, 10), small=(2, 8))
     check_emphasis({"small": 0.0}, chosen)
-    with pytest.raises(TrainingError, match="nothing is left to draw"):
+    with pytest.raises(TrainingError, match="no pictures would be used"):
         check_emphasis({"small": 0.0, "large": 0.0}, chosen)
 
 

@@ -210,7 +210,7 @@ def test_a_space_is_private_unless_it_is_to_be_public() -> None:
 
 def test_a_space_that_is_public_already_gets_nothing_unless_it_is_to_be_public() -> None:
     hub = Hub(private=False)
-    with pytest.raises(LesionDemoError, match="is public already"):
+    with pytest.raises(LesionDemoError, match="is already public"):
         upload(hub, "me/demo", FILES, public=False)
     assert hub.committed == {}
 
@@ -222,7 +222,7 @@ def test_what_else_lies_in_the_space_is_told() -> None:
 
 @pytest.mark.parametrize("error", [HTTPError("no network"), OSError("no disk")])
 def test_a_hub_that_refuses_is_one_sentence(error: Exception) -> None:
-    with pytest.raises(LesionDemoError, match=r"did not take the Space me/demo .*try again"):
+    with pytest.raises(LesionDemoError, match=r"the Space me/demo to the Hub failed .*try again"):
         upload(Hub(error=error), "me/demo", FILES, public=False)
 
 
@@ -271,7 +271,7 @@ def test_with_a_token_it_is_uploaded(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 @pytest.mark.parametrize("text", ["demo", "a/b/c", "me/", "/demo", "me/de mo", "me/dém"])
 def test_what_is_no_space_is_said(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="give its owner and its name"):
+    with pytest.raises(argparse.ArgumentTypeError, match="give owner and name"):
         space_name(text)
 
 

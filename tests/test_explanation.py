@@ -205,7 +205,7 @@ def test_a_network_of_which_no_map_can_be_made_says_so() -> None:
             super().__init__()
             self.fc = nn.Linear(3, 2)
 
-    with pytest.raises(TrainingError, match=r"No heat map could be made of Odd: choose another backbone"):
+    with pytest.raises(TrainingError, match=r"No heat map could be made for Odd: choose another backbone"):
         Explainer(TorchEngine(Odd()), SQUARE)
     with pytest.raises(TrainingError, match="Odd"):
         Cut(Odd())

@@ -152,7 +152,7 @@ def test_a_look_from_outside_is_reported_and_written_down(run: Path, outside: Pa
 
 
 def test_what_the_run_knows_is_not_from_outside(run: Path, phantom_data: Path, outside: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not from outside: 72 of its 72 pictures are the checkpoint's own"):
+    with pytest.raises(DataError, match="is not an outside data set: 72 of its 72 pictures are the checkpoint's own"):
         look_outside(load_checkpoint(run), phantom_data)
     choose_again(load_checkpoint(run), [phantom_data, outside])
     with pytest.raises(DataError, match="12 of its 16 pictures"):
@@ -177,7 +177,7 @@ def test_what_the_run_knows_in_another_crop_is_left_out(
         (alone / label).mkdir(parents=True)
         with Image.open(next((phantom_data / "train" / label).iterdir())) as picture:
             picture.resize((120, 120)).save(alone / label / "enlarged.jpg", quality=85)
-    with pytest.raises(DataError, match="the run has each of its pictures in another crop or size"):
+    with pytest.raises(DataError, match="the run already has each of its pictures in another crop or size"):
         look_outside(load_checkpoint(run), alone, [phantom_data])
 
 

@@ -232,5 +232,5 @@ def test_json_that_cannot_be_written_is_no_reason_to_resume_a_training(tmp_path:
         write_json(tmp_path, {})  # what evaluate --json and audit write with
     assert "--resume" not in str(caught.value)
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(TrainingError, match="goes on with --resume"):
+    with pytest.raises(TrainingError, match="Continue training with --resume"):
         write_config(tmp_path, TrainConfig())

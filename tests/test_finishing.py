@@ -37,12 +37,14 @@ def test_too_little_data_is_told_before_the_start(caplog: pytest.LogCaptureFixtu
     check_amount(TrainConfig(), some(400), some(2 * FEW))
     assert not caplog.records
     check_amount(TrainConfig(), some(100), some(24))
-    assert "12 benign and 12 malignant pictures validate, too few to choose four thresholds by" in caplog.text
-    with pytest.raises(DataError, match=r"draws 10,000 pictures, and there are 220 to train on; .*--preset quick"):
+    assert "12 benign and 12 malignant validation pictures are too few to choose four thresholds" in caplog.text
+    with pytest.raises(
+        DataError, match=r"uses 10,000 pictures, but there are only 220 training pictures; .*--preset quick"
+    ):
         check_amount(PRESETS["clinics"], some(220), some(24))
     caplog.clear()
     check_amount(PRESETS["clinics"], some(220), some(100))
-    assert "An epoch of this recipe draws 10,000 pictures, and there are 220" in caplog.text
+    assert "An epoch of this recipe uses 10,000 pictures, but there are only 220" in caplog.text
 
 
 def test_the_quick_preset_is_for_few_pictures() -> None:

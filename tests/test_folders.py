@@ -178,7 +178,7 @@ def test_the_header_may_be_spelt_as_people_spell_it(tmp_path: Path, header: str)
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("patient", "column 'patient': if it tells patients apart, call it patient_id"),
+        ("patient", "column 'patient': if it identifies patients, call it patient_id"),
         ("Subject No", "call it patient_id"),
         ("lesion-nr.", "call it lesion_id"),
         ("patient_id,PatientID", "the column patient_id twice"),

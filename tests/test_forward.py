@@ -143,7 +143,7 @@ def test_evaluation_runs_the_network_once_for_scores_and_for_what_gets_a_verdict
     ("backbone", "sizes", "said"),
     [
         ("vit_b_32", (224,), ""),
-        ("vit_b_32", (300,), r"vit_b_32 takes no pictures of 300 pixels \(Wrong image height"),
+        ("vit_b_32", (300,), r"vit_b_32 does not accept pictures of 300 pixels \(Wrong image height"),
         ("regnet_y_400mf", (64, 224), ""),
         ("mobilenet_v2", (64,), ""),
         ("alexnet", (48,), "alexnet takes no pictures of 48 pixels"),

@@ -114,17 +114,20 @@ def test_a_graph_of_other_weights_is_refused(copied: Path, tmp_path: Path) -> No
     other = tmp_path / "other"
     save_checkpoint(other, build_model("efficientnet_b0"), load_checkpoint(copied).meta)
     shutil.copy(copied / "graph.onnx", other)
-    with pytest.raises(GraphError, match=r"graph\.onnx was made for other weights than model\.safetensors beside it"):
+    with pytest.raises(GraphError, match=r"graph\.onnx was not made for the model\.safetensors beside it"):
         engine(other)
 
 
 def test_which_engine_runs_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {name: type(open_checkpoint(copied, name).engine) for name in ("auto", "onnx", "torch")}
     assert kinds == {"auto": OnnxEngine, "onnx": OnnxEngine, "torch": TorchEngine}
-    with pytest.raises(CheckpointError, match="There is no engine 'tensorrt': choose one of auto, onnx, torch"):
+    with pytest.raises(CheckpointError, match="Unknown engine 'tensorrt': choose one of auto, onnx, torch"):
         open_checkpoint(copied, "tensorrt")
-    with pytest.raises(DeviceError, match="ONNX Runtime computes on the CPU here, not on cuda: use --engine torch"):
+    with pytest.raises(DeviceError, match="ONNX Runtime runs on the CPU only, not on cuda: use --engine torch"):
         open_checkpoint(copied, "onnx", "cuda")
+    monkeypatch.setattr("lesion_demo.serve.opened.in_torch", lambda loaded, device: device)
+    assert open_checkpoint(copied, "auto", "cuda") == "cuda"
+    monkeypatch.undo()
     for module in ("graph", "opened"):
         monkeypatch.setattr(f"lesion_demo.{'network' if module == 'graph' else 'serve'}.{module}.has_runtime", no)
     assert isinstance(open_checkpoint(copied).engine, TorchEngine)
@@ -133,7 +136,7 @@ def test_which_engine_runs_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     (copied / "graph.onnx").unlink()
     assert isinstance(open_checkpoint(copied).engine, TorchEngine)
-    with pytest.raises(GraphError, match=r"There is no graph\.onnx in .*: make it by 'python -m lesion_demo export"):
+    with pytest.raises(GraphError, match=r"There is no graph\.onnx in .*: make it with 'python -m lesion_demo export"):
         open_checkpoint(copied, "onnx")
 
 
@@ -255,7 +258,7 @@ def test_a_graph_that_differs_is_deleted(
 ) -> None:
     monkeypatch.setattr("lesion_demo.serve.package.TOLERANCE", -1.0)
     assert main(["export", "--checkpoint", str(copied)]) == 1
-    assert "was deleted: PyTorch runs this network" in capsys.readouterr().err
+    assert "was deleted; this network runs with PyTorch" in capsys.readouterr().err
     assert not (copied / "graph.onnx").exists()
 
 
@@ -317,7 +320,7 @@ def test_the_page_and_the_table_do_without_pytorch(exported: Path, copied: Path,
     assert float(said[-2]) == float(said[0])
     assert said[-1] == "['onnx', 'torch', 'torchvision']"
     assert f"{float(said[0]):.6f}" in table.read_text(encoding="utf-8")
-    assert f"error: Nothing here can run the network in {copied}: PyTorch is not installed" in found.stderr
+    assert f"error: The network in {copied} cannot be run: PyTorch is not installed" in found.stderr
 
 
 def test_what_serving_needs_is_part_of_the_whole() -> None:

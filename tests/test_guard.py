@@ -75,7 +75,7 @@ def test_own_name_is_answered_to_where_all_addresses_are(monkeypatch: pytest.Mon
 
 def test_what_is_no_name_and_no_address_is_refused() -> None:
     for create in (lambda: created("127.0.0.1", "http://a.example/"), lambda: created("127.0.0.1", "")):
-        with pytest.raises(LesionDemoError, match="not the name of a host"):
+        with pytest.raises(LesionDemoError, match="not a host name"):
             create()
     with pytest.raises(LesionDemoError, match="“proxy” is not an address"):
         created("127.0.0.1", proxies=("proxy",))

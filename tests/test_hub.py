@@ -256,7 +256,7 @@ def test_what_is_not_whole_is_refused(hub: Hub, folder: Path) -> None:
         (NAME, "none", "clinic/lesions could not be fetched from the Hub at the revision none"),
         ("clinic/other", "main", "clinic/other could not be fetched"),
         ("clinic/other", "0" * 40, "clinic/other could not be fetched"),
-        ("lesions", "main", "give its owner and its name"),
+        ("lesions", "main", "give owner and name"),
     ],
 )
 def test_what_cannot_be_fetched_is_one_sentence(hub: Hub, folder: Path, name: str, revision: str, said: str) -> None:
@@ -273,7 +273,7 @@ def test_without_a_network_it_is_one_sentence(hub: Hub, monkeypatch: pytest.Monk
 
 
 def test_without_a_revision_nobody_is_asked(hub: Hub) -> None:
-    with pytest.raises(CheckpointError, match=r"say at which revision, too: load\('clinic/lesions', revision='main'\)"):
+    with pytest.raises(CheckpointError, match=r"give a revision: load\('clinic/lesions', revision='main'\)"):
         lesion_demo.load(NAME)
     assert hub.asked == []
 

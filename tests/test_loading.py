@@ -236,7 +236,7 @@ def test_a_tiff_that_would_be_misread_is_refused() -> None:
     real = RAMP.astype(np.float32)
     swapped = tiff(real, {259: 8}, ">", zlib.compress(real.astype(">f4").tobytes()))
     for data in (tiff(signed), planes, swapped):
-        with pytest.raises(ImageError, match="cannot be read reliably here; please export it as PNG"):
+        with pytest.raises(ImageError, match="cannot be read reliably; please export it as PNG"):
             load_image(data)
 
 
@@ -263,7 +263,7 @@ def test_a_camera_s_raw_file_is_called_that() -> None:
 def test_a_tiff_of_a_kind_that_is_not_read_is_called_more_than_damaged(dtype: Any) -> None:
     colours = np.repeat(RAMP.astype(np.float32), 3, axis=1)
     data = tiff(colours, {256: 64, 262: 2, 277: 3}) if dtype == "float colours" else tiff(RAMP.astype(dtype))
-    with pytest.raises(ImageError, match="or a TIFF of a kind that is not read here, such as one with floating-point"):
+    with pytest.raises(ImageError, match="or is an unsupported kind of TIFF, such as one with floating-point"):
         load_image(data)
 
 

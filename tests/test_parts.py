@@ -127,19 +127,19 @@ def test_parts_of_another_table_are_not_taken_for_its_own(
     assert f"All 1 parts are in {folder}." in capsys.readouterr().out
     assert score(*few[:3], "--parts", folder, "--checkpoint", checkpoint) == 1
     said = capsys.readouterr().err
-    assert f"{folder} holds parts of another table (pictures, files differ): choose another folder" in said
+    assert f"{folder} holds parts of another table (different pictures, files): choose another folder" in said
     point = ("--operating-point", "accuracy")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint, *point) == 1
     assert "(operating_point, threshold differ)" in capsys.readouterr().err
     (folder / "part-000000.csv").write_text("cut", encoding="utf-8")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint) == 1
-    assert "part-000000.csv cannot be read (it is no table of scores): delete it" in capsys.readouterr().err
+    assert "part-000000.csv cannot be read (it is not a table of scores): delete it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "Where shall the table go? Name a file, --out FILE, or a folder for parts, --parts DIR."),
+        ([], "Give a file for the table (--out FILE) or a folder for its parts (--parts DIR)."),
         (["--out", "x.csv", "--shard", "1/2"], "--shard needs --parts DIR"),
     ],
 )
@@ -150,7 +150,7 @@ def test_what_is_missing_is_said(options: list[str], said: str, capsys: pytest.C
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
 def test_what_is_no_share_is_said(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no share: the second of eight is 2/8"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a shard: write 2/8 for the second of eight"):
         share(text)
     assert share("2/8") == (2, 8)
 

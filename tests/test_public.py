@@ -64,7 +64,7 @@ def test_which_checkpoint_is_loaded(
     with pytest.raises(CheckpointError) as none:
         lesion_demo.load()
     assert str(none.value) == (
-        "No checkpoint was named, and none comes with the installed package: name the folder of one, set "
+        "No checkpoint was named, and none comes with the installed package: name its folder, set "
         "LESION_CHECKPOINT to it, or train one with 'python -m lesion_demo train --data DIR'."
     )
     shown = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoints" / "shown"))
@@ -103,7 +103,7 @@ def test_what_is_no_picture_is_told_in_a_sentence(model: Model, picture: Path, t
     cut = tmp_path / "cut.png"
     cut.write_bytes(picture.read_bytes()[:3000])
     for form, said in (
-        (pixels / np.float32(255), r"array uint8 \[height, width, 3\] of RGB, and not ndarray with float32"),
+        (pixels / np.float32(255), r"uint8 RGB array \[height, width, 3\], not ndarray with float32"),
         (pixels[..., 0], "uint8"),
         (pixels[:20], "is only"),
         (np.zeros((40, 500, 3), np.uint8), "more than 10 times as long"),

@@ -97,6 +97,6 @@ def test_a_disk_that_fills_up_costs_time_and_no_training(
     reader = PictureReader()
     with caplog.at_level("INFO"):
         assert not reader.cache(chosen, file)
-    assert "The disk is full: no decoded pictures are kept" in caplog.text
+    assert "The disk is full: decoded pictures are not kept" in caplog.text
     assert not list(file.parent.iterdir())
     assert reader(chosen[0]).ndim == 3

@@ -197,7 +197,7 @@ def test_too_few_pictures_or_too_few_of_a_class_are_refused(
         (data / "malignant").rmdir()
     with pytest.raises(DataError, match=said) as caught:
         recalibrate(loaded, data)
-    assert f"{LEAST_PICTURES} pictures and {LEAST_OF_CLASS} lesions of either class" in str(caught.value)
+    assert f"{LEAST_PICTURES} pictures and {LEAST_OF_CLASS} lesions of each class" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_port_from_the_environment_is_checked_as_well(
 
 @pytest.mark.parametrize("text", ["lesion", "javascript:alert(1)", "ftp://demo.clinic.example"])
 def test_what_is_no_root_path_is_said(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="neither a path"):
+    with pytest.raises(argparse.ArgumentTypeError, match="not a path"):
         root_path(text)
 
 
@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_said() -> None:
 
 def test_half_a_login_is_said_and_a_password_is_never_printed() -> None:
     for name in LOGIN:
-        with pytest.raises(LesionDemoError, match="takes both"):
+        with pytest.raises(LesionDemoError, match="needs both"):
             Access.create("127.0.0.1", [], [], {name: "x"})
     access = Access.create("127.0.0.1", [], [], LOGIN)
     assert access.login == ("ward-3", "a long password")

@@ -16,11 +16,11 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import (
     Checkpoint,
     find_best_checkpoint,
-    how_to_show,
     load_checkpoint,
     read_meta,
     save_checkpoint,
 )
+from lesion_demo.cli.showing import how_to_show
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.network.model import build_model
@@ -141,8 +141,8 @@ def test_a_run_that_is_promoted_stays_until_one_beats_all_there_were(
     ("arguments", "reason"),
     [
         (["--run", "gone", "--promote"], "No checkpoint in"),
-        (["--promote"], "needs --run NAME"),
-        (["--run", "x", "--promote", "--out", "elsewhere"], "--promote is for runs in"),
+        (["--promote"], "needs to know which run the page should show"),
+        (["--run", "x", "--promote", "--out", "elsewhere"], "--promote works only for runs in"),
         (["--run", "x"], "Name the pictures to train on"),
     ],
 )

@@ -29,9 +29,9 @@ from lesion_demo.train.state import (
     check_run,
     claiming,
     read_config,
-    warn_of_other_preprocess,
     write_start,
 )
+from lesion_demo.train.trainer import warn_of_init
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def stage(**changes: Any) -> TrainConfig:
         (TrainConfig(init="none", precision="half"), "use auto, no, fp16, bf16"),
         (TrainConfig(init="none", preprocess=PreprocessSpec(image_size=8)), "preprocess.image_size is 8"),
         (TrainConfig(init="none", emphasis=(("a", -1.0),)), "the factor must be 0 or more"),
-        (TrainConfig(init="nowhere"), "neither imagenet, lite2 nor none"),
+        (TrainConfig(init="nowhere"), "not imagenet, lite2, none"),
         (TrainConfig(init="lite2", backbone="resnet18"), "fits efficientnet_b3 only"),
     ],
 )
@@ -181,10 +181,10 @@ def test_a_split_without_a_record_is_held_against_the_folders(
 ) -> None:
     (started / "split.json").unlink()
     pipeline.open_splits(tiny_config, [groups], started, class_map=WRONG)
-    assert "does not tell what it was made from" in caplog.text
-    with pytest.raises(DataError, match=r"20 pictures are of another class than when .*was malignant and is benign"):
+    assert "does not record what it was made from" in caplog.text
+    with pytest.raises(DataError, match=r"20 pictures have another class than when .*was malignant and is benign"):
         pipeline.open_splits(tiny_config, [groups], started, class_map=RIGHT)
-    with pytest.raises(DataError, match="knows nothing of the data set 'phantoms'"):
+    with pytest.raises(DataError, match="does not include the data set 'phantoms'"):
         pipeline.open_splits(tiny_config, [groups, phantom_data], started, class_map=WRONG)
 
 
@@ -210,7 +210,7 @@ def test_going_on_from_a_checkpoint_keeps_its_sides(
     assert "no split.csv" not in caplog.text.replace("has no", "no")
     (started / "split.csv").unlink()
     pipeline.open_splits(on, [groups], tmp_path / "third", class_map=WRONG)
-    assert "has no split.csv: what it has learnt from may be validation here" in caplog.text
+    assert "has no split.csv: pictures it was trained on may be used for validation here" in caplog.text
 
 
 # --- going on --------------------------------------------------------------------------------------------------------
@@ -352,10 +352,10 @@ def test_another_preprocessing_than_the_checkpoints_is_told(tmp_path: Path, capl
     before = TrainConfig(preprocess=PreprocessSpec(image_size=256, round_window=True))
     (tmp_path / "config.json").write_text(json.dumps(to_dict(before)))
     caplog.set_level(logging.WARNING)
-    warn_of_other_preprocess(replace(before, init=str(tmp_path)))
+    warn_of_init(replace(before, init=str(tmp_path), draws=1))
     assert not caplog.records
-    warn_of_other_preprocess(TrainConfig(init=str(tmp_path)))
-    assert "prepared its pictures otherwise: image_size 256, now 300; round_window True, now False" in caplog.text
+    warn_of_init(TrainConfig(init=str(tmp_path), draws=1))
+    assert "prepared its pictures differently: image_size 256, now 300; round_window True, now False" in caplog.text
 
 
 def test_shares_on_the_command_line(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

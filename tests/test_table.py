@@ -156,4 +156,4 @@ def test_an_empty_config_and_one_with_a_bom(tmp_path: Path) -> None:
 def test_a_batch_as_large_as_an_epoch_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     pictures = [Picture(Path("x"), "x", "set", "train", index % 2) for index in range(216)]
     check_amount(TrainConfig(stages=(StageConfig("all", 1),)), pictures, pictures)
-    assert "one optimiser step an epoch" in caplog.text
+    assert "only one optimiser step per epoch" in caplog.text

@@ -165,7 +165,7 @@ def test_every_text_that_is_asked_for_is_there_and_every_other_is_of_use(languag
 
 
 def test_a_text_that_is_not_there_is_named() -> None:
-    with pytest.raises(LesionDemoError, match="no text 'horoscope' here; add it to every file"):
+    with pytest.raises(LesionDemoError, match="no text 'horoscope'; add it to every file"):
         _ = load_texts().page.horoscope
 
 

@@ -126,7 +126,7 @@ def test_a_tracker_that_fails_ends_no_run(
     assert checkpoint is not None
     said = [record.message for record in caplog.records if "tracker" in record.message]
     assert said == [
-        f"The tracker failed (no way to {where}): the run goes on without it, and history.csv has all."
+        f"The tracker failed (no way to {where}): the run continues without it, and history.csv has all figures."
     ]  # once
 
 
@@ -134,7 +134,7 @@ def test_a_tracker_that_does_not_start_is_told_before_the_training(
     phantom_data: Path, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     Fake.failing.add("start")
-    with pytest.raises(TrainingError, match=r"The tracker fake could not be started \(no way to start\): see to it"):
+    with pytest.raises(TrainingError, match=r"The tracker fake could not be started \(no way to start\): fix this"):
         train(tiny_config, [phantom_data], tmp_path / "run", tracking=Tracking("fake"))
     assert not (tmp_path / "run" / "history.csv").exists()
 
@@ -142,7 +142,7 @@ def test_a_tracker_that_does_not_start_is_told_before_the_training(
 def test_what_cannot_be_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrainingError, match=r"There is no tracker 'excel'; choose one of aim, .*wandb\."):
         check_tracking(Tracking("excel"))
-    with pytest.raises(TrainingError, match="The tracker numbers takes no pictures"):
+    with pytest.raises(TrainingError, match="The tracker numbers cannot log pictures"):
         check_tracking(Tracking("numbers", pictures=True))
     check_tracking(Tracking("numbers"))
     monkeypatch.setattr(module, "get_available_trackers", lambda: [LoggerType.TENSORBOARD])
@@ -155,7 +155,7 @@ def test_what_cannot_be_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     ("options", "said"),
     [
         (["--tracker", "excel"], "There is no tracker 'excel'"),
-        (["--tracker-pictures"], "--tracker-pictures needs --tracker NAME"),
+        (["--tracker-pictures"], "--tracker-pictures needs a tracker: add --tracker NAME"),
     ],
 )
 def test_the_command_says_so_at_once(

@@ -39,8 +39,8 @@ from lesion_demo.train import run as pipeline
 from lesion_demo.train import validation
 from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
-from lesion_demo.train.state import HistoryRow, load_state, save_state, warn_of_same_draws
-from lesion_demo.train.trainer import Trainer
+from lesion_demo.train.state import HistoryRow, load_state, save_state
+from lesion_demo.train.trainer import Trainer, warn_of_init
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -149,7 +149,7 @@ def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
 ) -> None:
     with pytest.raises(TrainingError, match=said):
         training.fit(replace(tiny_config, init=init, first_share=share), [], [], tmp_path)
-    with pytest.raises(TrainingError, match="last_share is 2: a share lies between"):
+    with pytest.raises(TrainingError, match="last_share is 2, but must be between"):
         training.fit(replace(tiny_config, last_share=2), [], [], tmp_path)
 
 
@@ -225,18 +225,18 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
 ) -> None:
     write_json(tmp_path / "config.json", to_dict(replace(tiny_config, draws=1)))
     going_on = replace(tiny_config, init=str(tmp_path))
-    warn_of_same_draws(tiny_config)
-    warn_of_same_draws(replace(going_on, draws=2))
+    warn_of_init(tiny_config)
+    warn_of_init(replace(going_on, draws=2))
     assert not caplog.records
-    warn_of_same_draws(replace(going_on, draws=1))
-    assert "drew its pictures with the same seed and draws" in caplog.text
+    warn_of_init(replace(going_on, draws=1))
+    assert "used the same seed and draws" in caplog.text
     caplog.clear()
     with pytest.raises(CheckpointError, match=str(tmp_path)):  # there are no weights beside it
         training.fit(replace(going_on, draws=1), [], [], tmp_path / "new")
-    assert "drew its pictures with the same seed and draws" in caplog.text
+    assert "used the same seed and draws" in caplog.text
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(TrainingError, match=r"config\.json is no run's configuration"):
-        warn_of_same_draws(going_on)
+    with pytest.raises(TrainingError, match=r"config\.json is not a run's configuration"):
+        warn_of_init(going_on)
 
 
 def test_a_stage_brings_its_own_augmentation_and_emphasis(
@@ -353,7 +353,7 @@ def test_a_run_that_could_not_start_claims_nothing(
     tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
 ) -> None:
     train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    with pytest.raises(TrainingError, match="neither imagenet, lite2 nor none"):
+    with pytest.raises(TrainingError, match="not imagenet, lite2, none"):
         training.fit(replace(tiny_config, init="nowhere"), train, val, tmp_path)
     training.fit(replace(tiny_config, stages=tiny_config.stages[:1]), train, val, tmp_path)
 

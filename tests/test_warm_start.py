@@ -227,7 +227,7 @@ def test_weights_of_another_network_are_refused() -> None:
 
 
 def test_unknown_start_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="imagenet, lite2 nor none"):
+    with pytest.raises(TrainingError, match="imagenet, lite2, none or"):
         initialise(build_model("resnet18"), str(tmp_path / "imagenet1k"), backbone="resnet18")
 
 

@@ -198,7 +198,9 @@ def _audit(text: str, meta: Checkpoint) -> Audit:
     audit = from_dict(Audit, json.loads(text))
     if audit.operating_point not in meta.operating_points:
         point = audit.operating_point
-        raise ValueError(f"the checkpoint has no point {point.name!r} at {point.threshold:.6f}; audit it again")
+        raise ValueError(
+            f"the checkpoint has no operating point {point.name!r} at {point.threshold:.6f}; run the audit again"
+        )
     return audit
 
 

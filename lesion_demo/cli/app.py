@@ -24,35 +24,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port", type=port_number, default=os.environ.get("GRADIO_SERVER_PORT") or "7860",
-        help="0: any that is free; default: GRADIO_SERVER_PORT, now %(default)s",
+        help="0: any free port; default: GRADIO_SERVER_PORT, now %(default)s",
     )  # fmt: skip
     parser.add_argument(
         "--root-path", type=root_path, default=os.environ.get("GRADIO_ROOT_PATH") or None, metavar="PATH",
-        help="where a proxy shows the page: a path such as /lesion, or a whole address; default: GRADIO_ROOT_PATH",
+        help="where a proxy serves the page: a path such as /lesion, or a full address; default: GRADIO_ROOT_PATH",
     )  # fmt: skip
     parser.add_argument("--language", default=language, help="of the page, one of translations/; default: %(default)s")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
-        help="a name by which the page may be opened, beside localhost and --host; repeatable. With --host 0.0.0.0, "
-        "every IP address and this machine's own name will do without",
+        help="a host name that the page answers to, besides localhost and --host; may be repeated. With "
+        "--host 0.0.0.0, "
+        "every IP address and this machine's own name are allowed anyway",
     )  # fmt: skip
     parser.add_argument(
         "--trusted-proxy", action="append", default=[], metavar="ADDRESS",
-        help="address or network of a proxy that is believed about who asks (X-Forwarded-For); repeatable",
+        help="address or network of a proxy whose X-Forwarded-For header is trusted; may be repeated",
     )  # fmt: skip
 
 
 def port_number(text: str) -> int:
     """A TCP port, 0 to 65535."""
     if not text.isascii() or not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
 
 
 def root_path(text: str) -> str:
     """The path or address of a page, without a slash at its end."""
     if not text.startswith(("/", "http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a path such as /lesion nor an address with https://")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /lesion or an address with https://")
     return text.rstrip("/")
 
 

@@ -45,7 +45,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         choices=DEVICES,
-        help="what the network computes on (default: cuda where PyTorch runs it and finds one, else cpu)",
+        help="device for the network (default: cuda if PyTorch is used and finds one, else cpu)",
     )
 
 
@@ -66,7 +66,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 def whole(text: str) -> int:
     """A number of 0 or more."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
 
 

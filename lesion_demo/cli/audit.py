@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=200,
         metavar="N",
-        help="draw changes on about N pictures of the test split, evenly; 0 for all (default: 200)",
+        help="apply the changes to about N evenly spaced pictures of the test split; 0 for all (default: 200)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where audit.json and plots/ go (default: the checkpoint)"

@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
         with replacing(path) as part:
             part.write_text(model_card(facts), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise CheckpointError(f"Could not write {path} ({error}): free some space, or allow writing there.") from error
+        raise CheckpointError(
+            f"Could not write {path} ({error}): free some space, or check that you may write there."
+        ) from error
     print(f"The model card is {path}.")
     for gap in facts.gaps:
         print(f"  lacking: {gap.file}{f', {gap.part}' if gap.part else ''}{f' ({gap.damage})' if gap.damage else ''}")

@@ -55,16 +55,16 @@ ZERO_GPU = {"torch": "torch>=2.8,<2.12", "torchvision": "torchvision>=0.23,<0.27
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("space", type=space_name, metavar="OWNER/SPACE", help="it is made if there is none")
+    parser.add_argument("space", type=space_name, metavar="OWNER/SPACE", help="it is created if it does not exist")
     add_checkpoint(parser)
     parser.add_argument("--public", action="store_true", help="let everybody see it (default: private)")
     parser.add_argument(
         "--model", action="append", default=[], metavar="OWNER/NAME",
-        help="a model on the Hub that the Space shall name as its own; repeatable",
+        help="a model on the Hub that the Space should list; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--dataset", action="append", default=[], metavar="OWNER/NAME",
-        help="a data set on the Hub that the Space shall name; repeatable",
+        help="a data set on the Hub that the Space should list; may be repeated",
     )  # fmt: skip
     add_dry_run(parser)
 
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def space_name(text: str) -> str:
     """OWNER/SPACE."""
     if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no Space: give its owner and its name, as in clinic/lesion-demo")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Space: give owner and name, as in clinic/lesion-demo")
     return text
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="make a folder with graph, weights, their meaning and an example (default: the graph beside the weights)",
+        help="write a folder with graph, weights, settings, example (default: the graph alone, beside the weights)",
     )  # fmt: skip
     parser.add_argument(
         "--check", type=Path, metavar="DIR",
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if not difference <= TOLERANCE:
         path.unlink()
-        raise GraphError(f"That is more than {TOLERANCE:g}, so {path} was deleted: PyTorch runs this network.")
+        raise GraphError(f"That is more than {TOLERANCE:g}, so {path} was deleted; this network runs with PyTorch.")
     return 0
 
 
@@ -79,5 +79,5 @@ def _pictures(folder: Path) -> Iterator[Pixels]:
 
     files = picture_files(folder).pictures
     if not files:
-        raise ImageError(f"--check {folder}: there is no folder with pictures of that name.")
+        raise ImageError(f"--check {folder}: there is no such folder with pictures.")
     return (load_picture(file).pixels for file in files)

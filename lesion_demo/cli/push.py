@@ -17,7 +17,7 @@ TERMS = "LICENSE.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=model_name, metavar="OWNER/MODEL", help="it is made if there is none")
+    parser.add_argument("model", type=model_name, metavar="OWNER/MODEL", help="it is created if it does not exist")
     add_checkpoint(parser)
     parser.add_argument("--public", action="store_true", help="let everybody see it (default: private)")
     add_dry_run(parser)
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def model_name(text: str) -> str:
     """OWNER/MODEL."""
     if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no model: give its owner and its name, as in clinic/lesions")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a model: give owner and name, as in clinic/lesions")
     return text
 
 

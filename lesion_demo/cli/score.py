@@ -27,16 +27,18 @@ HELP = "write the probability and verdict of every picture to a CSV file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a picture, or a folder, searched with all below it")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a picture, or a folder that is searched with its subfolders"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="the CSV file to write")
     parser.add_argument(
         "--parts", type=Path, metavar="DIR",
-        help="score in parts, a file in DIR for each 512 pictures; after any stop the same command goes on; when "
-        "all parts are there, --out gets the whole table",
+        help="score in parts, a file in DIR for each 512 pictures; after an interruption, the same command "
+        "continues; when all parts are done, the whole table is written to --out",
     )  # fmt: skip
     parser.add_argument(
         "--one-lesion", action="store_true",
-        help="the pictures, 2 to 5, show one lesion: print one answer for it, and add it to the table as a last line",
+        help="the 2 to 5 pictures show one lesion: print one result for it, and add it as the table's last line",
     )  # fmt: skip
     parser.add_argument(
         "--shard", type=share, metavar="I/N",
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_checkpoint(parser)
     add_calibration(parser)
-    parser.add_argument("--operating-point", metavar="NAME", help="which threshold to judge at (default: sensitive)")
+    parser.add_argument("--operating-point", metavar="NAME", help="which threshold to use (default: sensitive)")
     add_engine(parser)
     add_device(parser)
 
@@ -53,7 +55,7 @@ def share(text: str) -> tuple[int, int]:
     """I/N, such as 2/8: the number of a share, from 1, and how many there are."""
     found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
     if found is None or int(found[1]) > int(found[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: the second of eight is 2/8")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shard: write 2/8 for the second of eight")
     return int(found[1]), int(found[2])
 
 
@@ -104,9 +106,9 @@ def run(args: argparse.Namespace) -> int:
 def check_places(args: argparse.Namespace) -> None:
     """Raises LesionDemoError where nothing could be written, or it is not said where."""
     if args.out is None and args.parts is None:
-        raise LesionDemoError("Where shall the table go? Name a file, --out FILE, or a folder for parts, --parts DIR.")
+        raise LesionDemoError("Give a file for the table (--out FILE) or a folder for its parts (--parts DIR).")
     if args.one_lesion and (args.out is None or args.parts is not None):
-        raise LesionDemoError("--one-lesion writes one table: name it with --out FILE, and leave --parts out.")
+        raise LesionDemoError("--one-lesion writes a single table: name it with --out FILE, and leave out --parts.")
     if args.shard is not None and args.parts is None:
         raise LesionDemoError("--shard needs --parts DIR, a folder that all processes share.")
     if args.out is not None:

@@ -43,11 +43,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", help="a torchvision classification network")
     parser.add_argument("--epochs", type=int, help="at most this many epochs in every stage")
     parser.add_argument(
-        "--length", type=float, default=1.0, metavar="FACTOR", help="draw so many times as many pictures in each epoch"
+        "--length", type=float, default=1.0, metavar="FACTOR", help="use FACTOR times as many pictures in each epoch"
     )
-    parser.add_argument("--epoch-pictures", type=int, metavar="N", help="pictures drawn in every epoch")
+    parser.add_argument("--epoch-pictures", type=int, metavar="N", help="pictures used in every epoch")
     parser.add_argument(
-        "--learning-rate", type=float, metavar="RATE", help="peak of the head's; the backbone's keeps its ratio to it"
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="peak learning rate of the head; the backbone's keeps its ratio to it",
     )
     parser.add_argument("--batch-size", type=int, help="pictures per optimiser step")
     parser.add_argument("--micro-batch", type=int, help="pictures per forward pass; gradients accumulate")
@@ -62,7 +65,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SHARE",
-        help="share of training that validates where there is no val; NAME=SHARE for one data set; may be repeated",
+        help="share of training pictures used for validation if there is no val folder; NAME=SHARE "
+        "for one data set; may be repeated",
     )
     parser.add_argument("--seed", type=int, help="of the split and all else that is random")
     parser.add_argument("--draws", type=int, help="another number draws other pictures with the same split")
@@ -112,7 +116,7 @@ def _at_rate(stage: StageConfig, rate: float | None) -> StageConfig:
     if rate is None:
         return stage
     if not 0 < rate < math.inf:
-        raise LesionDemoError(f"--learning-rate {rate} teaches nothing; choose a number above 0, such as 0.0005.")
+        raise LesionDemoError(f"--learning-rate {rate} is not valid; choose a number above 0, such as 0.0005.")
     share = stage.backbone_rate / stage.head_rate if stage.head_rate else 1.0
     return replace(stage, head_rate=rate, backbone_rate=rate * share)
 
@@ -121,9 +125,11 @@ def _lengthened(stage: StageConfig, factor: float) -> StageConfig:
     if factor == 1:
         return stage
     if not 0 < factor < math.inf:
-        raise LesionDemoError(f"--length {factor} is no number of times; choose a number above 0, such as 2.")
+        raise LesionDemoError(f"--length {factor} is not valid; choose a number above 0, such as 2.")
     if stage.epoch_pictures is None:
-        raise LesionDemoError(f"--length needs a number of pictures per epoch; stage {stage.name} draws all there are.")
+        raise LesionDemoError(
+            f"--length needs a set number of pictures per epoch, but stage {stage.name} uses all pictures."
+        )
     return replace(stage, epoch_pictures=max(1, round(stage.epoch_pictures * factor)))
 
 
@@ -135,7 +141,7 @@ def find_preset(name: str) -> TrainConfig:
     """
     if name in RETIRED:
         raise LesionDemoError(
-            f"The preset {name!r} no longer exists: 'clinics' trains in one run what took five. Use --preset clinics."
+            f"The preset {name!r} no longer exists: use --preset clinics, which replaces the earlier five with one run."
         )
     if name not in PRESETS:
         raise LesionDemoError(f"There is no preset {name!r}; choose one of {', '.join(sorted(PRESETS))}.")

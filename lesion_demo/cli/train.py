@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lesion_demo.cli.arguments import add_class_map, add_data, parse_class_map
 from lesion_demo.cli.settings import add_settings, resolve_config
+from lesion_demo.cli.showing import check_promotion, how_to_show, promote
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import TrainConfig
 from lesion_demo.data.archive import unpacked
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracker",
         metavar="NAME",
-        help="send the figures of every epoch, and no more, to one of accelerate's trackers: tensorboard writes files "
-        "into the run's folder, trackio keeps them on this machine, wandb and others send them to their makers",
+        help="send the figures of every epoch to one of accelerate's trackers: tensorboard writes files "
+        "into the run's folder, trackio keeps them on this machine, wandb and others send them to an outside service",
     )
     parser.add_argument(
         "--tracker-pictures",
@@ -57,16 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audit",
         action="store_true",
-        help="in the end audit the checkpoint, write its card, and compare it with what the recipe reached before",
+        help="at the end, audit the checkpoint, write its card, and compare it with the recipe's earlier results",
     )
     parser.add_argument(
         "--promote",
         action="store_true",
-        help="have the page show the run whatever the others scored; without --data, one that is there already",
+        help="make the page use this run whatever the others scored; without --data, an existing run",
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with --run where it stopped; nothing else is needed"
-    )
+    parser.add_argument("--resume", action="store_true", help="continue --run where it stopped; nothing else is needed")
     parser.add_argument("--skip-corrupt", action="store_true", help="leave out pictures that cannot be read")
     add_settings(parser)
 
@@ -106,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt as stop:
         went_on = (folder / CONFIG_FILE).is_file()
-        saved = f"Every finished epoch is saved: go on with --resume --run {folder.name}."
+        saved = f"Every finished epoch is saved: continue with --resume --run {folder.name}."
         print(f"\nStopped. {saved if went_on else 'Training had not begun, and nothing was written.'}")
         return exit_code(stop)
     if checkpoint is not None:
@@ -128,7 +127,7 @@ def tracking_of(args: argparse.Namespace) -> Tracking | None:
 
     if args.tracker is None:
         if args.tracker_pictures:
-            raise LesionDemoError("--tracker-pictures needs --tracker NAME: to which one?")
+            raise LesionDemoError("--tracker-pictures needs a tracker: add --tracker NAME.")
         return None
     return Tracking(args.tracker, args.tracker_pictures)
 
@@ -164,7 +163,7 @@ def label_table(args: argparse.Namespace) -> LabelTable | None:
     columns = (args.image_column, args.label_column, args.group_column)
     if args.labels is None:
         if any(columns):
-            raise DataError("--image-column, --label-column and --group-column need the table: --labels FILE.")
+            raise DataError("--image-column, --label-column and --group-column need a table: add --labels FILE.")
         return None
     if not args.labels.is_file():
         raise DataError(f"--labels {args.labels} is not a file; check the path.")
@@ -176,27 +175,12 @@ def check_photographs(names: Sequence[str], data: Sequence[Path]) -> None:
     known = name_sources(data)
     if strangers := [name for name in names if name not in known]:
         raise DataError(
-            f"--photographs {strangers[0]}: no data set is called that; those given are {', '.join(known)}."
+            f"--photographs {strangers[0]}: there is no such data set; the data sets are {', '.join(known)}."
         )
-
-
-def check_promotion(args: argparse.Namespace) -> None:
-    """Before hours of training: could the page show the run at all?"""
-    from lesion_demo.checkpoint import CHECKPOINTS
-
-    if args.out.resolve() != CHECKPOINTS.resolve():
-        raise LesionDemoError(
-            f"--promote is for runs in {CHECKPOINTS}, where the page looks: leave --out away, or show the run with "
-            "'python -m lesion_demo app --checkpoint DIR'."
-        )
-    if args.data is None and not args.run:
-        raise LesionDemoError("--promote needs --run NAME, or pictures to train on: which run is the page to show?")
 
 
 def show(folder: Path, *, promoting: bool) -> int:
     """Name the command that shows the run in `folder`, having made it the page's if `promoting`."""
-    from lesion_demo.checkpoint import how_to_show, promote
-
     if promoting:
         promote(folder)
     print(how_to_show(folder))
@@ -212,14 +196,14 @@ def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], di
     from lesion_demo.train.state import check_run, read_config, read_start
 
     if not args.run:
-        raise LesionDemoError("--resume needs --run NAME: which run is to go on?")
+        raise LesionDemoError("--resume needs to know which run to continue: add --run NAME.")
     folder = args.out / args.run
     config = read_config(folder)
     check_run(folder, resolve_config(args, config), resume=True)
     start = read_start(folder)
     if start is None and not args.data:
         raise LesionDemoError(
-            f"{folder} does not tell where its data sets are: name them with --data, as at its start."
+            f"{folder} does not record where its data sets are: name them with --data, as when it was started."
         )
     asked = parse_class_map(args.class_map)
     if start is None:
@@ -227,7 +211,7 @@ def resumed(args: argparse.Namespace) -> tuple[Path, TrainConfig, list[Path], di
     data, class_map = args.data or [Path(root) for root in start.data], dict(start.class_map)
     if asked and asked != class_map:
         was = " ".join(f"--class-map {name}={label}" for name, label in class_map.items()) or "none"
-        raise LesionDemoError(f"{folder} was started with another class map ({was}): leave it as it was.")
+        raise LesionDemoError(f"{folder} was started with another class map ({was}): use that one.")
     if label_table(args) not in (None, start.table):
-        raise LesionDemoError(f"{folder} was started with another table of labels: leave --labels away.")
+        raise LesionDemoError(f"{folder} was started with another table of labels: leave out --labels.")
     return folder, config, data, class_map, start.table

@@ -42,7 +42,7 @@ class Upload:
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="list every file with its size and upload nothing, as without a token (HF_TOKEN, or hf auth login)",
+        help="list the files with their sizes and upload nothing, as without a token (HF_TOKEN, or hf auth login)",
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def upload(api: Api, name: str, files: Sequence[Upload], *, public: bool, kind: 
         sdk = "gradio" if kind == "space" else None
         api.create_repo(name, repo_type=kind, space_sdk=sdk, private=not public, exist_ok=True)
         if not public and not api.repo_info(name, repo_type=kind).private:
-            raise LesionDemoError(f"{what} is public already: make it private first, or say --public.")
+            raise LesionDemoError(f"{what} is already public: make it private first, or use --public.")
         operations = [
             CommitOperationAdd(file.place, file.source if isinstance(file.source, bytes) else str(file.source))
             for file in files
@@ -97,6 +97,6 @@ def upload(api: Api, name: str, files: Sequence[Upload], *, public: bool, kind: 
         there = api.list_repo_files(name, repo_type=kind)
     except refusals() as error:
         raise LesionDemoError(
-            f"The Hub did not take {what[0].lower()}{what[1:]} ({error}): see to it, and try again."
+            f"Uploading {what[0].lower()}{what[1:]} to the Hub failed ({error}): fix this and try again."
         ) from error
     return sorted(set(there) - {file.place for file in files} - {".gitattributes"})

@@ -39,7 +39,7 @@ def scan(
     if not roots:
         raise DataError("No data set folder was given; name at least one with --data FOLDER.")
     if table is not None and len(roots) != 1:
-        raise DataError(f"--labels is for one folder, and {len(roots)} are given with --data: name one.")
+        raise DataError(f"--labels works with one folder, but --data gives {len(roots)}: name one.")
     check_roots(roots)
     pictures: list[Picture] = []
     for source, root in name_sources(roots).items():
@@ -159,7 +159,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"{folder} may not be read ({error.strerror}); change its permissions or remove it.") from error
+        raise DataError(f"{folder} cannot be read ({error.strerror}); change its permissions or remove it.") from error
 
 
 def _subfolders(folder: Path) -> list[Path]:

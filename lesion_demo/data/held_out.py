@@ -47,7 +47,9 @@ class Shares:
         for name in self.of_source:
             if name not in sources:
                 log.warning(
-                    "There is no data set %s to hold a share out of; there are %s.", name, ", ".join(sorted(sources))
+                    "There is no data set %s to hold pictures out of; the data sets are %s.",
+                    name,
+                    ", ".join(sorted(sources)),
                 )
 
 

@@ -62,7 +62,7 @@ def label_pictures(root: Path, source: str, labels: Mapping[str, int], table: La
     for name, count in sorted(names.items()):
         log.info("%s: %s → %s, %d pictures", table.path.name, name, CLASSES[labels[plain_name(name)]], count)
     unlisted = len({path for found in places.values() for path in found} - set(pictures)) - undecided
-    left_out = {f"picture that {table.path.name} gives no class": undecided, "picture that is not in it": unlisted}
+    left_out = {f"picture without a class in {table.path.name}": undecided, "picture that is not in it": unlisted}
     if skipped := +Counter(left_out):
         log.warning("%s", skipped_in_words(root, skipped))
     return list(pictures.values())
@@ -136,6 +136,6 @@ def _id_columns(table: LabelTable, header: Sequence[str]) -> dict[str, int]:
         if group not in ids.values():
             free = next((name for name in reversed(ID_COLUMNS) if name not in ids), None)
             if free is None:
-                raise DataError(f"{table.path} has lesion_id and patient_id already: leave --group-column away.")
+                raise DataError(f"{table.path} already has lesion_id and patient_id: leave out --group-column.")
             ids[free] = group
     return ids

@@ -62,7 +62,7 @@ def _understand(path: Path, header: Sequence[str]) -> list[str]:
         if found and name not in ID_COLUMNS:
             meant = "lesion_id" if found[1] == "lesion" else "patient_id"
             raise DataError(
-                f"{path} has a column {name!r}: if it tells {found[1]}s apart, call it {meant}, so that none stands on "
-                f"two sides of a split; if it says something else, give it another name."
+                f"{path} has a column {name!r}: if it identifies {found[1]}s, call it {meant}, so that each stays on "
+                f"one side of a split; if it means something else, give it another name."
             )
     return names

@@ -68,7 +68,7 @@ class PictureReader:
             file = Path(self._temporary.name) / "decoded"
         file.parent.mkdir(parents=True, exist_ok=True)
         if needed > shutil.disk_usage(file.parent).free / 2:
-            log.info("No room beside %s to keep decoded pictures: every picture is decoded as it is drawn.", file)
+            log.info("No space beside %s to keep decoded pictures: each picture is decoded whenever it is used.", file)
             return False
         self._file, self._owner = file, True
         try:
@@ -77,7 +77,9 @@ class PictureReader:
             self.close()
             if not disk_is_full(error):
                 raise
-            log.info("The disk is full: no decoded pictures are kept, and every picture is decoded as it is drawn.")
+            log.info(
+                "The disk is full: decoded pictures are not kept, and each picture is decoded whenever it is used."
+            )
             return False
         return True
 

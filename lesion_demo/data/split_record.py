@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from lesion_demo.config import CLASSES, from_dict, to_dict
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError
-from lesion_demo.files import replacing, sha256_of
+from lesion_demo.files import read_json, sha256_of, write_json
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +39,13 @@ class SplitRecord:
 
 
 def write_record(path: Path, record: SplitRecord) -> None:
-    """Keep `record` beside the split file at `path`, with that file's fingerprint."""
+    """Keep `record` beside the split file at `path`, with that file's fingerprint.
+
+    Raises:
+        DataError: the disk refused.
+    """
     values = to_dict(record) | {"fingerprint": sha256_of(path)}
-    with replacing(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json(path.with_suffix(".json"), values, DataError)
 
 
 def check_record(path: Path, wanted: SplitRecord) -> None:
@@ -55,11 +57,11 @@ def check_record(path: Path, wanted: SplitRecord) -> None:
     place = path.with_suffix(".json")
     remedy = f"Start under another --run, or remove {path.name} and {place.name} to divide the pictures anew."
     if not place.is_file():
-        log.warning("%s does not tell what it was made from, and is used as it is.", path)
+        log.warning("%s does not record what it was made from, and is used unchanged.", path)
         return
     try:
-        found = from_dict(SplitRecord, json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, LesionDemoError) as error:
+        found = from_dict(SplitRecord, read_json(place))
+    except (OSError, ValueError, LesionDemoError) as error:
         raise DataError(f"{place} is damaged ({error}). {remedy}") from error
     if found.fingerprint != sha256_of(path):
         raise DataError(f"{path} is not the file that {place.name} describes. {remedy}")
@@ -100,14 +102,14 @@ def check_labels(splits: Splits, scanned: Sequence[Picture], path: Path) -> None
     corrupt = {picture.name for picture, _ in splits.corrupt}
     strangers = {picture.source for picture in scanned} - {name.split("/", 1)[0] for name in {*labels, *corrupt}}
     if strangers:
-        raise DataError(f"{path} knows nothing of the data set {sorted(strangers)[0]!r}; start under another --run.")
+        raise DataError(f"{path} does not include the data set {sorted(strangers)[0]!r}; start under another --run.")
     changed = [picture for picture in scanned if labels.get(picture.name, picture.label) != picture.label]
     if changed:
         now, before = CLASSES[changed[0].label], CLASSES[1 - changed[0].label]
         raise DataError(
-            f"{len(changed):,} pictures are of another class than when {path} was made ({changed[0].name} was {before} "
+            f"{len(changed):,} pictures have another class than when {path} was made ({changed[0].name} was {before} "
             f"and is {now}): start under another --run, or map the classes as before."
         )
     new = sum(picture.name not in labels and picture.name not in corrupt for picture in scanned)
     if new:
-        log.warning("%d pictures came to the folders after %s was made, and are not used.", new, path)
+        log.warning("%d pictures were added to the folders after %s was made, and are not used.", new, path)

@@ -38,9 +38,9 @@ MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
 
-ENOUGH = 1024
-"""Pixels of the shorter side below which no picture is scaled while it is decoded: as many as the page shows, and more
-than any measurement takes."""
+ENOUGH = 720
+"""Pixels of the shorter side below which no picture is scaled while it is decoded: three times as many as the
+network sees and the measurements take, and about as many as the page shows."""
 COARSE = 100.0
 """Mean step of quantisation of luminance in a JPEG file, about that of quality 28. One as coarse is decoded in full,
 as its blocks are measured, see `measurements.blockiness`."""
@@ -143,7 +143,7 @@ def open_picture(path: str | Path) -> Image.Image:
     try:
         return Image.open(path, formats=_readable_formats())
     except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"“{Path(path).name}” is not a picture in a format known here.") from error
+        raise ImageError(f"“{Path(path).name}” is not a picture in a supported format.") from error
 
 
 def shows_several(image: Image.Image) -> bool:
@@ -163,7 +163,7 @@ def shows_several(image: Image.Image) -> bool:
 
 def out_of_memory(name: str) -> ImageError:
     """What to say where the memory does not suffice for the picture called `name`."""
-    return ImageError(f"{name} takes more memory than there is just now; please scale it down, or try again later.")
+    return ImageError(f"{name} needs more memory than is free at the moment; please scale it down, or try again later.")
 
 
 def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
@@ -198,7 +198,7 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
         data = image.compressed
     if image.format in ("JPEG", "MPO", dicom.FORMAT) and jpeg.count_scans(data, MAX_SCANS + 1) > MAX_SCANS:
         raise ImageError(
-            f"{name} would have to be decoded more than {MAX_SCANS} times over (it has that many scans); "
+            f"{name} has more than {MAX_SCANS} scans, each of which has to be decoded; "
             "please export it again as an ordinary JPEG."
         )
     try:
@@ -208,9 +208,7 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
     if raw:
         raise _raw(name)
     if misread:
-        raise ImageError(
-            f"{name} is a TIFF of a kind that cannot be read reliably here; please export it as PNG or JPEG."
-        )
+        raise ImageError(f"{name} is a kind of TIFF that cannot be read reliably; please export it as PNG or JPEG.")
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -254,7 +252,7 @@ def _read_path(path: Path, name: str) -> bytes:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; please choose a picture file.")
         if path.exists() and not path.is_file():  # a pipe keeps one waiting, and /dev/zero has no end
-            raise ImageError(f"{name} is no regular file; please choose a picture file.")
+            raise ImageError(f"{name} is not a regular file; please choose a picture file.")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise _too_large(name, f"{size / 2**30:.1f} GB")
@@ -264,7 +262,7 @@ def _read_path(path: Path, name: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) else error  # not the path: it may be one on a server
         raise ImageError(
-            f"{name} could not be read from disk ({why}); please check the path and its rights."
+            f"{name} could not be read from disk ({why}); please check the path and your permission to read it."
         ) from error
 
 
@@ -282,13 +280,13 @@ def _open(data: bytes, name: str) -> Image.Image:
             raise _raw(name) from error
         if tiff.starts_like_tiff(data):
             raise ImageError(
-                f"{name} is damaged or cut off, or a TIFF of a kind that is not read here, such as one with "
+                f"{name} is damaged or cut off, or is an unsupported kind of TIFF, such as one with "
                 "floating-point colours; please export it again, as PNG or JPEG."
             ) from error
         if _starts_like_a_picture(data[:16], formats) or dicom.is_dicom(data):
             raise _damaged(name) from error
         raise ImageError(
-            f"{name} is not a picture in a format known here; please use JPEG, PNG, WebP, TIFF, HEIC or DICOM."
+            f"{name} is not a picture in a supported format; please use JPEG, PNG, WebP, TIFF, HEIC or DICOM."
         ) from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lesion_demo.config import CLASSES
 from lesion_demo.files import replacing
@@ -54,6 +54,7 @@ def render_phantom(
     hair: bool | None = None,
     brightness: float = 1.0,
     contrast: float = 1.0,
+    dermatoscope: bool = False,
 ) -> NDArray[np.uint8]:
     """An artificial lesion as uint8 [size, size, 3], RGB; the same arguments give the same picture.
 
@@ -65,9 +66,10 @@ def render_phantom(
         hair: draw hairs; None leaves it to chance (one picture in four).
         brightness: factor on every value; 0.2 is too dark to judge.
         contrast: factor on the distance from the mean colour; 0.2 is too flat to judge.
+        dermatoscope: as if through its gel and lens, which hide the furrows of the skin and draw softly.
     """
     rng = np.random.default_rng((seed, int(malignant)))
-    picture = _skin(rng, size)
+    picture = _skin(rng, size, furrows=not dermatoscope)
     shape = _draw_shape(rng, malignant)
     depth = _depth(rng, size, shape)
     picture = _paint_malignant(rng, picture, depth, shape) if malignant else _paint_benign(rng, picture, depth, shape)
@@ -76,6 +78,8 @@ def render_phantom(
     if wants_hair if hair is None else hair:
         picture = _draw_hairs(rng, picture)
     picture += rng.normal(0.0, 0.010, picture.shape)
+    if dermatoscope:
+        picture = _softened(picture)
     mean = picture.mean(axis=(0, 1), keepdims=True)
     picture = (mean + (picture - mean) * contrast) * brightness
     pixels = (np.clip(picture, 0.0, 1.0) * 255).astype(np.uint8)
@@ -147,13 +151,24 @@ def _pick(rng: np.random.Generator, palette: Sequence[Colour]) -> Colour:
     return float(red), float(green), float(blue)
 
 
-def _skin(rng: np.random.Generator, size: int) -> Painting:
-    """Bare skin [size, size, 3]: one tone, slow flush, and the fine net of furrows."""
+def _softened(picture: Painting) -> Painting:
+    """`picture` [S, S, 3] as a lens close to the skin draws it: bright, of little contrast, without what is finest."""
+    size = picture.shape[0]
+    mean = picture.mean(axis=(0, 1), keepdims=True)
+    bright = np.clip(mean + 0.8 * (picture - mean), 0.0, 1.0) ** 0.77
+    image = Image.fromarray((bright * 255).astype(np.uint8))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 190)), np.float32) / 255
+
+
+def _skin(rng: np.random.Generator, size: int, *, furrows: bool) -> Painting:
+    """Bare skin [size, size, 3]: one tone, slow flush, and, if wanted, the fine net of `furrows`."""
     picture = np.broadcast_to(np.asarray(_pick(rng, SKIN), np.float32), (size, size, 3)).copy()
     picture *= 1.0 + 0.035 * _fractal(rng, size, (2, 4, 8))[..., None]
     picture = _mix(picture, RED, 0.05 * np.clip(_fractal(rng, size, (3, 6)), 0.0, 2.0))
-    furrows = np.abs(_noise(rng, size, 34)) + np.abs(_noise(rng, size, 46))
-    picture *= 1.0 - 0.030 * np.exp(-3.0 * furrows)[..., None]
+    if not furrows:
+        return picture
+    lines = np.abs(_noise(rng, size, 34)) + np.abs(_noise(rng, size, 46))
+    picture *= 1.0 - 0.030 * np.exp(-3.0 * lines)[..., None]
     picture *= 1.0 + 0.010 * _noise(rng, size, 90)[..., None]
     return picture
 

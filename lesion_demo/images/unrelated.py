@@ -130,7 +130,7 @@ def _file_of(package: str, file: str) -> Path:
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise LesionDemoError(
-            f"The audit shows the model sample pictures of the package {package}, which is not installed: "
+            f"The audit uses sample pictures from the package {package}, which is not installed: "
             "run 'pip install -r requirements-dev.txt'."
         )
     return Path(spec.origin).parent / file

@@ -90,7 +90,7 @@ def check_exportable(model: nn.Module) -> None:
     layout = layout_of(model)
     if layout is None or layout.linear is None:
         raise GraphError(
-            f"The heat map of {type(model).__name__} needs PyTorch, so that no graph is made of it; PyTorch runs it."
+            f"The heat map of {type(model).__name__} needs PyTorch, so no graph is made; it runs with PyTorch."
         )
 
 
@@ -120,7 +120,9 @@ def _traced(model: nn.Module, image_size: int) -> bytes:
             return file.read_bytes()
     except RuntimeError as error:  # all that the exporter raises is one
         why = str(error).strip().partition("\n")[0]
-        raise GraphError(f"{type(model).__name__} cannot be written as a graph ({why}); PyTorch runs it.") from error
+        raise GraphError(
+            f"{type(model).__name__} cannot be exported as a graph ({why}); it runs with PyTorch."
+        ) from error
 
 
 def _refer(graph: onnx.GraphProto, stored: dict[str, Stored]) -> None:

@@ -89,5 +89,7 @@ def read_known(path: Path) -> FamiliarityModel:
     if known.mean.shape != (size,) or known.precision.shape != (size, size) or not sizes_agree:
         raise CheckpointError(f"{path} is damaged (sizes do not agree): copy the checkpoint again.")
     if not all(np.isfinite(value).all() for value in values.values()):
-        raise CheckpointError(f"{path} is damaged (it holds what is no number): copy the checkpoint again.")
+        raise CheckpointError(
+            f"{path} is damaged (it contains values that are not numbers): copy the checkpoint again."
+        )
     return known

@@ -59,7 +59,9 @@ def pick_device(name: torch.device | str | None = None) -> torch.device:
     cuda = torch.cuda.is_available()
     device = torch.device(name or ("cuda" if cuda else "cpu"))
     if (device.type == "cuda" and not cuda) or (device.type == "mps" and not torch.backends.mps.is_available()):
-        raise DeviceError(f"PyTorch finds no {device.type} device on this machine: use --device cpu, or leave it out.")
+        raise DeviceError(
+            f"PyTorch finds no {device.type} device on this machine: use --device cpu, or leave out --device."
+        )
     return device
 
 
@@ -195,7 +197,7 @@ class Cut(nn.Module):
             self.layer, self.reshape = model.encoder.layers[-1].ln_1, _tokens_to_maps
         elif layout_of(model) is None:
             raise TrainingError(
-                f"No heat map could be made of {type(model).__name__}: choose another backbone, e.g. efficientnet_b3."
+                f"No heat map could be made for {type(model).__name__}: choose another backbone, e.g. efficientnet_b3."
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -230,6 +232,7 @@ def check_heat_map(model: nn.Module, image_size: int, backbone: str) -> None:
             logits = cut(torch.zeros(1, 3, image_size, image_size, device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"Backbone {backbone} takes no pictures of {image_size} pixels ({error}): choose another size or backbone."
+            f"Backbone {backbone} does not accept pictures of {image_size} pixels ({error}): choose another size or "
+            "backbone."
         ) from error
     assert logits.shape == (1, len(CLASSES))

@@ -79,7 +79,7 @@ class OnnxEngine:
             raise GraphError(f"{path} cannot be loaded ({why}): {_again(folder)}.") from error
         about = self._session.get_modelmeta().custom_metadata_map
         if about.get(WEIGHTS_SHA256) != weights_sha256:
-            raise GraphError(f"{path} was made for other weights than {WEIGHTS_FILE} beside it: {_again(folder)}.")
+            raise GraphError(f"{path} was not made for the {WEIGHTS_FILE} beside it: {_again(folder)}.")
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         self._names = list(outputs)
         self._threads = _threads()
@@ -136,4 +136,4 @@ def _threads() -> int:
 
 
 def _again(folder: Path) -> str:
-    return f"make it by 'python -m lesion_demo export --checkpoint {folder}', or use --engine torch"
+    return f"make it with 'python -m lesion_demo export --checkpoint {folder}', or use --engine torch"

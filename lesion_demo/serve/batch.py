@@ -94,7 +94,7 @@ def open_inputs(
     zips = {path for path in paths if path.suffix.lower() == ".zip"}
     files = sum(path not in zips for path in paths)
     if files > max_pictures:
-        raise LesionDemoError(f"These are {files} pictures: choose at most {max_pictures} at once.")
+        raise LesionDemoError(f"You chose {files} pictures: choose at most {max_pictures} at once.")
     room = _Room(max_pictures - files, max_bytes)
     items: list[BatchItem] = []
     for number, (path, label) in enumerate(zip(paths, distinct_labels(path.name for path in paths), strict=True)):
@@ -115,7 +115,10 @@ def _unpack(archive: Path, label: str, folder: Path, room: _Room) -> list[BatchI
         with zipfile.ZipFile(archive) as opened:
             members = sorted((one for one in opened.infolist() if _is_picture(one)), key=lambda one: one.filename)
             if len(members) > room.pictures:
-                raise LesionDemoError(f"it holds {len(members)} pictures, only {room.pictures} more fit; divide it")
+                raise LesionDemoError(
+                    f"it holds {len(members)} pictures, but only {room.pictures} more are allowed; "
+                    "split it into smaller zips"
+                )
             room.pictures -= len(members)
             folder.mkdir(parents=True)
             items = list(_unpack_members(opened, members, label, folder, room))
@@ -146,16 +149,18 @@ def _unpack_members(
 def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, room: _Room) -> None:
     """Write `member` to `path`, or raise when there is no room; the size that it claims to have counts for nothing."""
     if member.flag_bits & _ENCRYPTED:
-        raise LesionDemoError("it is encrypted; make the zip anew without a password")
+        raise LesionDemoError("it is encrypted; create the zip again without a password")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # Of bzip2 and LZMA, `zipfile` unpacks all that a chunk holds at once: 82 bytes may become 90 MB.
-        raise LesionDemoError("its compression is unusual; make the zip anew with the usual one, Deflate")
+        raise LesionDemoError(
+            "its compression method is not supported; create the zip again with the usual one, Deflate"
+        )
     with opened.open(member) as source, path.open("wb") as target:
         while room.bytes >= 0 and (chunk := source.read(_CHUNK)):
             room.bytes -= len(chunk)
             target.write(chunk)
     if room.bytes < 0:
-        raise LesionDemoError("from here on, the pictures take more space than is allowed at once; divide the zip")
+        raise LesionDemoError("from here on, the pictures exceed the total size allowed at once; split the zip")
 
 
 def _reason(error: Exception) -> str:

@@ -73,10 +73,14 @@ class Predictor:
 
     def _calibrated(self, logits: Array) -> NDArray[np.float64]:
         if not np.isfinite(logits).all():
-            raise CheckpointError(f"The network in {self._folder} answers with no number: its weights are damaged.")
+            raise CheckpointError(
+                f"The network in {self._folder} gives results that are not numbers: its weights are damaged."
+            )
         found = malignant_probability(logits, self._temperature, self._intercept)
         if not np.isfinite(found).all():
-            raise CheckpointError(f"The temperature of {self._folder}, {self._temperature}, gives no probability.")
+            raise CheckpointError(
+                f"The temperature of {self._folder}, {self._temperature}, does not give valid probabilities."
+            )
         return found
 
     def _familiarity(self, found: Forward[Array]) -> tuple[Familiarity | None, ...]:

@@ -28,8 +28,8 @@ def with_calibration(loaded: Loaded, path: Path | None) -> Loaded:
         return replace(loaded, meta=localised(loaded.meta, local))
     except CalibrationError as error:
         raise CalibrationError(
-            f"{path} does not fit the checkpoint {loaded.folder}: {str(error).rstrip('.')}. Make it again with "
-            f"recalibrate, or name the checkpoint that it belongs to with --checkpoint."
+            f"{path} does not fit the checkpoint {loaded.folder}: {str(error).rstrip('.')}. Run recalibrate "
+            f"again, or name the checkpoint that it belongs to with --checkpoint."
         ) from error
 
 
@@ -48,7 +48,7 @@ def localised(meta: Checkpoint, local: LocalCalibration) -> Checkpoint:
             f"it was fitted to weights {local.weights_sha256[:16]}…, and these are {meta.weights_sha256[:16]}…"
         )
     if (local.temperature, local.prevalence) != (meta.temperature, meta.prevalence):
-        raise CalibrationError("the checkpoint has been calibrated anew since it was fitted")
+        raise CalibrationError("the checkpoint has been recalibrated since that fit")
     points = tuple(replace(point, threshold=local.point(point.name).threshold) for point in meta.operating_points)
     return replace(
         meta,

@@ -45,9 +45,9 @@ def open_checkpoint(folder: Path, engine: str = "auto", device: str | None = Non
         DeviceError: this machine has no such device, or the engine cannot use it.
     """
     if engine not in ENGINES:
-        raise CheckpointError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
+        raise CheckpointError(f"Unknown engine {engine!r}: choose one of {', '.join(ENGINES)}.")
     if engine == "onnx" and device not in (None, "cpu"):
-        raise DeviceError(f"ONNX Runtime computes on the CPU here, not on {device}: use --engine torch.")
+        raise DeviceError(f"ONNX Runtime runs on the CPU only, not on {device}: use --engine torch.")
     graph = device in (None, "cpu") and (folder / GRAPH_FILE).is_file() and has_runtime()
     if engine == "onnx" or (engine == "auto" and graph):
         meta = read_verified(folder)
@@ -55,8 +55,8 @@ def open_checkpoint(folder: Path, engine: str = "auto", device: str | None = Non
         return ServedCheckpoint(folder, meta, by_graph, read_known_of(folder, meta, by_graph.early_size))
     if importlib.util.find_spec("torch") is None:
         raise CheckpointError(
-            f"Nothing here can run the network in {folder}: PyTorch is not installed (requirements.txt has it), and "
-            f"ONNX Runtime needs {GRAPH_FILE}, which 'python -m lesion_demo export' makes where PyTorch is."
+            f"The network in {folder} cannot be run: PyTorch is not installed (it is in requirements.txt), and "
+            f"ONNX Runtime needs {GRAPH_FILE}, which 'python -m lesion_demo export' makes on a machine with PyTorch."
         )
     return in_torch(load_checkpoint(folder), device)
 

@@ -30,7 +30,7 @@ def write_package(loaded: LoadedCheckpoint, out: Path) -> None:
         GraphError: the network cannot be exported, `out` is the checkpoint's own folder, or the disk refused.
     """
     if out.resolve() == loaded.folder.resolve():
-        raise GraphError(f"{out} is the checkpoint's own folder: leave out --out to make the graph in it.")
+        raise GraphError(f"{out} is the checkpoint's own folder: to write the graph there, leave out --out.")
     check_exportable(loaded.model)  # before anything is copied
     names = (WEIGHTS_FILE, META_FILE, KNOWN_FILE, CARD_FILE)
     files = [*(loaded.folder / name for name in names), loaded.folder.parent / LICENCE, EXAMPLE]
@@ -41,7 +41,7 @@ def write_package(loaded: LoadedCheckpoint, out: Path) -> None:
             if file.is_file():
                 shutil.copyfile(file, out / file.name)
     except OSError as error:
-        raise GraphError(f"Could not write into {out} ({error}): free some space, or choose another --out.") from error
+        raise GraphError(f"Could not write to {out} ({error}): free some space, or choose another --out.") from error
     write_graph(out, loaded.model, loaded.meta.preprocess.image_size)
 
 

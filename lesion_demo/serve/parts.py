@@ -82,7 +82,8 @@ def begin(folder: Path, plan: Plan) -> None:
         raise LesionDemoError(f"{path} cannot be used ({error}): choose another folder for --parts.") from error
     if changed:
         raise LesionDemoError(
-            f"{folder} holds parts of another table ({', '.join(changed)} differ): choose another folder for --parts."
+            f"{folder} holds parts of another table (different {', '.join(changed)}): choose another folder for "
+            "--parts."
         )
 
 
@@ -106,7 +107,7 @@ def rows_of(folder: Path, numbers: Iterable[int]) -> Iterator[CsvRow]:
         try:
             rows = read_csv(path)
         except (OSError, ValueError, csv.Error) as error:
-            raise LesionDemoError(f"{path} cannot be read ({error}): delete it, and score again.") from error
+            raise LesionDemoError(f"{path} cannot be read ({error}): delete it and run score again.") from error
         yield from rows
 
 

@@ -136,7 +136,7 @@ def _read(file: str, predictor: Predictor) -> tuple[Inputs, QualityReport, bool]
         ImageError: there is no readable picture there.
     """
     if Path(file).is_dir():
-        raise ImageError(f"The folder {file} holds no pictures, or may not be read.")
+        raise ImageError(f"The folder {file} holds no pictures, or you are not allowed to read it.")
     loaded = load_picture(file, scaled=True)
     with one_picture(f"“{Path(file).name}”"):
         look = Look(loaded.pixels, loaded.whole)

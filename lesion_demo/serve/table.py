@@ -133,7 +133,7 @@ def read_csv(path: Path) -> list[CsvRow]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         heading, *rows = list(csv.reader(file, strict=True)) or [[]]
     if heading != [field.name for field in fields(CsvRow)] or any(len(row) != len(heading) for row in rows):
-        raise ValueError("it is no table of scores")
+        raise ValueError("it is not a table of scores")
     return [CsvRow(*map(_from_text, row)) for row in rows]
 
 

@@ -45,11 +45,9 @@ from lesion_demo.train.state import (
     Progress,
     check_run,
     save_state,
-    warn_of_other_preprocess,
-    warn_of_same_draws,
     write_config,
 )
-from lesion_demo.train.trainer import Trainer, start
+from lesion_demo.train.trainer import Trainer, start, warn_of_init
 from lesion_demo.train.validation import RING_PICTURES, record, validate
 
 log = logging.getLogger(__name__)
@@ -87,8 +85,7 @@ def fit(
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
-        warn_of_same_draws(config)
-        warn_of_other_preprocess(config)
+        warn_of_init(config)
         devices = (accelerator.num_processes, accelerator.device.type, accelerator.mixed_precision)
         log.info("Processes: %d on %s, mixed precision: %s.", *devices)
     accelerator.wait_for_everyone()
@@ -113,8 +110,8 @@ def fit(
     best = folder / BEST_FILE
     if trainer.progress.best_epoch > 0 and not best.is_file():
         raise TrainingError(
-            f"{best} is missing, the weights of epoch {trainer.progress.best_epoch}, which was the best: "
-            "put it back, or start the run again under another name."
+            f"{best} is missing. It held the weights of the best epoch, {trainer.progress.best_epoch}: "
+            "restore it, or start the run again under another name."
         )
     if best.is_file():
         last = copy.deepcopy(trainer.evaluated.state_dict())
@@ -151,7 +148,7 @@ def _log_expected_duration(trainer: Trainer) -> None:
         for stage in config.stages
     )
     if accelerator.is_main_process:
-        log.info("Expected duration: at most about %s, were this machine to do nothing else.", in_words(seconds))
+        log.info("Expected duration: at most about %s if nothing else runs on this machine.", in_words(seconds))
 
 
 def _run_stage(trainer: Trainer, stage: StageConfig, state: dict[str, Any] | None) -> None:
@@ -251,5 +248,5 @@ def _check_finite(loss: Tensor, trainer: Trainer) -> None:
     if not torch.isfinite(loss):
         raise TrainingError(
             f"The loss became {loss.item()} in epoch {trainer.progress.epoch + 1}. Try a lower learning rate, "
-            "--clip-norm 2, or --precision no; --resume goes back to the last finished epoch."
+            "--clip-norm 2, or --precision no; --resume continues from the last finished epoch."
         )

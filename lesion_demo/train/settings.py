@@ -39,7 +39,7 @@ def check_settings(config: TrainConfig) -> int:
     try:
         problem = next(_problems(config), None)
     except TypeError as error:  # a file may hold anything
-        raise TrainingError(f"A setting is of the wrong type ({error}): correct the configuration.") from error
+        raise TrainingError(f"A setting has the wrong type ({error}): correct the configuration.") from error
     if problem is not None:
         raise TrainingError(problem)
     shares_of(config)
@@ -80,7 +80,7 @@ def _problems(config: TrainConfig) -> Iterator[str]:
         yield f"precision is {config.precision!r}: use {', '.join(PRECISIONS)}."
     for source, factor in config.emphasis:
         if not (math.isfinite(factor) and factor >= 0):
-            yield f"emphasis draws {source} {factor} times as often: the factor must be 0 or more."
+            yield f"emphasis for {source} is {factor}: the factor must be 0 or more."
 
 
 def _stage_problems(stage: StageConfig) -> Iterator[str]:
@@ -109,7 +109,7 @@ def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Pi
         epoch = stage.epoch_pictures or len(train)
         if stage.batch_size >= epoch:
             log.warning(
-                "Stage %s takes one optimiser step an epoch: its batch is %d and an epoch draws %d pictures. "
+                "Stage %s makes only one optimiser step per epoch: its batch size is %d and an epoch has %d pictures. "
                 "Use --batch-size 16, or --preset quick.",
                 *(stage.name, stage.batch_size, epoch),
             )
@@ -117,15 +117,13 @@ def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Pi
     hungry = drawn > MOST_REPEATS * len(train)
     way_out = "Add pictures, or use --preset quick, which is for a few hundred."
     if hungry:
-        said = f"An epoch of this recipe draws {drawn:,} pictures, and there are {len(train):,} to train on"
+        said = f"An epoch of this recipe uses {drawn:,} pictures, but there are only {len(train):,} training pictures"
     if min(counts[label] for label in range(len(CLASSES))) < FEW:
         found = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
-        few = f"{found} pictures validate, too few to choose four thresholds by ({FEW} of each are the least)"
+        few = f"{found} validation pictures are too few to choose four thresholds (at least {FEW} of each are needed)"
         if hungry:
             raise DataError(f"{said}; {few}. {way_out}")
-        log.warning(
-            "%s: whatever this run claims of itself is chance. A larger --val-fraction may help. %s", few, way_out
-        )
+        log.warning("%s: this run's figures will be unreliable. A larger --val-fraction may help. %s", few, way_out)
     elif hungry:
         log.warning("%s. %s", said, way_out)
 

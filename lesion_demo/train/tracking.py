@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lesion_demo.config import TrainConfig, to_dict
-from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
+from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.run_folder import RESUME
 from lesion_demo.train.state import HistoryRow
 
@@ -61,7 +61,9 @@ def check_tracking(tracking: Tracking) -> None:
             f"The tracker {name} needs a package that is not installed: 'pip install {_package(name)}'."
         )
     if tracking.pictures and not hasattr(known, "log_images"):
-        raise TrainingError(f"The tracker {name} takes no pictures: leave --tracker-pictures away, or choose another.")
+        raise TrainingError(
+            f"The tracker {name} cannot log pictures: leave out --tracker-pictures, or choose another tracker."
+        )
 
 
 def _package(name: str) -> str:
@@ -86,7 +88,8 @@ def tracked(accelerator: Accelerator, tracking: Tracking | None, folder: Path, c
         accelerator.init_trackers(PROJECT, config=_numbers(to_dict(config)), init_kwargs=own)
     except Exception as error:
         raise TrainingError(
-            f"The tracker {tracking.name} could not be started ({_in_short(error)}): see to it, or train without it."
+            f"The tracker {tracking.name} could not be started ({_in_short(error)}): fix this, or train without a "
+            "tracker."
         ) from error
     try:
         yield
@@ -108,32 +111,22 @@ def log_row(accelerator: Accelerator, row: HistoryRow) -> None:
 
 
 def log_mistakes(
-    accelerator: Accelerator,
-    pictures: Sequence[Picture],
-    probabilities: NDArray[np.float64],
-    threshold: float,
-    reader: PictureReader,
-    *,
-    epoch: int,
+    accelerator: Accelerator, split: EvaluatedSplit, threshold: float, reader: PictureReader, *, epoch: int
 ) -> None:
     """Send the worst mistakes, squares of SIDE pixels without a name, to a tracker that takes pictures.
 
     Args:
-        probabilities: of malignancy [N], 0–1, of the N `pictures`.
-        threshold: at or above it a picture is called malignant.
+        threshold: at or above it a picture of `split` is called malignant.
         epoch: the last one.
     """
-    labels, margin = np.array([picture.label for picture in pictures]), probabilities - threshold
-    false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and labels[i] == 0][:WORST]
-    false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and labels[i] == 1][:WORST]
-    for name, chosen in (("false positives", false_positives), ("false negatives", false_negatives)):
+    for kind, chosen in split.mistakes(threshold, WORST).items():
         if not chosen:
             continue
-        shown = np.stack([_square(reader(pictures[i])) for i in chosen])  # [N, SIDE, SIDE, 3]
+        shown = np.stack([_square(reader(split.pictures[i])) for i in chosen])  # [N, SIDE, SIDE, 3]
         for tracker in accelerator.trackers:
-            kind = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             with _forgiving(accelerator):
-                tracker.log_images({f"worst mistakes/{name}": shown}, step=epoch, **kind)
+                tracker.log_images({f"worst mistakes/{kind}s": shown}, step=epoch, **layout)
 
 
 def _square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -146,7 +139,9 @@ def _forgiving(accelerator: Accelerator) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # of another's package, and maybe of its network
-        log.warning("The tracker failed (%s): the run goes on without it, and history.csv has all.", _in_short(error))
+        log.warning(
+            "The tracker failed (%s): the run continues without it, and history.csv has all figures.", _in_short(error)
+        )
         accelerator.trackers = []
 
 

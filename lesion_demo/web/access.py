@@ -118,14 +118,14 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 def _login(environment: Mapping[str, str]) -> tuple[str, str] | None:
     user, password = environment.get(USER, ""), environment.get(PASSWORD, "")
     if bool(user) != bool(password):
-        raise LesionDemoError(f"A login takes both {USER} and {PASSWORD}: set the other one, too, or neither.")
+        raise LesionDemoError(f"A login needs both {USER} and {PASSWORD}: set both, or neither.")
     return (user, password) if user else None
 
 
 def _name(text: str) -> str:
     name = without_port(text)
     if not re.fullmatch(r"[\w.:-]+|\[[\da-f:.]+\](:\d+)?", text.strip().lower(), re.ASCII):
-        raise LesionDemoError(f"“{text}” is not the name of a host: give one such as demo.clinic.example.")
+        raise LesionDemoError(f"“{text}” is not a host name: give one such as demo.clinic.example.")
     return str(_address(name) or name)
 
 
@@ -133,4 +133,4 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text, strict=False)
     except ValueError as error:
-        raise LesionDemoError(f"“{text}” is not an address: give a proxy as 10.0.0.5, or as 10.0.0.0/24.") from error
+        raise LesionDemoError(f"“{text}” is not an address: give a proxy as 10.0.0.5 or 10.0.0.0/24.") from error

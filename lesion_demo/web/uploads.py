@@ -52,7 +52,7 @@ def own_upload_folder() -> Path:
                 return folder
     except OSError as error:
         raise LesionDemoError(
-            f"Could not make a folder in {parent} ({error}): make room there, or set TMPDIR."
+            f"Could not make a folder in {parent} ({error}): free some space there, or set TMPDIR."
         ) from error
 
 

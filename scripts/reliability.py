@@ -72,6 +72,10 @@ MADE = "\nMade on {date} by `{command}` on {processor}; {packages}.\n"
 KNOWN = """
 ## What this has found so far
 
+- In a soak of 1,000 analyses, one answer was lost with its connection, and one differed. Two faults can explain it: the
+  script took the answer to its lost question for that to the next one, and the endpoint wrote equal pictures into one
+  file while others read it. Which of the two it was is not known. Both are mended. If the table above shows such an
+  answer, it is of that run, which came before.
 - When many clients asked in the same moment, a full queue was told in Gradio's words instead of ours:
   `tests/test_guard.py::test_a_full_queue_says_so_with_a_number`.
 - After the end of a server, a file of ONNX Runtime's lay among the temporary ones. It belonged to what ONNX Runtime

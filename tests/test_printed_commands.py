@@ -27,6 +27,10 @@ def printed() -> list[str]:
     for place in places:
         text = place.read_text(encoding="utf-8").replace("\\\n", " ").replace("\\", "")
         found |= set(re.findall(r"`(python [^`]+)`", text))
+        launched = re.findall(
+            r"^(?:torchrun|accelerate launch) .*?(-m lesion_demo .+|train\.py .+)$", text, re.MULTILINE
+        )
+        found |= {f"python {words.strip()}" for words in launched}
         for line in re.findall(r"^ *(python .+|.*&& python .+)$", text, re.MULTILINE):
             found |= {part.strip() for part in line.split("#")[0].split("&&")}
     return sorted(found)
@@ -38,6 +42,18 @@ COMMANDS = printed()
 def test_there_are_commands_to_try() -> None:
     assert len(COMMANDS) > 15
     assert not list(PROJECT.rglob("ablations*"))
+
+
+def test_what_is_printed_of_make_is_a_target() -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    pages = [*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")]
+    said = {
+        name
+        for page in pages
+        for name in re.findall(r"(?:^|`)make (?:[A-Z]+=\S+ )?([a-z]+)", page.read_text("utf-8"), re.M)
+    }
+    assert said >= {"app", "test", "lock", "audit"}
+    assert said <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -23,6 +23,7 @@ FIRST_WITHOUT_A_KNOWN_HOLE = {
     "tqdm": "4.66.3",  # CVE-2024-34062
     "setuptools": "78.1.1",  # CVE-2025-47273
     "pytest": "9.0.3",  # CVE-2025-71176
+    "pyarrow": "23.0.1",  # CVE-2026-25087
     "pypdf": "6.16.1",  # CVE-2026-84309, -84310, -84311
 }
 """Looked up in November 2026. PyTorch before 2.10 has CVE-2026-24747, in `torch.load`, which here reads own files."""

@@ -1,4 +1,4 @@
-"""`score`: files and folders of pictures to a CSV table, without a browser; a large archive in parts."""
+"""`score`: files and folders of pictures to a table, without a browser; a large archive in parts."""
 
 from __future__ import annotations
 
@@ -23,19 +23,24 @@ if TYPE_CHECKING:
     from lesion_demo.serve.opened import ServedCheckpoint
     from lesion_demo.serve.table import CsvRow
 
-HELP = "write the probability and verdict of every picture to a CSV file"
+HELP = "write the probability and verdict of every picture to a table, CSV or Parquet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="a picture, or a folder that is searched with its subfolders"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the CSV file to write")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the table to write: Parquet if FILE ends in .parquet, else CSV"
+    )
     parser.add_argument(
         "--parts", type=Path, metavar="DIR",
         help="score in parts, a file in DIR for each 512 pictures; after an interruption, the same command "
         "continues; when all parts are done, the whole table is written to --out",
     )  # fmt: skip
+    parser.add_argument(
+        "--parts-format", choices=("csv", "parquet"), default="csv", help="of the files in DIR (default: csv)"
+    )
     parser.add_argument(
         "--one-lesion", action="store_true",
         help="the 2 to 5 pictures show one lesion: print one result for it, and add it as the table's last line",
@@ -105,13 +110,17 @@ def run(args: argparse.Namespace) -> int:
 
 def check_places(args: argparse.Namespace) -> None:
     """Raises LesionDemoError where nothing could be written, or it is not said where."""
+    from lesion_demo.serve.parquet import require_parquet
+
     if args.out is None and args.parts is None:
         raise LesionDemoError("Give a file for the table (--out FILE) or a folder for its parts (--parts DIR).")
     if args.one_lesion and (args.out is None or args.parts is not None):
         raise LesionDemoError("--one-lesion writes a single table: name it with --out FILE, and leave out --parts.")
     if args.shard is not None and args.parts is None:
         raise LesionDemoError("--shard needs --parts DIR, a folder that all processes share.")
+    require_parquet(Path(f"part.{args.parts_format}"))
     if args.out is not None:
+        require_parquet(args.out)
         check_file(args.out, "--out")
     if args.parts is not None:
         check_folder(args.parts, "--parts")
@@ -119,7 +128,7 @@ def check_places(args: argparse.Namespace) -> None:
 
 def score_whole(work: Work, out: Path) -> int:
     """One process, one table."""
-    from lesion_demo.serve.table import write_csv
+    from lesion_demo.serve.parquet import write_table
 
     rows: list[CsvRow] = []
     try:
@@ -127,32 +136,32 @@ def score_whole(work: Work, out: Path) -> int:
             rows.append(row)
     except (KeyboardInterrupt, CheckpointError) as stop:
         if rows:
-            write_csv(out, rows)
+            write_table(out, rows)
         table = f"their rows are in {out}" if rows else f"{out} was not written"
         print(f"\nStopped after {len(rows)} of {len(work.files)} pictures: {table}.")
         if isinstance(stop, CheckpointError):
             raise
         return exit_code(stop)
-    write_csv(out, rows)
+    write_table(out, rows)
     return report(work, rows, f"The table is {out}.")
 
 
 def score_parts(work: Work, args: argparse.Namespace) -> int:
     """One shard of the parts that are not there yet, and the whole table once all are."""
+    from lesion_demo.serve.parquet import write_table
     from lesion_demo.serve.parts import Plan, begin, join, missing, part_path, rows_of
-    from lesion_demo.serve.table import write_csv
 
-    folder, plan = args.parts, Plan.of(work.files, work.loaded, work.point)
+    folder, plan = args.parts, Plan.of(work.files, work.loaded, work.point, f".{args.parts_format}")
     begin(folder, plan)
     own = plan.numbers(*(args.shard or shard_of_process()))
     try:
-        for number in missing(folder, own):
-            write_csv(part_path(folder, number), work.rows(plan.files_of(number, work.files)))
+        for number in missing(folder, plan, own):
+            write_table(part_path(folder, plan, number), work.rows(plan.files_of(number, work.files)))
     except KeyboardInterrupt as stop:
-        left = len(missing(folder, own))
+        left = len(missing(folder, plan, own))
         print(f"\nStopped: {len(own) - left} of {len(own)} parts are in {folder}; the same command goes on from there.")
         return exit_code(stop)
-    left = len(missing(folder, range(plan.parts)))
+    left = len(missing(folder, plan, range(plan.parts)))
     if left:
         where = f"{left} of all {plan.parts} parts in {folder} are still to be scored by other shards."
     elif args.out is None:
@@ -160,7 +169,9 @@ def score_parts(work: Work, args: argparse.Namespace) -> int:
     else:
         join(folder, plan, args.out)
         where = f"The table is {args.out}."
-    return report(work, rows_of(folder, own), where)
+    code = report(work, rows_of(folder, plan, own), where)
+    # A launcher ends all processes when one fails, and a picture that cannot be read is no reason for that.
+    return 0 if left and args.shard is None else code
 
 
 def shard_of_process() -> tuple[int, int]:
@@ -188,15 +199,15 @@ def _score_lesion(files: list[str], analyzer: Analyzer, point: OperatingPoint, o
         ImageError: fewer than two of them can be read; the table then says why.
     """
     from lesion_demo.serve.batch import BatchItem, analyze_batch
+    from lesion_demo.serve.parquet import write_table
     from lesion_demo.serve.several import Several
-    from lesion_demo.serve.table import write_csv
 
     findings = list(analyze_batch(analyzer, [BatchItem(file, Path(file)) for file in files], point))
     rows = [finding.row for finding in findings]
-    write_csv(out, rows)
+    write_table(out, rows)
     readable = [finding.analysis for finding in findings if finding.analysis is not None]
     row = Several.of(readable, point, analyzer.margin_at(point)).row(analyzer.meta.local)
-    write_csv(out, [*rows, row])
+    write_table(out, [*rows, row])
     print(
         f"One lesion: {row.verdict.replace('_', ' ')}, {float(row.probability):.3f} ({row.note}) at the operating "
         f"point {point.name} (threshold {point.threshold:.3f}). The table is {out}."

@@ -16,7 +16,8 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import sha256_of, write_json
 from lesion_demo.run_folder import META_FILE
 from lesion_demo.serve.opened import ServedCheckpoint
-from lesion_demo.serve.table import CsvRow, read_csv, write_csv
+from lesion_demo.serve.parquet import read_table, write_table
+from lesion_demo.serve.table import CsvRow
 
 PART_PICTURES = 512
 """Of a part: a multiple of the network's batches, so that every picture is in the batch that it would be in anyway."""
@@ -33,6 +34,7 @@ class Plan:
         files: SHA-256, hex, of the names of all `pictures`, in their order.
         checkpoint: SHA-256, hex, of its `checkpoint.json`, which vouches for all else.
         calibration: the clinic that probabilities are fitted to, or empty.
+        suffix: of the parts' files: `.csv` or `.parquet`.
     """
 
     pictures: int
@@ -42,14 +44,15 @@ class Plan:
     threshold: float
     calibration: str
     part_pictures: int
+    suffix: str = ".csv"
 
     @classmethod
-    def of(cls, files: Sequence[str], loaded: ServedCheckpoint, point: OperatingPoint) -> Plan:
-        """For a table of `files`, judged at `point`."""
+    def of(cls, files: Sequence[str], loaded: ServedCheckpoint, point: OperatingPoint, suffix: str = ".csv") -> Plan:
+        """For a table of `files`, judged at `point`, in parts whose files end in `suffix`."""
         names = hashlib.sha256("\0".join(files).encode("utf-8", "surrogateescape")).hexdigest()
         local = "" if loaded.meta.local is None else str(loaded.meta.local)
         checkpoint = sha256_of(loaded.folder / META_FILE)
-        return cls(len(files), names, checkpoint, point.name, point.threshold, local, PART_PICTURES)
+        return cls(len(files), names, checkpoint, point.name, point.threshold, local, PART_PICTURES, suffix)
 
     @property
     def parts(self) -> int:
@@ -87,25 +90,25 @@ def begin(folder: Path, plan: Plan) -> None:
         )
 
 
-def part_path(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:06d}.csv"
+def part_path(folder: Path, plan: Plan, number: int) -> Path:
+    return folder / f"part-{number:06d}{plan.suffix}"
 
 
-def missing(folder: Path, numbers: Iterable[int]) -> list[int]:
+def missing(folder: Path, plan: Plan, numbers: Iterable[int]) -> list[int]:
     """Which parts are not there; one that is there is whole."""
-    return [number for number in numbers if not part_path(folder, number).is_file()]
+    return [number for number in numbers if not part_path(folder, plan, number).is_file()]
 
 
-def rows_of(folder: Path, numbers: Iterable[int]) -> Iterator[CsvRow]:
+def rows_of(folder: Path, plan: Plan, numbers: Iterable[int]) -> Iterator[CsvRow]:
     """The rows of parts that are there.
 
     Raises:
         LesionDemoError: a part cannot be read.
     """
     for number in numbers:
-        path = part_path(folder, number)
+        path = part_path(folder, plan, number)
         try:
-            rows = read_csv(path)
+            rows = read_table(path)
         except (OSError, ValueError, csv.Error) as error:
             raise LesionDemoError(f"{path} cannot be read ({error}): delete it and run score again.") from error
         yield from rows
@@ -118,4 +121,4 @@ def join(folder: Path, plan: Plan, path: Path) -> None:
         LesionDemoError: a part cannot be read, or the disk refused.
     """
     with FileLock(folder / LOCK_FILE):
-        write_csv(path, rows_of(folder, range(plan.parts)))
+        write_table(path, rows_of(folder, plan, range(plan.parts)))

@@ -121,7 +121,7 @@ def write_csv(path: Path, rows: Iterable[CsvRow]) -> None:
             writer.writerow(field.name for field in fields(CsvRow))
             writer.writerows(map(_cells, rows))
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise unwritten(path, error) from error
 
 
 def read_csv(path: Path) -> list[CsvRow]:
@@ -147,7 +147,7 @@ def append_csv(path: Path, row: CsvRow) -> None:
         with _opened(path, "a", "utf-8") as file:
             csv.writer(file).writerow(_cells(row))
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise unwritten(path, error) from error
 
 
 def _cells(row: CsvRow) -> list[str]:
@@ -158,7 +158,8 @@ def _opened(path: Path, mode: str, encoding: str) -> TextIO:
     return path.open(mode, newline="", encoding=encoding, errors="backslashreplace")  # type: ignore[return-value]
 
 
-def _unwritten(path: Path, error: OSError) -> LesionDemoError:
+def unwritten(path: Path, error: OSError) -> LesionDemoError:
+    """What to say where the disk refused a table."""
     why = error.strerror or error
     return LesionDemoError(
         f"Could not write the table {path.name} ({why}): free some disk space, or choose another place."

@@ -23,9 +23,9 @@ class Expected:
     test: Mapping[str, float]
 
 
-def read_expected(recipe: str, file: Path = EXPECTED_FILE) -> Expected | None:
+def read_expected(recipe: str) -> Expected | None:
     """What `recipe` reached; None where no run of it has been written down."""
-    values = json.loads(file.read_text(encoding="utf-8"))
+    values = json.loads(EXPECTED_FILE.read_text(encoding="utf-8"))
     return from_dict(Expected, values[recipe]) if recipe in values else None
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from accelerate.state import AcceleratorState
@@ -27,15 +28,17 @@ def _own_accelerator_state() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def do_without(reason: str) -> NoReturn:
+    """Skip what cannot be tested here; where everything is to be tested, that is a failure."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder with melanoma10k/, ham10000/, padufes20/ and isic2018/: LESION_DATA, or beside the project."""
     root = Path(os.environ.get("LESION_DATA", NEIGHBOUR))
     if not root.is_dir():
-        reason = f"the real data sets are not at {root}; set LESION_DATA to their folder"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without(f"the real data sets are not at {root}; set LESION_DATA to their folder")
     return root
 
 
@@ -45,10 +48,7 @@ def chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        reason = f"No browser ({', '.join(names)}): install one, on Debian with 'apt-get install chromium'."
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without(f"No browser ({', '.join(names)}): install one, on Debian with 'apt-get install chromium'.")
     return path
 
 

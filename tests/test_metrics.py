@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from lesion_demo.arrays import Floats, Ints, malignant_probability
@@ -69,7 +70,7 @@ def test_score_by_hand() -> None:
 def test_a_probability_at_the_threshold_is_malignant() -> None:
     scores = point_scores([0, 1], [0.4, 0.5], 0.5)
     assert scores.confusion == Confusion(tn=1, fp=0, fn=0, tp=1)
-    assert score([0, 1], [0.4, 0.5], threshold=0.5).accuracy == 1
+    assert score([0, 1], [0.4, 0.5]).accuracy == 1
 
 
 def test_point_scores_by_hand() -> None:
@@ -156,6 +157,16 @@ def test_bootstrap_interval_matches_the_normal_theory_of_a_share() -> None:
     half = 1.96 * math.sqrt(0.8 * 0.2 / 1000)
     assert made.value == pytest.approx(0.8)
     assert (made.low, made.high) == pytest.approx((0.8 - half, 0.8 + half), abs=0.0025)
+
+
+@pytest.mark.parametrize(("hits", "pictures"), [(0, 7), (3, 7), (58, 60), (60, 60)])
+def test_a_share_has_wilsons_interval_as_scipy_has_it(hits: int, pictures: int) -> None:
+    """Ours takes groups and weights, too, of which there need be no whole number."""
+    made, judge = (
+        intervals.share_of(np.arange(pictures) < hits),
+        binomtest(hits, pictures).proportion_ci(method="wilson"),
+    )
+    assert (made.low, made.high) == pytest.approx((judge.low, judge.high), abs=2e-5)
 
 
 def test_bootstrap_repeats_for_a_seed_and_in_chunks(

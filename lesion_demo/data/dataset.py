@@ -178,9 +178,9 @@ def train_loader(
     )
 
 
-def eval_loader(dataset: LesionDataset, *, batch: int = BATCH, workers: int = WORKERS) -> DataLoader[Sample]:
+def eval_loader(dataset: LesionDataset, *, workers: int = WORKERS) -> DataLoader[Sample]:
     """Every picture once, in order."""
-    return DataLoader(dataset, batch_size=batch, shuffle=False, num_workers=workers)
+    return DataLoader(dataset, batch_size=BATCH, shuffle=False, num_workers=workers)
 
 
 def edited_loader(dataset: EditedDataset, *, workers: int = WORKERS) -> DataLoader[MeasuredSample]:

@@ -17,6 +17,7 @@ from lesion_demo.results import CalibrationLine
 
 RULES = ("f1", "balanced", "sensitive")
 """What `choose_threshold` can aim at."""
+BINS = 15
 TEMPERATURE_RANGE = (0.05, 20.0)
 BIAS_RANGE = (-5.0, 5.0)
 
@@ -31,7 +32,7 @@ class ReliabilityCurve:
 
 
 def calibration_error(
-    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 15, weights: ArrayLike | None = None
+    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = BINS, weights: ArrayLike | None = None
 ) -> float:
     """Expected calibration error, 0–1: |mean probability − share malignant| averaged over equal-mass bins by weight.
 
@@ -43,18 +44,13 @@ def calibration_error(
     return float(np.abs(gaps).sum() / w.sum())
 
 
-def reliability_curve(
-    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 15, weights: ArrayLike | None = None
-) -> ReliabilityCurve:
-    """The bins behind `calibration_error`; fewer than `bins` where many pictures share a probability."""
-    y, p, w = checked(labels, probabilities, weights)
+def reliability_curve(labels: ArrayLike, probabilities: ArrayLike) -> ReliabilityCurve:
+    """The bins behind `calibration_error`; fewer than BINS where many pictures share a probability."""
+    y, p, w = checked(labels, probabilities, None)
     need_pictures(y)
-    _, index = np.unique(_bin_of(p, w, bins), return_inverse=True)
-    mass = np.bincount(index, weights=w)
+    _, index, count = np.unique(_bin_of(p, w, BINS), return_inverse=True, return_counts=True)
     return ReliabilityCurve(
-        predicted=np.bincount(index, weights=w * p) / mass,
-        observed=np.bincount(index, weights=w * y) / mass,
-        count=np.bincount(index).astype(np.int64),
+        np.bincount(index, weights=p) / count, np.bincount(index, weights=y) / count, count.astype(np.int64)
     )
 
 

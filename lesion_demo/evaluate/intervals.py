@@ -19,6 +19,7 @@ from lesion_demo.results import Interval
 Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 """(labels [N], probabilities [N], weights [R, N]) → one value for each row of weights, [R]."""
 
+REPEATS = 2000
 LEVEL = 0.95
 """Share of the resamples inside an interval."""
 _ENTRIES_AT_ONCE = 2_000_000  # of the weight matrix: 16 MB, so memory stays flat for any number of pictures
@@ -62,7 +63,7 @@ def bootstrap(
     probabilities: Floats,
     *,
     groups: Sequence[str] | None = None,
-    repeats: int = 2000,
+    repeats: int = REPEATS,
     seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap interval of one statistic (Efron & Tibshirani 1993, chapter 13).
@@ -88,7 +89,7 @@ def bootstrap_all(
     probabilities: Floats,
     *,
     groups: Sequence[str] | None = None,
-    repeats: int = 2000,
+    repeats: int = REPEATS,
     seed: int = 0,
 ) -> dict[Key, Interval]:
     """`bootstrap` for several statistics on the same resamples. A statistic that is undefined (nan) stays nan."""
@@ -112,8 +113,6 @@ def paired_bootstrap(
     second: Floats,
     *,
     groups: Sequence[str] | None = None,
-    repeats: int = 2000,
-    seed: int = 0,
 ) -> Interval:
     """How much higher the statistic is of the probabilities `second` than of `first` (both [N]), of the same pictures.
 
@@ -127,7 +126,7 @@ def paired_bootstrap(
     def gain(weights: Floats) -> Floats:
         return np.asarray(statistic(labels, second, weights) - statistic(labels, first, weights))
 
-    drawn = [gain(weights) for weights in _resamples(labels, groups, repeats, seed)]
+    drawn = [gain(weights) for weights in _resamples(labels, groups, REPEATS, seed=0)]
     return _percentiles(gain(np.ones((1, len(labels)))), drawn)
 
 

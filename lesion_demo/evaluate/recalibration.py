@@ -131,7 +131,6 @@ def cross_validate(
     *,
     groups: Sequence[Hashable] | None = None,
     prevalence: float = 0.5,
-    seed: int = 0,
 ) -> dict[str, tuple[Share, Share]]:
     """Sensitivity and specificity by the name of a point, every picture judged by a fit without its group.
 
@@ -142,7 +141,7 @@ def cross_validate(
     """
     x, y, codes = _checked(log_odds, labels, groups)
     called = {point.name: np.zeros(len(y), dtype=bool) for point in points}
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for rest, fold in folds.split(x[:, None], y, codes):
         fit = fit_local(x[rest], y[rest], points, groups=codes[rest].tolist(), prevalence=prevalence)
         for point in points:

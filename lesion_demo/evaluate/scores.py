@@ -54,10 +54,8 @@ class PointScores:
     confusion: Confusion
 
 
-def score(
-    labels: ArrayLike, probabilities: ArrayLike, *, threshold: float = 0.5, weights: ArrayLike | None = None
-) -> Scores:
-    """Scores of `probabilities` at one threshold; see `Scores` for empty and one-class input.
+def score(labels: ArrayLike, probabilities: ArrayLike, *, weights: ArrayLike | None = None) -> Scores:
+    """Scores of `probabilities`, verdicts at 0.5; see `Scores` for empty and one-class input.
 
     Raises:
         DataError: shapes differ, a label is not 0 or 1, or a probability or weight is not a number in range.
@@ -65,7 +63,7 @@ def score(
     y, p, w = checked(labels, probabilities, weights)
     if not len(y):
         return Scores(0, *[float("nan")] * 7)
-    point = _rates(y, p >= threshold, w)
+    point = _rates(y, p >= 0.5, w)
     both = has_both(y)
     return Scores(
         count=len(y),
@@ -116,8 +114,7 @@ def report(
     points: Sequence[OperatingPoint],
     *,
     groups: Sequence[str] | None = None,
-    repeats: int = 2000,
-    seed: int = 0,
+    repeats: int = intervals.REPEATS,
 ) -> Report:
     """Scores with 95 % bootstrap intervals, free of a threshold and at every operating point.
 
@@ -131,7 +128,7 @@ def report(
     y, p, _ = checked(labels, probabilities, None)
     need_pictures(y)
     names = [str(number) for number in range(len(y))] if groups is None else list(groups)
-    draw = Draw(names, repeats, seed)
+    draw = Draw(names, repeats)
     overall = {"roc_auc": intervals.roc_auc, "pr_auc": intervals.pr_auc, "brier": intervals.brier}
     found = draw.intervals(overall, y, p)
     balanced = np.where(y == 1, 1 / max(1, y.sum()), 1 / max(1, (y == 0).sum())) if has_both(y) else None
@@ -151,14 +148,13 @@ def report(
 
 @dataclass(frozen=True)
 class Draw:
-    """How pictures are drawn again: by `groups` [N], so many times, from a seed."""
+    """How pictures are drawn again: by `groups` [N], so many times."""
 
     groups: Sequence[str]
     repeats: int
-    seed: int
 
     def intervals(self, statistics: Mapping[str, intervals.Statistic], y: Ints, p: Floats) -> dict[str, Interval]:
-        return intervals.bootstrap_all(statistics, y, p, groups=self.groups, repeats=self.repeats, seed=self.seed)
+        return intervals.bootstrap_all(statistics, y, p, groups=self.groups, repeats=self.repeats)
 
     def of_class(self, rate: Interval, of_class: Bools) -> Interval:
         """`rate` among the pictures `of_class` [N]; one of exactly 0 or 1, which no resample moves, gets Wilson's

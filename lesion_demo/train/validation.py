@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,13 +85,7 @@ def record(
         epoch=trainer.progress.epoch,
         stage=stage.name,
         split=split,
-        loss=scores.loss,
-        accuracy=scores.accuracy,
-        precision=scores.precision,
-        recall=scores.recall,
-        f1=scores.f1,
-        roc_auc=scores.roc_auc,
-        pr_auc=scores.pr_auc,
+        **{name: value for name, value in asdict(scores).items() if name != "count"},
         ring_flips=math.nan if flips is None else flips,
         backbone_rate=rates[0] if stage.train_backbone else 0.0,
         head_rate=rates[1],

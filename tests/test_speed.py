@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from conftest import PROJECT
 from PIL import Image
 
 from lesion_demo.checkpoint import find_best_checkpoint
+from lesion_demo.errors import ImageError
 from lesion_demo.images.load import ENOUGH, load_image, load_picture
 from lesion_demo.images.look import Look
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import check_quality
 from lesion_demo.serve.analysis import Analyzer
-from lesion_demo.serve.classifier import Predictor
+from lesion_demo.serve.classifier import Predictor, read_ahead
 from lesion_demo.serve.opened import open_checkpoint
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.web.picture import png_file
@@ -74,7 +76,7 @@ def test_what_need_not_be_scaled_is_decoded_in_full() -> None:
 
 
 def test_blocks_of_a_large_picture_are_still_told() -> None:
-    found = load_picture(large(quality=8), scaled=True)
+    found = load_picture(large(quality=8, size=(4 * ENOUGH, 4 * ENOUGH)), scaled=True)
     assert "compression" in [check.name for check in check_quality(Look(found.pixels, found.whole)).warnings]
 
 
@@ -105,3 +107,21 @@ def test_two_who_ask_for_the_same_picture_get_a_file_each(tmp_path: Path, monkey
     for file in files:
         assert Path(file).is_relative_to(tmp_path)
         np.testing.assert_array_equal(load_image(file), picture)
+
+
+def test_what_is_read_ahead_comes_in_order_and_one_ahead() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(4):
+            made.append(number)
+            yield number
+        raise ImageError("damaged")
+
+    reading = read_ahead(numbers())
+    for number in range(4):
+        assert next(reading) == number
+        assert len(made) <= number + 2, "no more than one ahead: they are as large as a batch of pictures"
+    with pytest.raises(ImageError, match="damaged"):
+        next(reading)
+    assert list(read_ahead(())) == []

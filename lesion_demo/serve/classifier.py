@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from lesion_demo.serve.opened import ServedCheckpoint, in_torch
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 BATCH_SIZE = 16
 """Pictures per forward pass."""
@@ -98,8 +101,19 @@ class Predictor:
         `pictures` is read a batch at a time, so that it may be a generator over more of them than memory holds.
         """
         inputs = (self.prepare(picture) for picture in pictures)
-        results = [self.predict(np.stack(batch)).probabilities for batch in _batches(inputs, batch_size)]
+        batches = read_ahead(_batches(inputs, batch_size))
+        results = [self.predict(np.stack(batch)).probabilities for batch in batches]
         return np.concatenate(results) if results else np.empty(0)
+
+
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """`items`, each made in another thread while the one before it is in use; what that raises is raised here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as aside:
+        ahead = aside.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = aside.submit(next, iterator, end)
+            yield cast(T, item)
 
 
 def _batches(inputs: Iterator[Inputs], size: int) -> Iterator[list[Inputs]]:

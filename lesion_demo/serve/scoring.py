@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from lesion_demo.images.load import load_picture
 from lesion_demo.images.look import Look
 from lesion_demo.images.prepare import Inputs
 from lesion_demo.images.quality import QualityReport, check_quality
-from lesion_demo.serve.classifier import BATCH_SIZE, Predictor
+from lesion_demo.serve.classifier import BATCH_SIZE, Predictor, read_ahead
 from lesion_demo.serve.guard import one_picture
 from lesion_demo.serve.table import CsvRow
 
@@ -36,16 +35,12 @@ def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoin
         CheckpointError: the network is damaged.
     """
     batches = [files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE)]
-    with tqdm(total=len(files), unit="picture") as progress, ThreadPoolExecutor(1) as aside:
-        ahead = aside.submit(_read_batch, batches[0], predictor) if batches else None
-        for number, batch in enumerate(batches, start=1):
-            assert ahead is not None
-            rows, readable = ahead.result()
-            if number < len(batches):  # is read while this one goes through the network
-                ahead = aside.submit(_read_batch, batches[number], predictor)
+    reading = read_ahead(_read_batch(batch, predictor) for batch in batches)
+    with tqdm(total=len(files), unit="picture") as progress:
+        for rows, readable in reading:
             rows |= _judge(readable, predictor, point, margin)
-            yield from (rows[index] for index in range(len(batch)))
-            progress.update(len(batch))
+            yield from (rows[place] for place in sorted(rows))
+            progress.update(len(rows))
 
 
 def find_files(paths: Sequence[str]) -> list[str]:

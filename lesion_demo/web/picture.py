@@ -53,7 +53,7 @@ def png_file(picture: Pixels) -> str:
     """The path of a PNG file of `picture` (uint8 [H, W, 3]) among the uploads, which no other call writes.
 
     Gradio's own writer has one file for the same picture: two who ask for it at once write into what the other reads.
-    It also compresses harder, which takes four times as long and makes the file a tenth smaller.
+    It also compresses harder, which takes two to four times as long for a file that is a tenth smaller.
     """
     path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "image.png"
     Image.fromarray(picture).save(path, compress_level=1)

@@ -1,6 +1,6 @@
 """What the table compares with, as anybody would write it: stock torchvision with grad-cam, and plain loops.
 
-python -m scripts.bench.baselines CHECKPOINT PICTURE    # import everything, load, one prediction
+Started with a checkpoint's folder and a picture, it imports everything, loads the network and makes one prediction.
 """
 
 from __future__ import annotations

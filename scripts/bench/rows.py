@@ -139,9 +139,8 @@ def serving(bench: Bench) -> Iterator[Row]:
             yield Row(f"the endpoint, by {way}", _ms(own), "analyze_file here", _ms(other), more, "≤ 40 ms more")
         rate = analyze_by_clients(site, bench.files, CLIENTS, EACH)
         busy = site.memory()
-        many = [site.new_client() for _ in range(SESSIONS)]
-        for client in many:
-            site.analyze(file, client)
+        for client in [site.connect() for _ in range(SESSIONS)]:
+            site.analyze_plainly(file, client)
         sessions = site.memory()
     yield Row("resident memory, idle", f"{idle:.0f} MB", "", "", "", "≤ 500 MB")
     work = f"resident memory after {CLIENTS * EACH} analyses by {CLIENTS} clients ({rate:.1f}/s)"

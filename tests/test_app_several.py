@@ -95,7 +95,9 @@ def test_two_dates_are_compared_and_each_keeps_its_result(
         if size == DESK:
             expect(slider).to_be_hidden()
             left, right = (picture.bounding_box() for picture in (under, over))
-            assert left and right and left["x"] + left["width"] < right["x"]
+            assert left is not None
+            assert right is not None
+            assert left["x"] + left["width"] < right["x"]
         else:
             assert over.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0px 0px 50%)"
             slider.press("End")

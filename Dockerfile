@@ -11,10 +11,10 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 # pip takes PyTorch without CUDA where PIP_EXTRA_INDEX_URL names the place that PyTorch's own page names for it.
 ARG PIP_EXTRA_INDEX_URL=
 WORKDIR /app
-COPY requirements.txt requirements-serve.txt ./
+COPY requirements.txt requirements-serve.lock ./
 COPY checkpoints ./checkpoints
 # Without PyTorch, where the network has a graph for ONNX Runtime.
-RUN if ls checkpoints/*/graph.onnx; then python -m pip install -r requirements-serve.txt; \
+RUN if ls checkpoints/*/graph.onnx; then python -m pip install --require-hashes -r requirements-serve.lock; \
     else python -m pip install -r requirements.txt; fi
 
 COPY LICENSE app.py ./

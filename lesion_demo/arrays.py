@@ -36,6 +36,12 @@ def logistic(x: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
+def log_odds(probabilities: ArrayLike) -> Floats:
+    """ln(p / (1 − p)), as `lesion_demo.decision.log_odds`: what is closer than 1e-12 to 0 or 1 counts as that close."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
 def checked(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None) -> tuple[Ints, Floats, Floats]:
     """Labels, probabilities and weights as arrays [N], without the pictures of weight 0.
 

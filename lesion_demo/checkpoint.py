@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import AfterValidator, Field
+from safetensors import SafetensorError, safe_open
 
 from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, PreprocessSpec, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.files import replacing, sha256_of
+from lesion_demo.files import sha256_of, write_json
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
 from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.run_folder import GRAPH_FILE, KNOWN_FILE, META_FILE, WEIGHTS_FILE
-from lesion_demo.shown import Run, choose, fingerprint_of_folder, promoted, read_shown, write_shown
+from lesion_demo.schema import SCHEMA_VERSION, read_values, require_all
+from lesion_demo.shown import Run, choose, fingerprint_of_folder, read_shown
 
 if TYPE_CHECKING:  # PyTorch is brought in where a network is built or saved, and serving does neither
     from torch import nn
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 5
-_CAME_WITH = {
-    "referral_margin": 2,
-    "preprocess.round_window": 3,
-    "preprocess.grey_light": 3,
-    "val_pictures": 3,
-    "referral_margins": 4,
-    "preprocess.turns": 5,
-}
-"""The schema from which on a file must have these; it must have all others in any case."""
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+FLOATS = ("F16", "F32", "F64")
+"""What safetensors calls the types of numbers that may be none."""
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
 
 
@@ -148,7 +142,9 @@ def save_checkpoint(
         try:
             write_known(folder / KNOWN_FILE, known)
         except OSError as error:
-            raise CheckpointError(_unwritten(folder / KNOWN_FILE, error)) from error
+            raise CheckpointError(
+                f"Could not write {folder / KNOWN_FILE} ({error}). Free some disk space and evaluate again."
+            ) from error
         meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
     return save_meta(folder, meta)
 
@@ -160,23 +156,10 @@ def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
         CheckpointError: the disk refused.
     """
     meta = replace(meta, packages=package_versions())
-    path = folder / META_FILE
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(_to_file(meta), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(_unwritten(path, error)) from error
-    return meta
-
-
-def _to_file(meta: Checkpoint) -> dict[str, Any]:
-    """What `checkpoint.json` holds; a clinic's own fit is a file of its own."""
     plain = to_dict(meta) | {"metrics": to_json(meta.metrics)}
-    return {name: value for name, value in plain.items() if name != "local"}
-
-
-def _unwritten(path: Path, error: OSError) -> str:
-    return f"Could not write {path} ({error}). Free some disk space and evaluate again."
+    del plain["local"]  # a clinic's own fit is a file of its own
+    write_json(folder / META_FILE, plain, CheckpointError)
+    return meta
 
 
 def read_meta(folder: Path) -> Checkpoint:
@@ -186,62 +169,16 @@ def read_meta(folder: Path) -> Checkpoint:
         CheckpointError: it is missing, damaged, of a newer schema, or a value makes no sense.
     """
     path = folder / META_FILE
+    values = read_values(path)
     try:
-        if not path.is_file():
-            raise CheckpointError(
-                f"No checkpoint in {folder}: train with 'python -m lesion_demo train --data DIR', or name another."
-            )
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: it is no text
-        raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
-    try:
-        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
-        found = _schema_of(values)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): copy the checkpoint again.") from error
-    if found > SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{path} has schema {found}, newer than schema {SCHEMA_VERSION}, which this version reads: update "
-            "lesion-demo."
-        )
-    try:
-        _require_all(values, found)
+        own = {each.name for each in fields(Checkpoint)} - {"local"}  # a clinic's own fit is a file of its own
+        require_all(values, own | {f"preprocess.{each.name}" for each in fields(PreprocessSpec)})
         meta = from_dict(Checkpoint, values)
     except LesionDemoError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     if meta.classes != CLASSES:
         raise CheckpointError(f"{path} has the classes {', '.join(meta.classes)}, not {', '.join(CLASSES)}.")
     return meta
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"JSON does not allow {name}")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that is there twice, either value might be meant."""
-    for key, count in Counter(key for key, _ in pairs).items():
-        if count > 1:
-            raise ValueError(f"{key} appears {count} times")
-    return dict(pairs)
-
-
-def _schema_of(values: Any) -> int:
-    found = values.get("schema_version") if isinstance(values, dict) else None
-    if type(found) is not int:
-        raise ValueError("it has no schema_version")
-    return found
-
-
-def _require_all(values: dict[str, Any], schema: int) -> None:
-    """A value that is not there is no default: who wrote the file wrote it down."""
-    preprocess = values.get("preprocess")
-    names = [(field.name, values) for field in fields(Checkpoint) if field.name != "local"]  # a clinic's own file
-    if isinstance(preprocess, dict):
-        names += [(f"preprocess.{field.name}", preprocess) for field in fields(PreprocessSpec)]
-    for name, place in names:
-        if name.rpartition(".")[2] not in place and schema >= _CAME_WITH.get(name, 1):
-            raise LesionDemoError(f"it lacks {name}.")
 
 
 def load_checkpoint(folder: Path) -> LoadedCheckpoint:
@@ -275,6 +212,7 @@ def read_verified(folder: Path) -> Checkpoint:
     """
     meta = read_meta(folder)
     _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
+    _check_numbers(folder / WEIGHTS_FILE)
     return meta
 
 
@@ -309,6 +247,18 @@ def _check_hash(path: Path, expected: str) -> None:
         )
 
 
+def _check_numbers(path: Path) -> None:
+    """The hash vouches for what was saved, and not for what it is worth: one weight that is no number spoils all."""
+    try:
+        with safe_open(path, framework="np") as stored:
+            names = [name for name in stored.keys() if stored.get_slice(name).get_dtype() in FLOATS]  # noqa: SIM118
+            odd = next((name for name in names if not np.isfinite(stored.get_tensor(name)).all()), None)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): copy it again.") from error
+    if odd is not None:
+        raise CheckpointError(f"{path} is damaged ({odd} holds what is no number): train again, or take another.")
+
+
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:
     """The checkpoint folder to use: `chosen`, else LESION_CHECKPOINT, else the best one in `folder`.
 
@@ -322,7 +272,7 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
     if named:
         return Path(named)
     folder = folder or CHECKPOINTS
-    runs = _runs(folder)
+    runs = runs_in(folder)
     if not runs:
         none = f"{folder} has no complete one" if folder.is_dir() else "none comes with the installed package"
         raise CheckpointError(
@@ -332,51 +282,23 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
     return choose(runs, read_shown(folder), folder).folder
 
 
-def promote(folder: Path) -> None:
-    """Have the page show the run in `folder`, whatever the others beside it scored.
-
-    Raises:
-        CheckpointError: there is no checkpoint in it, or the disk refused.
-    """
-    load_checkpoint(folder)
-    write_shown(folder.parent, promoted(_runs(folder.parent), folder))
-
-
-def how_to_show(folder: Path) -> str:
-    """A sentence with the command that shows the run in `folder` on the page, and why no shorter one does."""
-    own = f"'python -m lesion_demo app --checkpoint {folder}'"
-    try:
-        shown = find_best_checkpoint()
-    except CheckpointError as error:
-        return f"{own} shows it. Without --checkpoint: {error}"
-    if shown.resolve() == folder.resolve():
-        return "'python -m lesion_demo app' shows it."
-    if folder.resolve().parent != CHECKPOINTS.resolve():
-        return f"{own} shows it."
-    ours, theirs = _run(folder), _run(shown)
-    if ours.compares_with(theirs):
-        why = f"which scored {theirs.val_roc_auc:.4f} on the same validation pictures"
-    else:
-        why = "which was validated on other pictures, so that the two scores do not compare"
-    lasting = f"'python -m lesion_demo train --run {folder.name} --promote'"
-    return (
-        f"'python -m lesion_demo app' goes on showing {shown.name}, {why}. {own} shows this one, and {lasting} does so "
-        "for good."
-    )
-
-
-def _runs(folder: Path) -> list[Run]:
+def runs_in(folder: Path) -> list[Run]:
     """Every run in `folder` whose description can be read, by name."""
     found = []
     for path in sorted(folder.glob(f"*/{META_FILE}")):
         try:
-            found.append(_run(path.parent))
+            found.append(run_in(path.parent))
         except CheckpointError as error:
             log.warning("Skipped: %s", error)
     return found
 
 
-def _run(folder: Path) -> Run:
+def run_in(folder: Path) -> Run:
+    """The run in `folder`, as far as it is compared with others.
+
+    Raises:
+        CheckpointError: as `read_meta`.
+    """
     meta = read_meta(folder)
     return Run(folder, meta.val_roc_auc, meta.val_pictures or fingerprint_of_folder(folder))
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -106,11 +107,43 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
+def read_json(path: Path) -> Any:
+    """What the file at `path` says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or says something twice.
+    """
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repeats
+        )
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"JSON does not allow {name}")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that is there twice, either value might be meant."""
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"{key} appears {count} times")
+    return dict(pairs)
+
+
+def write_json(
+    path: Path,
+    value: Any,
+    kind: type[LesionDemoError] = LesionDemoError,
+    advice: str = "free some disk space, or choose another place",
+) -> None:
     """Write `value`, of JSON's types, into `path`, whole or not at all; its folder is made where it is missing.
 
     Raises:
-        LesionDemoError: the disk refused.
+        LesionDemoError: the disk refused; it is of the `kind` asked for, and ends with the `advice`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,9 +151,7 @@ def write_json(path: Path, value: Any) -> None:
             part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         why = error.strerror or error
-        raise LesionDemoError(
-            f"Could not write {path} ({why}): free some disk space, or choose another place."
-        ) from error
+        raise kind(f"Could not write {path} ({why}): {advice}.") from error
 
 
 def check_file(path: Path, what: str, *, new_folder: bool = False) -> None:

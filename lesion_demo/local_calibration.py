@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as _short
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, Field
+
+from lesion_demo import config
 from lesion_demo.config import STRICT, from_dict, to_dict
 from lesion_demo.errors import CalibrationError, LesionDemoError
-from lesion_demo.files import replacing
+from lesion_demo.files import read_json, replacing
 
-LOCAL_SCHEMA = 1
 LONGEST_NAME = 80
 AGAIN = "make it with 'python -m lesion_demo recalibrate'"
 SLOPES = (0.05, 20.0)
@@ -28,17 +27,40 @@ INTERCEPTS = (-20.0, 20.0)
 """What can be believed of a slope and an intercept; a fit comes nowhere near these ends."""
 
 
+def _name(value: str) -> str:
+    if not value.strip() or len(value) > LONGEST_NAME or not value.isprintable():
+        raise ValueError(f"it must be 1 to {LONGEST_NAME} printable characters")
+    return value
+
+
+def _day(value: str) -> str:
+    try:
+        if datetime.date.fromisoformat(value).isoformat() == value:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("it must be a day of the form YYYY-MM-DD")
+
+
+def _each_once(points: tuple[LocalPoint, ...]) -> tuple[LocalPoint, ...]:
+    if len({point.name for point in points}) < len(points):
+        raise ValueError("two are of one name")
+    return points
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Slope = Annotated[float, Field(ge=SLOPES[0], le=SLOPES[1])]
+
+
 @dataclass(frozen=True)
 class Share:
     """A share with its 95 % interval, each 0–1."""
 
-    value: float
-    low: float
-    high: float
+    value: config.Share
+    low: config.Share
+    high: config.Share
 
     def __post_init__(self) -> None:
-        for name in ("value", "low", "high"):
-            _require_number(name, getattr(self, name), 0.0, 1.0)
         if not self.low <= self.value <= self.high:
             raise CalibrationError(f"the interval {self.low} to {self.high} does not contain its value {self.value}.")
 
@@ -52,22 +74,15 @@ class LocalPoint:
         sensitivity, specificity: cross-validated on the clinic's own pictures: each was judged by a fit to others.
     """
 
-    name: str
-    threshold: float
+    name: Name
+    threshold: config.Share
     sensitivity: Share
     specificity: Share
-
-    def __post_init__(self) -> None:
-        _require_text("the name of an operating point", self.name)
-        _require_number(f"the threshold of {self.name!r}", self.threshold, 0.0, 1.0)
-        for name in ("sensitivity", "specificity"):
-            if not isinstance(getattr(self, name), Share):
-                raise CalibrationError(f"the {name} at {self.name!r} is not a proportion with its interval.")
 
 
 @dataclass(frozen=True)
 class LocalCalibration:
-    """What a clinic's labelled pictures say of one checkpoint's log-odds and thresholds; valid if it exists at all.
+    """What a clinic's labelled pictures say of one checkpoint's log-odds and thresholds.
 
     Attributes:
         name: of the clinic, as its reader knows it.
@@ -80,39 +95,21 @@ class LocalCalibration:
 
     __pydantic_config__ = STRICT
 
-    name: str
-    pictures: int
-    malignant: int
-    fitted_on: str
-    weights_sha256: str
-    temperature: float
-    prevalence: float
-    slope: float
-    intercept: float
-    points: tuple[LocalPoint, ...]
-    schema_version: int = LOCAL_SCHEMA
+    name: Name
+    pictures: Annotated[int, Field(ge=2)]
+    malignant: Annotated[int, Field(ge=1)]
+    fitted_on: Annotated[str, AfterValidator(_day)]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    temperature: Slope
+    prevalence: config.Share
+    slope: Slope
+    intercept: Annotated[float, Field(ge=INTERCEPTS[0], le=INTERCEPTS[1])]
+    points: Annotated[tuple[LocalPoint, ...], Field(min_length=1), AfterValidator(_each_once)]
+    schema_version: Literal[1] = 1
 
     def __post_init__(self) -> None:
-        require_name(self.name)
-        if type(self.schema_version) is not int or self.schema_version != LOCAL_SCHEMA:
-            raise CalibrationError(f"its schema is {_short(self.schema_version)}; this version reads {LOCAL_SCHEMA}.")
-        _require_count("the number of pictures", self.pictures, 2)
-        _require_count("the number of malignant pictures", self.malignant, 1)
         if self.malignant >= self.pictures:
             raise CalibrationError(f"{self.malignant} of {self.pictures} pictures are malignant: none is benign.")
-        _require_day(self.fitted_on)
-        if not isinstance(self.weights_sha256, str) or not re.fullmatch("[0-9a-f]{64}", self.weights_sha256):
-            raise CalibrationError(
-                f"the checkpoint's hash is not 64 hexadecimal digits but {_short(self.weights_sha256)}."
-            )
-        _require_number("the checkpoint's temperature", self.temperature, *SLOPES)
-        _require_number("the prevalence", self.prevalence, 0.0, 1.0)
-        _require_number("the slope", self.slope, *SLOPES)
-        _require_number("the intercept", self.intercept, *INTERCEPTS)
-        if not (isinstance(self.points, tuple) and all(isinstance(point, LocalPoint) for point in self.points)):
-            raise CalibrationError("the operating points are not a list of points.")
-        if not self.points or len({point.name for point in self.points}) < len(self.points):
-            raise CalibrationError("it has no operating points, or two with the same name.")
 
     def point(self, name: str) -> LocalPoint:
         """The point called `name`.
@@ -152,45 +149,18 @@ def read_local(path: Path) -> LocalCalibration:
         CalibrationError: the file is missing, or anything in it is missing, unknown, of the wrong type or out of range.
     """
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        return from_dict(LocalCalibration, read_json(path))
     except FileNotFoundError as error:
         raise CalibrationError(f"There is no file {path}: {AGAIN}.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CalibrationError(f"{path} could not be read as JSON ({error}): {AGAIN}.") from error
-    if not isinstance(values, dict):
-        raise CalibrationError(f"{path} is not a local calibration: {AGAIN}.")
-    try:
-        return from_dict(LocalCalibration, values)
-    except LesionDemoError as error:
+    except OSError as error:
+        raise CalibrationError(f"{path} could not be read ({error}): {AGAIN}.") from error
+    except (ValueError, LesionDemoError) as error:
         raise CalibrationError(f"{path} is damaged ({str(error).rstrip('.')}): {AGAIN}.") from error
 
 
-def require_name(name: object) -> None:
+def require_name(name: str) -> None:
     """Raises CalibrationError unless a clinic can be called that."""
-    _require_text("the name of the clinic", name)
-
-
-def _require_text(what: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME or not value.isprintable():
-        raise CalibrationError(f"{what} must be 1 to {LONGEST_NAME} printable characters, not {_short(value)}.")
-
-
-def _require_count(what: str, value: object, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise CalibrationError(f"{what} must be a whole number of at least {least}, not {_short(value)}.")
-
-
-def _require_number(what: str, value: object, low: float, high: float) -> None:
-    """Not a number is out of any range; neither is `true` one."""
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    if not low <= number <= high:
-        raise CalibrationError(f"{what} must be a number from {low:g} to {high:g}, not {_short(value)}.")
-
-
-def _require_day(value: object) -> None:
     try:
-        if not isinstance(value, str) or len(value) != len("2026-11-28"):
-            raise ValueError
-        datetime.date.fromisoformat(value)
+        _name(name)
     except ValueError as error:
-        raise CalibrationError(f"the day of the fit must be of the form YYYY-MM-DD, not {_short(value)}.") from error
+        raise CalibrationError(f"The name of the clinic is {name[:LONGEST_NAME]!r}: {error}.") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lesion_demo.config import STRICT, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
-from lesion_demo.files import replacing
+from lesion_demo.files import read_json, write_json
 from lesion_demo.run_folder import CONFIG_FILE, SPLIT_FILE
 
 SHOWN_FILE = "shown.json"
@@ -94,8 +94,8 @@ def read_shown(folder: Path) -> Shown | None:
     try:
         if not path.exists():
             return None
-        return from_dict(Shown, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, LesionDemoError) as error:
+        return from_dict(Shown, read_json(path))
+    except (OSError, ValueError, LesionDemoError) as error:
         raise CheckpointError(f'{path} is damaged ({error}): it should read {{"run": "NAME"}}.') from error
 
 
@@ -105,14 +105,7 @@ def write_shown(folder: Path, shown: Shown) -> None:
     Raises:
         CheckpointError: the disk refused.
     """
-    path = folder / SHOWN_FILE
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(to_dict(shown), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(
-            f"Could not write {path} ({error}): free some space, or check that you may write there."
-        ) from error
+    write_json(folder / SHOWN_FILE, to_dict(shown), CheckpointError)
 
 
 def fingerprint(pictures: Iterable[tuple[str, str, str]], source_balance: float) -> str:

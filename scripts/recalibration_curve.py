@@ -27,11 +27,12 @@ from scipy.special import expit
 from lesion_demo.checkpoint import LoadedCheckpoint, load_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import LesionDemoError
+from lesion_demo.evaluate.calibration import calibration_error
 from lesion_demo.evaluate.own_clinic import Sample, log_odds_of, read_sample
 from lesion_demo.evaluate.plot_style import FAINT, dress, line, new_figure, set_title
 from lesion_demo.evaluate.plots import write_plots
 from lesion_demo.evaluate.recalibration import balance, fit_local
-from lesion_demo.evaluate.scores import calibration_error, point_scores, score
+from lesion_demo.evaluate.scores import point_scores, score
 from lesion_demo.files import write_json
 from lesion_demo.run_folder import SPLIT_FILE
 

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
-BASE = {"errors", "files", "config", "results", "run_folder", "arrays", "decision", "prevalence"}
+BASE = {"errors", "files", "config", "results", "run_folder", "arrays", "decision", "prevalence", "schema"}
 """Words that every room speaks: plain dataclasses and functions without pictures or networks."""
 SHARED = {"checkpoint", "shown", "local_calibration", "texts"}
 MAY_USE = {

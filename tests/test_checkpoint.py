@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import resource
 import shutil
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lesion_demo.checkpoint import Checkpoint, load_checkpoint, read_meta, save_checkpoint
+from lesion_demo.checkpoint import Checkpoint, load_checkpoint, read_meta, read_verified, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
+from lesion_demo.files import sha256_of
 from lesion_demo.network.model import build_model
 from lesion_demo.network.weights import round_to_half
 from lesion_demo.results import Metrics, Report
@@ -123,6 +126,51 @@ def test_missing_and_truncated_files(copied: Path) -> None:
         load_checkpoint(copied)
     with pytest.raises(CheckpointError, match="No checkpoint in"):
         read_meta(copied / "nowhere")
+
+
+def test_weights_that_a_hash_vouches_for_are_looked_at_all_the_same(copied: Path) -> None:
+    """Whoever made them may have made the hash, too."""
+    weights = copied / "model.safetensors"
+    whole = weights.read_bytes()
+    (length,) = struct.unpack("<Q", whole[:8])
+    wrong = {
+        "cut off": whole[:1000],
+        "no header": b"\0" * 8,
+        "a giant header": struct.pack("<Q", 2**62) + whole[8:],
+        "a header beyond the end": struct.pack("<Q", len(whole)) + whole[8:],
+        "a header that is no JSON": whole[:8] + b"x" * length + whole[8 + length :],
+        "a pickle": b"\x80\x04K\x01.",
+        "not a number": whole[:-2] + b"\x00\x7e",
+        "infinity": whole[:-2] + b"\x00\x7c",
+    }
+    for name, content in wrong.items():
+        weights.write_bytes(content)
+        edit(copied, weights_sha256=sha256_of(weights))
+        for read in (load_checkpoint, read_verified):
+            with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged") as caught:
+                read(copied)
+            assert "\n" not in str(caught.value), name
+
+
+def test_files_that_are_swapped_turned_or_linked_elsewhere_are_refused(copied: Path, tmp_path: Path) -> None:
+    weights, chance = copied / "model.safetensors", random.Random(0)
+    whole = weights.read_bytes()
+    for _ in range(5):
+        place = chance.randrange(len(whole))
+        weights.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"model\.safetensors is not the file that"):
+            load_checkpoint(copied)
+    weights.unlink()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "other").write_text("root:x:0:0")
+    for target, said in (("pipe", "is missing"), ("nothing", "is missing"), ("other", "is not the file that")):
+        weights.symlink_to(tmp_path / target)
+        with pytest.raises(CheckpointError, match=rf"model\.safetensors {said}"):
+            load_checkpoint(copied)
+        weights.unlink()
+    weights.symlink_to("model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors (is missing|could not be read)"):
+        load_checkpoint(copied)
 
 
 @pytest.fixture

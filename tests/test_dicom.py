@@ -294,7 +294,7 @@ def test_the_page_makes_a_preview_of_it(lesion: Path) -> None:
 
 
 def test_pydicom_comes_with_what_serves() -> None:
-    assert "pydicom>=3.0\n" in (PROJECT / "requirements.txt").read_text(encoding="utf-8")
+    assert "pydicom>=3.0.2\n" in (PROJECT / "requirements.txt").read_text(encoding="utf-8")
 
 
 def test_corners_are_told_apart() -> None:

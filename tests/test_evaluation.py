@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lesion_demo.arrays import malignant_probability
 from lesion_demo.audit.gallery import PROJECT, write_gallery
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
@@ -20,7 +21,6 @@ from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.evaluate.referral import distance_to_threshold
 from lesion_demo.evaluate.reporting import Judge, summarise
 from lesion_demo.evaluate.run import EvaluatedSplit, calibrate
-from lesion_demo.evaluate.scores import malignant_probability
 from lesion_demo.images.load import load_image
 from lesion_demo.results import OutcomeCounts, Outcomes
 
@@ -217,6 +217,7 @@ def test_the_gallery_shows_the_worst_first(shipped: LoadedCheckpoint, phantom_da
     assert split.pictures[1].file in page  # the surer of the two false positives
     assert split.pictures[3].file in page
     assert split.pictures[0].file not in page
+    assert split.mistakes(0.5, most=1) == {"false positive": [1], "false negative": [3]}
     with Image.open(tmp_path / "gallery" / "false_positive_01.jpg") as image:
         assert image.size == (2 * 96, 96)  # picture and heat map side by side
 

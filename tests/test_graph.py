@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import shutil
 import subprocess
@@ -30,7 +32,7 @@ from lesion_demo.images.prepare import prepare
 from lesion_demo.network.export import write_graph
 from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.forward import TorchEngine, early_size
-from lesion_demo.network.graph import OnnxEngine
+from lesion_demo.network.graph import OnnxEngine, sealed
 from lesion_demo.network.model import build_model, head_layer
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.classifier import Predictor
@@ -123,6 +125,9 @@ def test_which_engine_runs_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> 
         open_checkpoint(copied, "tensorrt")
     with pytest.raises(DeviceError, match="ONNX Runtime runs on the CPU only, not on cuda: use --engine torch"):
         open_checkpoint(copied, "onnx", "cuda")
+    monkeypatch.setattr("lesion_demo.serve.opened.in_torch", lambda loaded, device: device)
+    assert open_checkpoint(copied, "auto", "cuda") == "cuda"
+    monkeypatch.undo()
     for module in ("graph", "opened"):
         monkeypatch.setattr(f"lesion_demo.{'network' if module == 'graph' else 'serve'}.{module}.has_runtime", no)
     assert isinstance(open_checkpoint(copied).engine, TorchEngine)
@@ -172,12 +177,57 @@ def test_the_shipped_checkpoint_says_the_same_of_real_pictures(
     agree(tmp_path, [load_image(file) for file in files[:: len(files) // 100][:100]])
 
 
-@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08" + b"\xff" * 60])
+@pytest.mark.parametrize("content", [b"", b"not a graph", sealed(b"not a graph"), sealed(b"\x08\x08" + b"\xff" * 60)])
 def test_a_damaged_graph_is_a_sentence(content: bytes, copied: Path) -> None:
     (copied / "graph.onnx").write_bytes(content)
     with pytest.raises(GraphError, match=r"graph\.onnx .*python -m lesion_demo export --checkpoint") as caught:
         engine(copied)
     assert "\n" not in str(caught.value)
+
+
+def test_a_graph_in_which_a_bit_has_turned_or_that_is_cut_off_is_refused(copied: Path) -> None:
+    path = copied / "graph.onnx"
+    whole, chance = path.read_bytes(), random.Random(0)
+    wrong = [whole[:-1], whole[: len(whole) // 2], whole + b"\0", whole[:-76]]
+    for place in [0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(30))]:
+        wrong.append(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+    for content in wrong:
+        path.write_bytes(content)
+        with pytest.raises(GraphError, match=r"graph\.onnx is not as it was made"):
+            engine(copied)
+
+
+def test_a_graph_whose_weights_lie_elsewhere_is_refused(copied: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would read any file of the machine for a graph that it trusts."""
+    shutil.copy(copied / "model.safetensors", tmp_path / "others.safetensors")
+    for place in ("../others.safetensors", str(tmp_path / "others.safetensors")):
+        graph = onnx.load(copied / "graph.onnx", load_external_data=False)
+        for one in graph.graph.initializer:
+            for entry in one.external_data:
+                entry.value = place if entry.key == "location" else entry.value
+        (copied / "graph.onnx").write_bytes(sealed(graph.SerializeToString()))
+        with pytest.raises(GraphError, match=r"graph\.onnx cannot be loaded"):
+            engine(copied)
+
+
+def test_the_runtime_reports_nothing_to_its_maker(copied: Path, tmp_path: Path) -> None:
+    """It would keep a session and a data base of what it reports, even where no host can be reached."""
+    home = tmp_path / "home"
+    home.mkdir()
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(home))
+    silent = ("CI", "ORT_", "GITHUB_", "TF_BUILD", "BUILDKITE")  # where they are set it reports nothing by itself
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(silent)} | places
+    code = "import sys; from pathlib import Path; from lesion_demo.network.graph import OnnxEngine; "
+    code += "OnnxEngine(Path(sys.argv[1]), sys.argv[2])"
+    picture = tmp_path / "a.png"
+    Image.fromarray(phantoms(1)[0]).save(picture)
+    shutil.copy(PROJECT / "lesion_demo" / "serve" / "example.py", copied)
+    for command in (
+        ["-c", code, str(copied), sha256_of(copied / "model.safetensors")],
+        [str(copied / "example.py"), str(picture)],
+    ):
+        subprocess.run([sys.executable, *command], env=environment, cwd=PROJECT, check=True, timeout=120)
+        assert list(home.rglob("*")) == []
 
 
 def test_new_weights_take_the_old_graph_away(copied: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +17,12 @@ import pytest
 from app_site import Site
 from starlette.routing import Route
 
-from lesion_demo.errors import LesionDemoError
+from lesion_demo.errors import ImageError, LesionDemoError
 from lesion_demo.texts import languages, load_texts
 from lesion_demo.web.access import LOCAL, Access
 from lesion_demo.web.guard import JOBS, JSON_BYTES, OPEN_REQUESTS, Gate
 from lesion_demo.web.page import EXAMPLES
+from lesion_demo.web.places import QUEUE
 
 TEXTS = load_texts("en")
 WORDS = TEXTS.server
@@ -232,6 +235,37 @@ def test_foreign_name_is_told_how_to_be_allowed(site: Site, path: str) -> None:
         assert WORDS.other_name in answer.text
 
 
+def test_a_full_queue_says_so_with_a_number(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To clients that all ask in one moment, too: Gradio's own words come when there is no time to look."""
+    release, queue = threading.Event(), site.app._queue
+
+    def slow(*_: Any) -> Any:
+        release.wait(60)
+        raise ImageError("It is late.")
+
+    def ask(number: int) -> httpx.Response:
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=f"127.0.2.{1 + number}")) as client:
+            body = {"fn_index": function, "data": [payload, "sensitive", True, 0.02], "session_hash": f"full{number}"}
+            return client.post(f"{site.address}{JOIN}", json=body)
+
+    monkeypatch.setattr(site.analyzer, "analyze", slow)
+    file = {"files": ("a.png", next(EXAMPLES.glob("*.jpg")).read_bytes())}
+    payload = {"path": httpx.post(f"{site.address}/gradio_api/upload", files=file).json()[0]}
+    payload["meta"] = {"_type": "gradio.FileData"}
+    functions = httpx.get(f"{site.address}/config").json()["dependencies"]
+    (function,) = (one["id"] for one in functions if one["api_name"] == "analyze")
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(ask, range(50)))
+    release.set()
+    while len(queue) or any(queue.active_jobs):  # for the next test
+        time.sleep(0.05)
+    assert {one.status_code for one in answers} == {200, 503}
+    said = {one.json()["error"] for one in answers if one.status_code == 503}
+    assert said == {f"The queue is full: {QUEUE} jobs are waiting. Wait a minute, then try again."}
+    for code in languages():  # the page's own words name the same numbers
+        assert {str(QUEUE), str(JOBS)} <= set(re.findall(r"\d+", load_texts(code).page.failures["full"]))
+
+
 def test_others_are_served_while_one_asks_too_much(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One address sends 60 batches and pictures; the other gets its verdict as soon as a place is free."""
     release, analyze = threading.Event(), site.analyzer.analyze
@@ -255,7 +289,7 @@ def test_others_are_served_while_one_asks_too_much(site: Site, monkeypatch: pyte
             greedy.post(f"{site.address}{JOIN}", json={**asks[n % 2], "session_hash": f"greedy{n}"}) for n in range(60)
         ]
         assert [one.status_code for one in answers] == [200] * JOBS + [429] * (60 - JOBS)
-        assert {one.json()["detail"] for one in answers[JOBS:]} == {WORDS.busy}
+        assert {one.json()["detail"] for one in answers[JOBS:]} == {WORDS.busy.format(limit=JOBS)}
         joined = other.post(f"{site.address}{JOIN}", json={**asks[0], "session_hash": "other"})
         assert joined.status_code == 200
         release.set()

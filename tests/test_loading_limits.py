@@ -7,12 +7,14 @@ import contextlib
 import io
 import os
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_inputs import patched, tiff
 from numpy.typing import NDArray
 from PIL import Image
 from quarters import HEIGHT, WIDTH, encoded, quarters
@@ -84,6 +86,16 @@ def test_random_damage_raises_nothing_else() -> None:
                 broken[chance.randrange(min(len(broken), 300))] = chance.randrange(256)
             with contextlib.suppress(ImageError):
                 load_image(bytes(broken))
+
+
+@pytest.mark.parametrize("tag", [254, 258, 259, 262, 277, 284, 339])
+def test_a_tag_of_another_type_raises_nothing_else(tag: int) -> None:
+    """The fuzzer found two fractions where the bits of a value belong; here are others of the kind."""
+    good = tiff(np.full((40, 40), 90, np.uint8), {254: 0, 284: 1})
+    for kind, count in ((5, 2), (5, 1), (10, 2), (2, 4), (7, 0), (4, 3), (11, 1), (12, 2)):
+        entry = good.index(struct.pack("<HH", tag, 4))
+        with contextlib.suppress(ImageError):
+            load_image(patched(good, entry, struct.pack("<HHII", tag, kind, count, 8)))
 
 
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from PIL import Image
 from pypdf import PdfReader
 from scipy.special import expit, logit
 
+from lesion_demo.arrays import malignant_probability
 from lesion_demo.card import read_facts
 from lesion_demo.checkpoint import Checkpoint, CheckpointError, LoadedCheckpoint, save_checkpoint
 from lesion_demo.config import to_dict
 from lesion_demo.errors import CalibrationError
-from lesion_demo.evaluate.scores import malignant_probability
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.local_calibration import LocalCalibration, LocalPoint, Share, read_local, write_local
 from lesion_demo.results import Interval
@@ -92,28 +92,31 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a key is missing": (lambda values: values.pop("slope"), "slope"),
     "a key is unknown": (change("bias", to=1), "no setting bias"),
     "slope is text": (change("slope", to="1"), "slope is '1': it should be a valid number"),
-    "slope is negative": (change("slope", to=-0.5), "the slope must be a number"),
+    "slope is negative": (change("slope", to=-0.5), "slope is -0.5: it should be greater than or equal to 0.05"),
     "slope is true": (change("slope", to=True), "slope is True: it should be a valid number"),
-    "slope is not a number": (change("slope", to=float("nan")), "slope is nan: it should be a finite number"),
-    "intercept is infinite": (change("intercept", to=float("inf")), "intercept is inf: it should be a finite"),
+    "slope is not a number": (change("slope", to=float("nan")), "JSON does not allow NaN"),
+    "intercept is infinite": (change("intercept", to=float("inf")), "JSON does not allow Infinity"),
     "intercept is null": (change("intercept", to=None), "intercept is None: it should be a valid number"),
     "temperature is a list": (change("temperature", to=[1.0]), "temperature is [1.0]: it should be a valid number"),
-    "prevalence is too high": (change("prevalence", to=1.5), "the prevalence must be a number from 0 to 1"),
+    "prevalence is too high": (change("prevalence", to=1.5), "prevalence is 1.5: it should be less than or equal to 1"),
     "pictures is a float": (change("pictures", to=240.0), "pictures is 240.0: it should be a valid integer"),
-    "pictures is negative": (change("pictures", to=-1), "the number of pictures must be a whole number"),
+    "pictures is negative": (change("pictures", to=-1), "pictures is -1: it should be greater than or equal to 2"),
     "all are malignant": (change("malignant", to=240), "none is benign"),
-    "name is empty": (change("name", to=" "), "the name of the clinic must be 1 to 80 printable characters"),
+    "name is empty": (change("name", to=" "), "name is ' ': it must be 1 to 80 printable characters"),
     "name has two lines": (change("name", to="a\nb"), "printable"),
-    "name is long": (change("name", to="x" * 5000), "the name of the clinic"),
+    "name is long": (change("name", to="x" * 5000), "it must be 1 to 80"),
     "no such day": (change("fitted_on", to="2026-02-30"), "YYYY-MM-DD"),
     "day is a number": (change("fitted_on", to=20261128), "fitted_on is 20261128: it should be a valid string"),
-    "hash is short": (change("weights_sha256", to="abc"), "64 hexadecimal digits"),
-    "newer schema": (change("schema_version", to=2), "its schema is 2; this version reads 1"),
+    "hash is short": (change("weights_sha256", to="abc"), "weights_sha256 is 'abc': "),
+    "newer schema": (change("schema_version", to=2), "schema_version is 2: it should be 1"),
     "points is a number": (change("points", to=3), "points is 3: it should be a valid array"),
-    "points is empty": (change("points", to=[]), "no operating points"),
+    "points is empty": (change("points", to=[]), "points is []: "),
     "a point is text": (change("points", 0, to="sensitive"), "points.0 is 'sensitive': it should be an object"),
-    "two points of a name": (change("points", 1, "name", to="sensitive"), "two with the same name"),
-    "threshold too high": (change("points", 0, "threshold", to=1.2), "the threshold of 'sensitive' must be"),
+    "two points of a name": (change("points", 1, "name", to="sensitive"), "two are of one name"),
+    "threshold too high": (
+        change("points", 0, "threshold", to=1.2),
+        "points.0.threshold is 1.2: it should be",
+    ),
     "threshold is text": (change("points", 0, "threshold", to="low"), "points.0.threshold is 'low': it should be"),
     "point without a threshold": (lambda values: values["points"][0].pop("threshold"), "threshold"),
     "sensitivity is a number": (

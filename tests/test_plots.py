@@ -18,7 +18,9 @@ from lesion_demo.arrays import Floats, Ints
 from lesion_demo.config import OperatingPoint
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate import plots
-from lesion_demo.evaluate import scores as metrics
+from lesion_demo.evaluate.calibration import calibration_error, reliability_curve
+from lesion_demo.evaluate.scores import point_scores, score
+from lesion_demo.results import Confusion
 
 POINTS = (OperatingPoint("accuracy", 0.5), OperatingPoint("f1", 0.5), OperatingPoint("sensitive", 0.2))
 
@@ -96,12 +98,12 @@ def test_ring_flips_are_drawn_where_they_were_measured() -> None:
 
 def test_roc_and_precision_recall_name_the_area_and_pass_through_the_points(pictures: tuple[Ints, Floats]) -> None:
     labels, probabilities = pictures
-    scores = metrics.score(labels, probabilities)
+    scores = score(labels, probabilities)
     roc = plots.plot_roc({"Test": pictures}, POINTS)
     recall = plots.plot_precision_recall({"Test": pictures}, POINTS)
     assert f"ROC-AUC {scores.roc_auc:.3f}" in words(roc)
     assert f"PR-AUC {scores.pr_auc:.3f}" in words(recall)
-    at = metrics.point_scores(labels, probabilities, 0.2)
+    at = point_scores(labels, probabilities, 0.2)
     marked = data(roc.axes[0].lines[-1])
     assert (marked[0][0], marked[1][0]) == pytest.approx((1 - at.specificity, at.sensitivity))
     marked = data(recall.axes[0].lines[-1])
@@ -123,7 +125,7 @@ def test_a_curve_needs_both_classes_and_an_evaluation_does_without(pictures: tup
 
 
 def test_confusion_shows_truth_by_row() -> None:
-    figure = plots.plot_confusion(metrics.Confusion(tn=1443, fp=57, fn=25, tp=475), "Test")
+    figure = plots.plot_confusion(Confusion(tn=1443, fp=57, fn=25, tp=475), "Test")
     assert [text.get_text() for text in figure.axes[0].texts] == [
         "1,443",
         "96.2 % of benign",
@@ -137,19 +139,19 @@ def test_confusion_shows_truth_by_row() -> None:
 
 
 def test_confusion_without_a_malignant_picture() -> None:
-    said = words(plots.plot_confusion(metrics.Confusion(tn=3, fp=1, fn=0, tp=0), "Test"))
+    said = words(plots.plot_confusion(Confusion(tn=3, fp=1, fn=0, tp=0), "Test"))
     assert "0.0 % of malignant" in said
 
 
 def test_reliability_says_the_calibration_error(pictures: tuple[Ints, Floats]) -> None:
-    figure = plots.plot_reliability({"Test": metrics.reliability_curve(*pictures)})
-    assert f"calibration error {metrics.calibration_error(*pictures):.3f}" in words(figure)
+    figure = plots.plot_reliability({"Test": reliability_curve(*pictures)})
+    assert f"calibration error {calibration_error(*pictures):.3f}" in words(figure)
 
 
 def test_threshold_curves_are_the_scores(pictures: tuple[Ints, Floats]) -> None:
     figure = plots.plot_thresholds(*pictures)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    at = metrics.point_scores(*pictures, 0.25)
+    at = point_scores(*pictures, 0.25)
     for label in ("Accuracy", "Precision", "Sensitivity", "Specificity", "F1"):
         x, y = data(lines[label])
         assert np.interp(0.25, x, y) == pytest.approx(getattr(at, label.lower())), label

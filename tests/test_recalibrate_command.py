@@ -100,7 +100,7 @@ def test_a_fit_to_another_checkpoint_and_a_damaged_one_are_one_line(
 ) -> None:
     damaged = tmp_path / "damaged.json"
     damaged.write_text(calibration.read_text().replace('"slope": ', '"slope": -'))
-    for file, said in ((calibration, "does not fit the checkpoint"), (damaged, "the slope must be a number")):
+    for file, said in ((calibration, "does not fit the checkpoint"), (damaged, "slope is -")):
         arguments = ["--out", str(tmp_path / "out.csv"), "--checkpoint", str(other), "--calibration", str(file)]
         assert main(["score", str(clinic_folder), *arguments]) == 1
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]

@@ -16,11 +16,11 @@ from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import (
     Checkpoint,
     find_best_checkpoint,
-    how_to_show,
     load_checkpoint,
     read_meta,
     save_checkpoint,
 )
+from lesion_demo.cli.showing import how_to_show
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.errors import CheckpointError
 from lesion_demo.network.model import build_model

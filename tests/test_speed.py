@@ -19,9 +19,10 @@ from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.opened import open_checkpoint
 from lesion_demo.serve.scoring import score_files
+from lesion_demo.web.picture import png_file
 
 LARGE = (3000, 2250)
-"""Width and height of a picture that is decoded at a half."""
+"""Width and height of a picture that is decoded at a half: 2250 is three times ENOUGH, and a bit."""
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,14 @@ def test_an_answer_does_not_depend_on_the_company_that_a_picture_has(
     found = [float(row.probability) for row in rows[:2] + rows[-2:]]
     np.testing.assert_allclose(found, alone, atol=1e-5)
     assert np.std([float(row.probability) for row in rows]) > 0.05, "answers that are all alike are no comparison"
+
+
+def test_two_who_ask_for_the_same_picture_get_a_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio's own writer writes both into one file, and who reads it then gets a part."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    picture = render_phantom(1, malignant=True, size=100)
+    files = {png_file(picture) for _ in range(2)}
+    assert len(files) == 2
+    for file in files:
+        assert Path(file).is_relative_to(tmp_path)
+        np.testing.assert_array_equal(load_image(file), picture)

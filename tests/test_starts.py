@@ -29,9 +29,9 @@ from lesion_demo.train.state import (
     check_run,
     claiming,
     read_config,
-    warn_of_other_preprocess,
     write_start,
 )
+from lesion_demo.train.trainer import warn_of_init
 
 
 @pytest.fixture(scope="module")
@@ -352,9 +352,9 @@ def test_another_preprocessing_than_the_checkpoints_is_told(tmp_path: Path, capl
     before = TrainConfig(preprocess=PreprocessSpec(image_size=256, round_window=True))
     (tmp_path / "config.json").write_text(json.dumps(to_dict(before)))
     caplog.set_level(logging.WARNING)
-    warn_of_other_preprocess(replace(before, init=str(tmp_path)))
+    warn_of_init(replace(before, init=str(tmp_path), draws=1))
     assert not caplog.records
-    warn_of_other_preprocess(TrainConfig(init=str(tmp_path)))
+    warn_of_init(TrainConfig(init=str(tmp_path), draws=1))
     assert "prepared its pictures differently: image_size 256, now 300; round_window True, now False" in caplog.text
 
 

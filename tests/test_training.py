@@ -39,8 +39,8 @@ from lesion_demo.train import run as pipeline
 from lesion_demo.train import validation
 from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
-from lesion_demo.train.state import HistoryRow, load_state, save_state, warn_of_same_draws
-from lesion_demo.train.trainer import Trainer
+from lesion_demo.train.state import HistoryRow, load_state, save_state
+from lesion_demo.train.trainer import Trainer, warn_of_init
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -225,10 +225,10 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
 ) -> None:
     write_json(tmp_path / "config.json", to_dict(replace(tiny_config, draws=1)))
     going_on = replace(tiny_config, init=str(tmp_path))
-    warn_of_same_draws(tiny_config)
-    warn_of_same_draws(replace(going_on, draws=2))
+    warn_of_init(tiny_config)
+    warn_of_init(replace(going_on, draws=2))
     assert not caplog.records
-    warn_of_same_draws(replace(going_on, draws=1))
+    warn_of_init(replace(going_on, draws=1))
     assert "used the same seed and draws" in caplog.text
     caplog.clear()
     with pytest.raises(CheckpointError, match=str(tmp_path)):  # there are no weights beside it
@@ -236,7 +236,7 @@ def test_a_run_that_goes_on_with_the_same_draws_is_warned(
     assert "used the same seed and draws" in caplog.text
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(TrainingError, match=r"config\.json is not a run's configuration"):
-        warn_of_same_draws(going_on)
+        warn_of_init(going_on)
 
 
 def test_a_stage_brings_its_own_augmentation_and_emphasis(

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, Turns
-from lesion_demo.data.dataset import PictureReader
 from lesion_demo.data.folders import scan_folder
-from lesion_demo.evaluate.run import run_edited, run_model
+from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images import Pixels
 from lesion_demo.images.load import load_image
 from lesion_demo.images.phantom import render_phantom
@@ -38,13 +37,13 @@ def test_turns_are_averaged_and_their_disagreement_is_kept(phantom_data: Path) -
     torch.manual_seed(0)
     model = build_model("resnet18").eval()
     pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
-    one = run_model(model, replace(SPEC, turns=1), pictures, title="one")
-    four = run_model(model, SPEC, pictures, title="four")
+    one = Scorer(model, replace(SPEC, turns=1)).predict(pictures, "one", None)
+    four = Scorer(model, SPEC).predict(pictures, "four", None)
 
     def unchanged(picture: Pixels, index: int) -> Pixels:
         return picture
 
-    (edited,) = run_edited(model, SPEC, pictures, (unchanged,), title="edited", reader=PictureReader(), workers=0)
+    (edited,) = Scorer(model, SPEC, workers=0).edited(pictures, (unchanged,), "edited")
     inputs = torch.stack([eval_transform(SPEC)(load_image(picture.path)) for picture in pictures])
     with torch.inference_mode():
         said = np.stack([model(torch.rot90(inputs, turn, (2, 3))).numpy() for turn in range(4)])
@@ -122,7 +121,7 @@ def test_everything_that_asks_a_checkpoint_gives_one_answer(shipped: LoadedCheck
     loaded = looking(shipped, 4)
     pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"][:3]
     pixels, meta = [load_image(picture.path) for picture in pictures], loaded.meta
-    predicted = run_model(loaded.model, meta.preprocess, pictures, title="evaluation", workers=0)
+    predicted = Scorer.of(loaded, workers=0).predict(pictures, "evaluation", None)
     evaluated = predicted.probabilities(meta.temperature)
     rows = score_files([str(one.path) for one in pictures], Predictor(loaded), OperatingPoint("x", 0.5), 0.0)
     analyzed = [Analyzer(loaded).analyze(one).probability for one in pixels]

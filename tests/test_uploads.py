@@ -186,7 +186,7 @@ def test_second_app_leaves_the_first_its_uploads_and_a_closed_terminal_leaves_no
         assert stat.S_IMODE(uploaded.stat().st_mode) & 0o077 == 0
         app.process.send_signal(signal.SIGHUP)
         assert app.process.wait(60) == 0
-        assert left(app) == []
+        assert app.left() == []
 
 
 def test_ends_within_eight_seconds_under_load(tmp_path: Path, picture: Path) -> None:
@@ -209,7 +209,7 @@ def test_ends_within_eight_seconds_under_load(tmp_path: Path, picture: Path) -> 
         app.process.terminate()
         assert app.process.wait(60) == 0
         assert time.monotonic() - begun < 8
-        assert left(app) == []
+        assert app.left() == []
 
 
 def status(app: Served, host: str) -> int:
@@ -221,11 +221,6 @@ def asked(app: Served, function: int, forwarded: str) -> int:
     body = {"fn_index": function, "data": [], "session_hash": forwarded}
     headers = {"X-Forwarded-For": forwarded}
     return httpx.post(f"{app.address}/gradio_api/queue/join", json=body, headers=headers).status_code
-
-
-def left(app: Served) -> list[str]:
-    """What lies among the temporary files, PyTorch's empty folder apart."""
-    return [path.name for path in app.temporary.iterdir() if path.name != "torchinductor_root"]
 
 
 def upload(app: Served, file: Path) -> Path:

@@ -16,7 +16,7 @@ from lesion_demo.audit.shortcuts import Changed
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import WORKERS, PictureReader, measure_all
 from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.intervals import share_of
+from lesion_demo.evaluate.intervals import share_if_any, share_of
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.evaluate.scores import score
@@ -41,8 +41,8 @@ def _compared(name: str, plain: EvaluatedSplit, changed: NDArray[np.float64], po
         name=name,
         n=len(turned),
         flips=share_of(turned),
-        flips_benign=share_of(turned[benign]) if benign.any() else None,
-        flips_malignant=share_of(turned[malignant]) if malignant.any() else None,
+        flips_benign=share_if_any(turned[benign]),
+        flips_malignant=share_if_any(turned[malignant]),
         shift_benign=float(shift[benign].mean()) if benign.any() else None,
         shift_malignant=float(shift[malignant].mean()) if malignant.any() else None,
     )

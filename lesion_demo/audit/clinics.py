@@ -15,11 +15,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lesion_demo.arrays import Bools, Floats, Ints, has_both
+from lesion_demo.arrays import Bools, Floats, logistic, margins
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import PictureReader, measure_all
-from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
+from lesion_demo.data.picture import Picture, by_source
+from lesion_demo.decision import log_odds
+from lesion_demo.evaluate.intervals import roc_auc_of, share_if_any, share_of
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images import Pixels, skin
 from lesion_demo.images.lesion import Mask, resized
@@ -41,17 +42,19 @@ def audit_clinics(
     - By another's skin: verdicts that turn when lesions of the other data sets are put on it.
     - Whether the network's last features tell the data sets apart, on benign pictures.
     """
-    chosen = [picture for source in _sources(pictures) for picture in _of(source, pictures)[:limit]]
+    # In an order that has nothing to do with how they were filed: the first few stand for all.
+    mixed = by_source(sorted(pictures, key=lambda picture: picture.content_hash))
+    chosen = [picture for own in mixed.values() for picture in own[:limit]]
     seen = measure_all(chosen, lesion_place, scorer.reader, "lesions", workers=scorer.workers)
     outlined, within = (np.array(values, dtype=bool) for values in zip(*seen, strict=True))
     whole = scorer.predict(chosen, "clinics", None)
     edits = (PaintedOut(by_disc=False), PaintedOut(by_disc=True))
-    bare, disc = (_odds(one.logits, temperature) for one in scorer.edited(chosen, edits, "without the lesion"))
-    seen_as = Odds(_odds(whole.logits, temperature), bare, disc, outlined, within)
+    bare, disc = (margins(one.logits) / temperature for one in scorer.edited(chosen, edits, "without the lesion"))
+    seen_as = Odds(margins(whole.logits) / temperature, bare, disc, outlined, within)
     benign = [picture for picture in chosen if picture.label == 0]
     features = scorer.last_features(benign, "clinics, features") if benign else None
     return ClinicAudit(
-        skins=tuple(_skin_result(source, chosen, seen_as, point) for source in _sources(chosen)),
+        skins=tuple(_skin_result(source, chosen, seen_as, point) for source in mixed),
         moves=tuple(_moves(scorer, chosen, seen_as, temperature, point)),
         told=None if features is None else clinic_told(features, [picture.source for picture in benign]),
     )
@@ -136,34 +139,20 @@ def _outline(look: Look) -> Mask | None:
     return np.asarray(resized(look.lesion, side, side)) > 127
 
 
-def _odds(logits: Floats, temperature: float) -> Floats:
-    return np.asarray((logits[:, 1] - logits[:, 0]) / temperature)
-
-
-def _sources(pictures: Sequence[Picture]) -> list[str]:
-    return sorted({picture.source for picture in pictures})
-
-
-def _of(source: str, pictures: Sequence[Picture]) -> list[Picture]:
-    """In an order that has nothing to do with how they were filed: the first few stand for all."""
-    return sorted((one for one in pictures if one.source == source), key=lambda picture: picture.content_hash)
-
-
 def _skin_result(source: str, pictures: Sequence[Picture], odds: Odds, point: OperatingPoint) -> SkinResult:
     own = np.array([picture.source == source for picture in pictures])
     labels = np.array([picture.label for picture in pictures])
     groups = np.array([picture.group for picture in pictures])
     benign = own & (labels == 0)
-    threshold = np.log(point.threshold / (1 - point.threshold))
 
     def auc(values: Floats, among: Bools) -> Interval | None:
-        return _auc(labels[among], values[among], groups[among])
+        return roc_auc_of(labels[among], logistic(values[among]), groups[among].tolist())
 
     return SkinResult(
         source=source,
         n_benign=int(benign.sum()),
         n_malignant=int((own & (labels == 1)).sum()),
-        specificity=share_of(odds.whole[benign] < threshold) if benign.any() else None,
+        specificity=share_if_any(odds.whole[benign] < log_odds(point.threshold)),
         roc_auc=auc(odds.whole, own),
         outlined=int((own & odds.outlined).sum()),
         without_lesion=auc(odds.bare, own & odds.outlined),
@@ -174,12 +163,6 @@ def _skin_result(source: str, pictures: Sequence[Picture], odds: Odds, point: Op
     )
 
 
-def _auc(labels: Ints, odds: Floats, groups: np.ndarray) -> Interval | None:
-    if not has_both(labels):
-        return None
-    return bootstrap(roc_auc, labels, 1 / (1 + np.exp(-odds)), groups=groups.tolist())
-
-
 def _mean(values: Floats) -> float | None:
     return float(values.mean()) if len(values) else None
 
@@ -188,8 +171,8 @@ def _moves(
     scorer: Scorer, pictures: Sequence[Picture], odds: Odds, temperature: float, point: OperatingPoint
 ) -> Iterator[MoveResult]:
     """For each data set, what becomes of the others' lesions on the skin of its benign pictures."""
-    threshold = np.log(point.threshold / (1 - point.threshold))
-    for source in _sources(pictures):
+    threshold = log_odds(point.threshold)
+    for source in by_source(pictures):
         there = [i for i in range(len(pictures)) if odds.outlined[i]]
         hosts = tuple(pictures[i] for i in there if pictures[i].source == source and pictures[i].label == 0)
         places = [i for i in there if pictures[i].source != source]
@@ -197,6 +180,6 @@ def _moves(
             continue
         edit = OnOtherSkin(hosts, scorer.reader)
         (moved,) = scorer.edited([pictures[i] for i in places], [edit], f"onto {source}")
-        before, after = odds.whole[places], _odds(moved.logits, temperature)
+        before, after = odds.whole[places], margins(moved.logits) / temperature
         turned = (before >= threshold) != (after >= threshold)
         yield MoveResult(source, len(places), share_of(turned), float((after - before).mean()))

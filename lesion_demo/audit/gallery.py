@@ -62,17 +62,14 @@ def write_gallery(
     """
     check_gallery(folder)
     threshold = loaded.meta.operating_point("balanced").threshold
-    margin = split.probabilities - threshold
-    false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and split.labels[i] == 0][:worst]
-    false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and split.labels[i] == 1][:worst]
     analyzer = Analyzer(loaded, device=device)
     mistakes: list[Mistake] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            for kind, chosen in (("false_positive", false_positives), ("false_negative", false_negatives)):
-                for rank, index in enumerate(tqdm(chosen, kind, unit="picture")):
-                    picture, path = split.pictures[index], folder / f"{kind}_{rank + 1:02d}.jpg"
+            for kind, chosen in split.mistakes(threshold, worst).items():
+                for rank, index in enumerate(tqdm(chosen, kind, unit="picture"), 1):
+                    picture, path = split.pictures[index], folder / f"{kind.replace(' ', '_')}_{rank:02d}.jpg"
                     said = f"probability of malignancy {split.probabilities[index]:.3f} (threshold {threshold:.3f})"
                     caption = f"{picture.source} {picture.file}: {CLASSES[picture.label]}, {said}"
                     mistakes.append(_shown(path, picture, analyzer, caption))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_demo.arrays import Floats, has_both
+from lesion_demo.arrays import Floats
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
+from lesion_demo.evaluate.intervals import roc_auc_of, share_of
 from lesion_demo.evaluate.referral import coverage_curve, distance_to_threshold, zones
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
@@ -105,10 +105,8 @@ def _degradation(
         n=len(reports),
         warned=share_of(np.array(right)),
         severe=share_of(np.array([not report.assessable for report in reports])),
-        roc_auc=bootstrap(roc_auc, labels, probabilities) if has_both(labels) else None,
-        roc_auc_unwarned=bootstrap(roc_auc, labels[silent], probabilities[silent])
-        if has_both(labels[silent])
-        else None,
+        roc_auc=roc_auc_of(labels, probabilities),
+        roc_auc_unwarned=roc_auc_of(labels[silent], probabilities[silent]),
         accuracy=share_of((probabilities >= point.threshold) == (labels == 1)),
     )
 

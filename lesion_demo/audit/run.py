@@ -20,8 +20,8 @@ from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import subgroups, traits
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, Turns
-from lesion_demo.data.dataset import WORKERS, PictureReader
-from lesion_demo.data.picture import Picture
+from lesion_demo.data.dataset import WORKERS
+from lesion_demo.data.picture import Picture, by_source
 from lesion_demo.data.split_file import read_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.evaluate.inference import early_features
@@ -128,16 +128,13 @@ class Auditor:
 
     def _train_features(self, sources: Sequence[str]) -> dict[str, Floats]:
         """Early features [K, D] of some training pictures of each of `sources`."""
-        samples = {source: self._sample(source) for source in sources}
+        train = by_source(self.splits.of("train"))
+        samples = {source: (own := train.get(source, []))[:: max(1, len(own) // DESCRIBED)] for source in sources}
         chosen = [picture for sample in samples.values() for picture in sample]
         early = self._one_look.predict(chosen, "training", None).early if chosen else np.empty((0, 0))
         assert early is not None
         ends = np.cumsum([len(sample) for sample in samples.values()])[:-1]
         return dict(zip(sources, np.split(early, ends), strict=True))
-
-    def _sample(self, source: str) -> list[Picture]:
-        own = [picture for picture in self.splits.of("train") if picture.source == source]
-        return own[:: max(1, len(own) // DESCRIBED)]
 
     def _unrelated(self, val: Sequence[Picture]) -> tuple[list[str], list[Pixels]]:
         dermoscopic = [picture for picture in val if picture.source not in self.photographs]
@@ -179,9 +176,9 @@ def audit(
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
     tested = splits.of("test") or splits.of("val")
     step = max(1, len(tested) // limit) if limit else 1
-    reader = PictureReader()
+    scorer = Scorer.of(loaded, workers=workers, device=device)
+    reader = scorer.reader
     reader.cache(tested, workers=workers)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, reader, workers=workers, device=device)
     steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 6
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         photographs = read_choices(loaded.folder).photographs

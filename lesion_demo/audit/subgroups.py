@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from lesion_demo.config import OperatingPoint
 from lesion_demo.data.dataset import WORKERS, PictureReader, measure_all
-from lesion_demo.evaluate.intervals import bootstrap, roc_auc, share_of
+from lesion_demo.evaluate.intervals import roc_auc_of, share_if_any
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images import Pixels
 from lesion_demo.images.look import Look
 from lesion_demo.images.tone import tone_of, typology_angle
-from lesion_demo.results import Interval, Subgroup
+from lesion_demo.results import Subgroup
 
 Mask = NDArray[np.bool_]
 """[N], True for the pictures that count."""
@@ -60,19 +60,15 @@ def subgroups(split: EvaluatedSplit, masks: Mapping[str, Mask], point: Operating
     found = []
     for name, mask in masks.items():
         benign, malignant = mask & (split.labels == 0), mask & (split.labels == 1)
-        both = benign.any() and malignant.any()
+        own = split.where(mask)
         found.append(
             Subgroup(
                 name,
                 int(benign.sum()),
                 int(malignant.sum()),
-                share_of(called[malignant]) if malignant.any() else None,
-                share_of(~called[benign]) if benign.any() else None,
-                _roc_auc(split.where(mask)) if both else None,
+                share_if_any(called[malignant]),
+                share_if_any(~called[benign]),
+                roc_auc_of(own.labels, own.probabilities, own.groups),
             )
         )
     return found
-
-
-def _roc_auc(split: EvaluatedSplit) -> Interval:
-    return bootstrap(roc_auc, split.labels, split.probabilities, groups=split.groups)

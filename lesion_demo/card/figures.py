@@ -13,21 +13,20 @@ from lesion_demo.card.phrases import (
     clinic_name,
     count,
     decimal,
+    figures,
     point_name,
     ratio,
     result_name,
     share,
-    signed,
     source_name,
     subgroup_name,
 )
 from lesion_demo.card.skin import skin_part
 from lesion_demo.config import OperatingPoint
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
-from lesion_demo.results import Audit, ChangeResult, Outcomes, PointReport, Report
+from lesion_demo.results import RATES, Audit, ChangeResult, Outcomes, PointReport, Report
 from lesion_demo.texts import Texts
 
-RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 CELLS = ("tp", "fn", "fp", "tn")
 ACCURACY_POINT = "accuracy"
 
@@ -81,16 +80,7 @@ def test_section(facts: ModelFacts, texts: Texts) -> Section:
     words = texts.about
     columns = ("set", "n", "n_malignant", "roc_auc", "pr_auc", "brier", "calibration_error")
     rows = [
-        (
-            result_name(key, texts),
-            count(result.n, texts),
-            count(result.n_malignant, texts),
-            ratio(result.roc_auc, texts),
-            ratio(result.pr_auc, texts),
-            ratio(result.brier, texts),
-            decimal(result.calibration_error, texts),
-        )
-        for key, result in facts.metrics.tested.items()
+        (result_name(key, texts), *figures(result, columns[1:], texts)) for key, result in facts.metrics.tested.items()
     ]
     tables = [table(words.sets_caption, columns, rows, texts)] if rows else []
     tables += [
@@ -103,12 +93,12 @@ def test_section(facts: ModelFacts, texts: Texts) -> Section:
 
 
 def _points_table(caption: str, points: tuple[PointReport, ...], texts: Texts) -> Table:
-    rows = []
-    for point in points:
-        rates = [share(getattr(point, name), texts) for name in RATES]
-        cells = [count(getattr(point.confusion, name, None), texts) for name in CELLS]
-        rows.append((point_name(point.name, texts), decimal(point.threshold, texts), *rates, *cells))
-    return table(caption, ("point", "threshold", *RATES, *CELLS), rows, texts)
+    scores = ("threshold", *RATES)
+    rows = [
+        (point_name(point.name, texts), *figures(point, scores, texts), *figures(point.confusion, CELLS, texts))
+        for point in points
+    ]
+    return table(caption, ("point", *scores, *CELLS), rows, texts)
 
 
 def calibration_section(facts: ModelFacts, texts: Texts) -> Section:
@@ -122,18 +112,16 @@ def calibration_section(facts: ModelFacts, texts: Texts) -> Section:
         words.margin_at.format(point=point_name(point.name, texts), margin=decimal(margin, texts))
         for point, margin in zip(meta.operating_points, margins, strict=True)
     )
+    columns = ("source", "balanced_calibration_error", "slope", "intercept")
     rows = [
         (
             clinic_name(found, texts),
-            decimal(found.result.balanced_calibration_error, texts),
-            decimal(line.slope if line else None, texts),
-            signed(line.intercept if line else None, texts),
+            *figures(found.result, columns[1:2], texts),
+            *figures(found.result.calibration_line, columns[2:], texts),
         )
         for found in facts.sources
-        for line in [found.result.calibration_line]
         if found.result.balanced_calibration_error is not None
     ]
-    columns = ("source", "balanced_calibration_error", "slope", "intercept")
     return Section(
         "calibration",
         words.calibration_title,
@@ -162,11 +150,9 @@ def sources_section(facts: ModelFacts, texts: Texts) -> Section:
         (
             source_name(found.source, texts) if found.source else words.unnamed_source,
             words.part_names[found.part],
-            count(found.result.n, texts),
-            count(found.result.n_malignant, texts),
+            *figures(found.result, ("n", "n_malignant"), texts),
             _seen(found.result, texts),
-            ratio(found.result.roc_auc, texts),
-            decimal(found.result.calibration_error, texts),
+            *figures(found.result, ("roc_auc", "calibration_error"), texts),
         )
         for found in facts.sources
     ]
@@ -189,8 +175,7 @@ def _sources_table(facts: ModelFacts, name: str, texts: Texts) -> Table:
         point = found.result.point(name)
         if point is not None:
             held = [_held_back(point.outcomes, answer, texts) for answer in ("uncertain", "not_assessable")]
-            rates = (share(point.sensitivity, texts), share(point.specificity, texts))
-            rows.append((clinic_name(found, texts), *rates, *held))
+            rows.append((clinic_name(found, texts), *figures(point, ("sensitivity", "specificity"), texts), *held))
     columns = ("source", "sensitivity", "specificity", "uncertain", "no_verdict")
     return table(texts.about.sources_at.format(point=point_name(name, texts)), columns, rows, texts)
 
@@ -222,17 +207,7 @@ Part = tuple[str, tuple[Table, ...]]
 
 def _subgroups(audit: Audit, title: str, texts: Texts) -> Part | None:
     columns = ("subgroup", "n_benign", "n_malignant", "sensitivity", "specificity", "roc_auc")
-    rows = [
-        (
-            capital(subgroup_name(subgroup.name, texts)),
-            count(subgroup.n_benign, texts),
-            count(subgroup.n_malignant, texts),
-            share(subgroup.sensitivity, texts),
-            share(subgroup.specificity, texts),
-            ratio(subgroup.roc_auc, texts),
-        )
-        for subgroup in audit.subgroups
-    ]
+    rows = [(capital(subgroup_name(one.name, texts)), *figures(one, columns[1:], texts)) for one in audit.subgroups]
     pictures = max((subgroup.n_benign + subgroup.n_malignant for subgroup in audit.subgroups), default=0)
     note = texts.about.audit_note.format(pictures=count(pictures, texts), point=_at(audit.operating_point, texts))
     return (note, (table(title, columns, rows, texts),)) if rows else None
@@ -241,14 +216,7 @@ def _subgroups(audit: Audit, title: str, texts: Texts) -> Part | None:
 def _changes(audit: Audit, title: str, texts: Texts) -> Part | None:
     columns = ("change", "flips", "flips_benign", "flips_malignant", "shift_benign", "shift_malignant")
     rows = [
-        (
-            capital(texts.about.changes.get(change.name, change.name)),
-            share(change.flips, texts),
-            share(change.flips_benign, texts),
-            share(change.flips_malignant, texts),
-            signed(change.shift_benign, texts),
-            signed(change.shift_malignant, texts),
-        )
+        (capital(texts.about.changes.get(change.name, change.name)), *figures(change, columns[1:], texts))
         for change in _worst_first(audit)
     ]
     point = _at(audit.operating_point, texts)

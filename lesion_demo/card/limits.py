@@ -12,7 +12,7 @@ from lesion_demo.card.phrases import (
     complement,
     count,
     decimal,
-    percent,
+    figures,
     point_name,
     ratio,
     result_name,
@@ -21,7 +21,7 @@ from lesion_demo.card.phrases import (
     subgroup_name,
 )
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
-from lesion_demo.results import Interval, Report, Subgroup
+from lesion_demo.results import Audit, Interval, Report, Subgroup
 from lesion_demo.texts import Texts
 
 CALIBRATION_LIMIT = 0.04
@@ -45,21 +45,13 @@ STRONG = "strong"
 
 def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
     """One sentence for each limit, the most general first."""
-    rules = (
-        _prevalence,
-        _test,
-        _calibration,
-        _near_duplicates,
-        _sources,
-        _subgroups,
-        _few,
-        _changes,
-        _blind,
-        _covered,
-        _unrelated,
-        _spoilt,
-    )
-    return tuple(sentence for rule in rules for sentence in rule(facts, texts))
+    rules = (_prevalence, _test, _calibration, _near_duplicates, _sources)
+    found = [sentence for rule in rules for sentence in rule(facts, texts)]
+    if (audit := facts.audit) is not None:
+        found += _subgroups(audit, facts.test, texts)
+        of_audit = (_few, _changes, _blind, _covered, _unrelated, _spoilt)
+        found += [sentence for rule in of_audit for sentence in rule(audit, texts)]
+    return tuple(found)
 
 
 def clearly_below(found: Interval | None, reference: Interval | None) -> bool:
@@ -126,16 +118,12 @@ def _sources(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             yield words["few_of_source"].format(source=source_name(source, texts), pictures=count(pictures, texts))
 
 
-def _subgroups(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _subgroups(audit: Audit, test: Report | None, texts: Texts) -> Iterator[str]:
     """Each figure of a subgroup that lies clearly below the same figure of all pictures; no figure twice."""
-    if facts.audit is None:
-        return
-    name = facts.audit.operating_point.name
-    overall = next((subgroup for subgroup in facts.audit.subgroups if subgroup.name == "all"), None) or _as_subgroup(
-        facts.test, name
-    )
+    name = audit.operating_point.name
+    overall = next((one for one in audit.subgroups if one.name == "all"), None) or _as_subgroup(test, name)
     told = set()
-    for subgroup in facts.audit.subgroups if overall else ():
+    for subgroup in audit.subgroups if overall else ():
         for figure, pictures in (
             ("sensitivity", subgroup.n_malignant),
             ("specificity", subgroup.n_benign),
@@ -145,11 +133,11 @@ def _subgroups(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             if not clearly_below(found, reference) or (figure, found, pictures) in told:
                 continue
             told.add((figure, found, pictures))
-            write, whole = (ratio, decimal) if figure == "roc_auc" else (share, percent)
+            whole = decimal(reference.value, texts) if figure == "roc_auc" else texts.percent(reference.value)
             yield texts.about.limits["subgroup_roc_auc" if figure == "roc_auc" else figure].format(
                 subgroup=capital(subgroup_name(subgroup.name, texts)),
-                value=write(found, texts),
-                overall=whole(reference.value, texts),
+                value=next(figures(subgroup, [figure], texts)),
+                overall=whole,
                 point=point_name(name, texts),
                 pictures=count(pictures, texts),
             )
@@ -164,11 +152,11 @@ def _as_subgroup(test: Report | None, point: str) -> Subgroup | None:
     return Subgroup("all", benign, test.n_malignant, at_point.sensitivity, at_point.specificity, test.roc_auc)
 
 
-def _few(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _few(audit: Audit, texts: Texts) -> Iterator[str]:
     """The subgroups that no judgement can be based on."""
     few = [
         f"{subgroup_name(one.name, texts)} ({count(one.n_benign, texts)} + {count(one.n_malignant, texts)})"
-        for one in (facts.audit.subgroups if facts.audit else ())
+        for one in audit.subgroups
         if _smallest_class(one) < FEW_IN_CLASS
     ]
     if few:
@@ -181,10 +169,10 @@ def _smallest_class(subgroup: Subgroup) -> int:
     return max(counts) if subgroup.name.startswith("diagnosis ") else min(counts)
 
 
-def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _changes(audit: Audit, texts: Texts) -> Iterator[str]:
     """The changes that turn more verdicts on a class than FLIP_LIMIT, the worst first, in one sentence."""
     words, found = texts.about.limits, []
-    for change in facts.audit.changes if facts.audit else ():
+    for change in audit.changes:
         by_class = (("change_benign", change.flips_benign), ("change_malignant", change.flips_malignant))
         beyond = [(flips.value, key, flips) for key, flips in by_class if flips and flips.value > FLIP_LIMIT]
         if beyond:
@@ -196,19 +184,17 @@ def _changes(facts: ModelFacts, texts: Texts) -> Iterator[str]:
         yield words["change"].format(limit=texts.percent(FLIP_LIMIT, 0), changes=listed)
 
 
-def _blind(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _blind(audit: Audit, texts: Texts) -> Iterator[str]:
     """The best of the classifiers that see no lesion."""
-    probes = facts.audit.blind_roc_auc if facts.audit else {}
-    if probes:
-        name, best = max(probes.items(), key=lambda item: item[1])
-        if best >= BLIND_LIMIT:
-            probe = texts.about.probes.get(name, name)
-            yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
+    name, best = max(audit.blind_roc_auc.items(), key=lambda item: item[1], default=("", 0.0))
+    if best >= BLIND_LIMIT:
+        probe = texts.about.probes.get(name, name)
+        yield texts.about.limits["blind"].format(probe=probe, value=decimal(best, texts))
 
 
-def _covered(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _covered(audit: Audit, texts: Texts) -> Iterator[str]:
     """What a data set measures beside the lesion."""
-    for one in facts.audit.clinics.skins if facts.audit and facts.audit.clinics else ():
+    for one in audit.clinics.skins if audit.clinics else ():
         if one.without_disc is not None and one.without_disc.low > SKIN_LIMIT:
             yield texts.about.limits["covered"].format(
                 source=source_name(one.source, texts),
@@ -217,26 +203,26 @@ def _covered(facts: ModelFacts, texts: Texts) -> Iterator[str]:
             )
 
 
-def _unrelated(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _unrelated(audit: Audit, texts: Texts) -> Iterator[str]:
     words = texts.about
     poor = [
         words.limits["unrelated_kind"].format(
             kind=words.unrelated.get(one.kind, one.kind), refused=share(one.refused, texts)
         )
-        for one in (facts.audit.unrelated if facts.audit else ())
+        for one in audit.unrelated
         if one.refused.value < HELD_BACK
     ]
     if poor:
         yield words.limits["unrelated"].format(kinds=", ".join(poor))
 
 
-def _spoilt(facts: ModelFacts, texts: Texts) -> Iterator[str]:
+def _spoilt(audit: Audit, texts: Texts) -> Iterator[str]:
     words = texts.about
     poor = [
         words.limits["spoilt_by"].format(
             degradation=words.degradations.get(one.name, one.name), warned=share(one.warned, texts)
         )
-        for one in (facts.audit.degradations if facts.audit else ())
+        for one in audit.degradations
         if one.level == STRONG and one.warned.value < HELD_BACK
     ]
     if poor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lesion_demo.card.folder import SourceResult
 from lesion_demo.results import Interval
@@ -47,9 +49,21 @@ def count(value: int | None, texts: Texts) -> str:
     return texts.about.dash if value is None else texts.number(value)
 
 
-def percent(value: float, texts: Texts) -> str:
-    """`90.4 %`."""
-    return texts.percent(value)
+_WRITTEN: dict[str, Callable[[Any, Texts], str]] = {
+    **dict.fromkeys(("n", "n_benign", "n_malignant", "tp", "fn", "fp", "tn"), count),
+    **dict.fromkeys(("roc_auc", "roc_auc_unwarned", "pr_auc", "brier", "without_lesion", "without_disc"), ratio),
+    **dict.fromkeys(("threshold", "calibration_error", "balanced_calibration_error", "slope"), decimal),
+    **dict.fromkeys(("area", "deletion", "insertion"), decimal),
+    **dict.fromkeys(("shift", "shift_benign", "shift_malignant"), signed),
+    **dict.fromkeys(("intercept", "log_odds", "log_odds_without_lesion"), signed),
+}
+"""How a figure is written, by its name; any other is a share."""
+
+
+def figures(found: object | None, names: Iterable[str], texts: Texts) -> Iterator[str]:
+    """What a result says under `names`, each as it is written; a dash for each where there is no result."""
+    for name in names:
+        yield texts.about.dash if found is None else _WRITTEN.get(name, share)(getattr(found, name), texts)
 
 
 def plain(value: float | str | None, texts: Texts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lesion_demo.card.parts import Table, table
-from lesion_demo.card.phrases import count, ratio, share, signed, source_name
+from lesion_demo.card.phrases import figures, source_name
 from lesion_demo.results import Audit, ClinicAudit
 from lesion_demo.texts import Texts
 
@@ -30,26 +30,11 @@ def _note(found: ClinicAudit, texts: Texts) -> str:
 def _skins(found: ClinicAudit, title: str, texts: Texts) -> Table:
     columns = ("source", "n_benign", "n_malignant", "specificity", "roc_auc", "without_lesion", "without_disc",
                "log_odds", "log_odds_without_lesion")  # fmt: skip
-    rows = [
-        (
-            source_name(one.source, texts),
-            count(one.n_benign, texts),
-            count(one.n_malignant, texts),
-            share(one.specificity, texts),
-            ratio(one.roc_auc, texts),
-            ratio(one.without_lesion, texts),
-            ratio(one.without_disc, texts),
-            signed(one.log_odds, texts),
-            signed(one.log_odds_without_lesion, texts),
-        )
-        for one in found.skins
-    ]
+    rows = [(source_name(one.source, texts), *figures(one, columns[1:], texts)) for one in found.skins]
     return table(title, columns, rows, texts)
 
 
 def _moves(found: ClinicAudit, texts: Texts) -> Table:
-    rows = [
-        (source_name(one.source, texts), count(one.n, texts), share(one.flips, texts), signed(one.shift, texts))
-        for one in found.moves
-    ]
-    return table(texts.about.moves_title, ("source", "n", "flips", "shift"), rows, texts)
+    columns = ("source", "n", "flips", "shift")
+    rows = [(source_name(one.source, texts), *figures(one, columns[1:], texts)) for one in found.moves]
+    return table(texts.about.moves_title, columns, rows, texts)

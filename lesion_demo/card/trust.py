@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lesion_demo.card.folder import ModelFacts
 from lesion_demo.card.parts import Section, Table, table
-from lesion_demo.card.phrases import capital, count, decimal, point_name, ratio, share, source_name
+from lesion_demo.card.phrases import capital, count, decimal, figures, point_name, share, source_name
 from lesion_demo.results import Audit
 from lesion_demo.texts import Texts
 
@@ -28,21 +28,15 @@ def trust_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
 
 def _quality(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
-    untouched = [
-        (_source(one.source, texts), count(one.n, texts), share(one.warned, texts), share(one.severe, texts))
-        for one in audit.untouched
-    ]
-    yield table(words.untouched_caption, ("source", "n", "warned", "severe"), untouched, texts)
+    columns: tuple[str, ...] = ("source", "n", "warned", "severe")
+    untouched = [(_source(one.source, texts), *figures(one, columns[1:], texts)) for one in audit.untouched]
+    yield table(words.untouched_caption, columns, untouched, texts)
     columns = ("degradation", "strength", "warned", "severe", "roc_auc", "roc_auc_unwarned", "accuracy")
     spoilt = [
         (
             capital(words.degradations.get(one.name, one.name)),
             f"{words.levels.get(one.level, one.level)} ({texts.number(one.strength, 2).rstrip('0').rstrip('.,')})",
-            share(one.warned, texts),
-            share(one.severe, texts),
-            ratio(one.roc_auc, texts),
-            ratio(one.roc_auc_unwarned, texts),
-            share(one.accuracy, texts),
+            *figures(one, columns[2:], texts),
         )
         for one in audit.degradations
     ]
@@ -52,53 +46,39 @@ def _quality(audit: Audit, texts: Texts) -> Iterator[Table]:
 
 def _familiarity(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
+    columns: tuple[str, ...] = ("kind", "n", "unfamiliar", "refused")
     unrelated = [
-        (
-            capital(words.unrelated.get(one.kind, one.kind)),
-            count(one.n, texts),
-            share(one.unfamiliar, texts),
-            share(one.refused, texts),
-        )
-        for one in audit.unrelated
+        (capital(words.unrelated.get(one.kind, one.kind)), *figures(one, columns[1:], texts)) for one in audit.unrelated
     ]
-    yield table(words.unrelated_caption, ("kind", "n", "unfamiliar", "refused"), unrelated, texts)
+    yield table(words.unrelated_caption, columns, unrelated, texts)
+    columns = ("source", "n", "unfamiliar", "photograph")
     untouched = [
-        (
-            _source(one.source, texts),
-            count(one.n, texts),
-            share(one.unfamiliar, texts),
-            share(one.photograph, texts),
-        )
+        (_source(one.source, texts), *figures(one, columns[1:], texts))
         for one in audit.untouched
         if one.unfamiliar is not None
     ]
-    yield table(words.refusals_caption, ("source", "n", "unfamiliar", "photograph"), untouched, texts)
+    yield table(words.refusals_caption, columns, untouched, texts)
+    columns = ("known", "source", "n", "passed")
     clinics = [
-        (
-            source_name(one.known_source, texts),
-            source_name(one.source, texts),
-            count(one.n, texts),
-            share(one.passed, texts),
-        )
+        (source_name(one.known_source, texts), source_name(one.source, texts), *figures(one, columns[2:], texts))
         for one in audit.new_clinic
     ]
-    yield table(words.clinics_caption, ("known", "source", "n", "passed"), clinics, texts)
+    yield table(words.clinics_caption, columns, clinics, texts)
 
 
 def _uncertainty(audit: Audit, texts: Texts) -> Iterator[Table]:
     words = texts.about
+    columns = ("point", "zone", "n", "share", "errors")
     rows = [
         (
             point_name(found.point.name, texts),
             words.zones.get(zone.name, zone.name),
-            count(zone.n, texts),
-            share(zone.share, texts),
-            share(zone.errors, texts),
+            *figures(zone, columns[2:], texts),
         )
         for found in audit.referrals
         for zone in found.zones
     ]
-    yield table(words.zones_caption, ("point", "zone", "n", "share", "errors"), rows, texts)
+    yield table(words.zones_caption, columns, rows, texts)
     scores = [(words.confidences.get(one.name, one.name), decimal(one.area, texts)) for one in audit.coverage]
     yield table(words.coverage_caption, ("score", "area"), scores, texts)
 
@@ -109,8 +89,7 @@ def _heat(audit: Audit, texts: Texts) -> Iterator[Table]:
         (
             words.heat_groups[f"{one.label}, {one.verdict}"],
             words.outlines.get(one.outlines, one.outlines),
-            count(one.n, texts),
-            share(one.silent, texts),
+            *figures(one, ("n", "silent"), texts),
             *(words.dash if value is None else texts.percent(value, 0) for value in (one.area, one.mass)),
             share(one.hottest, texts),
         )
@@ -119,7 +98,7 @@ def _heat(audit: Audit, texts: Texts) -> Iterator[Table]:
     columns = ("pictures", "outlines", "n", "silent", "lesion_area", "mass", "hottest")
     yield table(words.heat_caption, columns, rows, texts)
     orders = [
-        (words.orders.get(one.order, one.order), decimal(one.deletion, texts), decimal(one.insertion, texts))
+        (words.orders.get(one.order, one.order), *figures(one, ("deletion", "insertion"), texts))
         for one in audit.faithfulness
     ]
     yield table(words.faithfulness_caption, ("order", "deletion", "insertion"), orders, texts)

@@ -12,14 +12,12 @@ from lesion_demo.cli.arguments import add_checkpoint, add_data, add_device, add_
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.errors import DataError
 from lesion_demo.files import check_file, write_json
-from lesion_demo.results import Interval, Metrics, Report, to_json
+from lesion_demo.results import RATES, Interval, Metrics, Report, to_json
 
 if TYPE_CHECKING:
     from lesion_demo.checkpoint import LoadedCheckpoint
 
 HELP = "report a checkpoint's figures on its test split, or on a folder from outside"
-
-RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

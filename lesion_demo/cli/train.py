@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lesion_demo.cli.arguments import add_class_map, add_data, parse_class_map
 from lesion_demo.cli.settings import add_settings, resolve_config
+from lesion_demo.cli.showing import check_promotion, how_to_show, promote
 from lesion_demo.cli.stopping import exit_code
 from lesion_demo.config import TrainConfig
 from lesion_demo.data.archive import unpacked
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt as stop:
         went_on = (folder / CONFIG_FILE).is_file()
-        saved = f"Every finished epoch is saved: go on with --resume --run {folder.name}."
+        saved = f"Every finished epoch is saved: continue with --resume --run {folder.name}."
         print(f"\nStopped. {saved if went_on else 'Training had not begun, and nothing was written.'}")
         return exit_code(stop)
     if checkpoint is not None:
@@ -178,26 +179,8 @@ def check_photographs(names: Sequence[str], data: Sequence[Path]) -> None:
         )
 
 
-def check_promotion(args: argparse.Namespace) -> None:
-    """Before hours of training: could the page show the run at all?"""
-    from lesion_demo.checkpoint import CHECKPOINTS
-
-    if args.out.resolve() != CHECKPOINTS.resolve():
-        raise LesionDemoError(
-            f"--promote works only for runs in {CHECKPOINTS}, where the page looks: leave out --out, or show the run "
-            "with "
-            "'python -m lesion_demo app --checkpoint DIR'."
-        )
-    if args.data is None and not args.run:
-        raise LesionDemoError(
-            "--promote needs to know which run the page should show: add --run NAME, or --data DIR to train one."
-        )
-
-
 def show(folder: Path, *, promoting: bool) -> int:
     """Name the command that shows the run in `folder`, having made it the page's if `promoting`."""
-    from lesion_demo.checkpoint import how_to_show, promote
-
     if promoting:
         promote(folder)
     print(how_to_show(folder))

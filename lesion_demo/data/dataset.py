@@ -6,6 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,16 +40,14 @@ _LACK_OF_SHARED_MEMORY = ("shared memory", "</torch_", "Bus error")
 """What torch says of it, in an error of no type of its own."""
 
 
+@dataclass(frozen=True, eq=False)
 class LesionDataset(Dataset[Sample]):
     """`pictures` through `transform`, after an optional `edit` of the raw picture."""
 
-    def __init__(
-        self, pictures: Sequence[Picture], transform: Transform, reader: PictureReader, edit: Edit | None = None
-    ) -> None:
-        self.pictures = pictures
-        self.transform = transform
-        self.reader = reader
-        self.edit = edit
+    pictures: Sequence[Picture]
+    transform: Transform
+    reader: PictureReader
+    edit: Edit | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -60,22 +59,15 @@ class LesionDataset(Dataset[Sample]):
         return self.transform(image), self.pictures[index].label, index
 
 
+@dataclass(frozen=True, eq=False)
 class EditedDataset(Dataset[MeasuredSample]):
     """Every picture of `pictures` under each of `edits`, edit by edit: a sample, and what `measure` finds in it."""
 
-    def __init__(
-        self,
-        pictures: Sequence[Picture],
-        transform: Transform,
-        reader: PictureReader,
-        edits: Sequence[Edit | None],
-        measure: Measure[Any],
-    ) -> None:
-        self.pictures = pictures
-        self.transform = transform
-        self.reader = reader
-        self.edits = edits
-        self.measure = measure
+    pictures: Sequence[Picture]
+    transform: Transform
+    reader: PictureReader
+    edits: Sequence[Edit | None]
+    measure: Measure[Any] | None
 
     def __len__(self) -> int:
         return len(self.edits) * len(self.pictures)
@@ -85,16 +77,17 @@ class EditedDataset(Dataset[MeasuredSample]):
         image, edit = self.reader(self.pictures[place]), self.edits[number]
         if edit is not None:
             image = edit(image, place)
-        return self.transform(image), self.pictures[place].label, place, self.measure(image)
+        measured = None if self.measure is None else self.measure(image)
+        return self.transform(image), self.pictures[place].label, place, measured
 
 
+@dataclass(frozen=True, eq=False)
 class MeasuredDataset(Dataset[T]):
     """What `measure` finds in each of `pictures`."""
 
-    def __init__(self, pictures: Sequence[Picture], reader: PictureReader, measure: Measure[T]) -> None:
-        self.pictures = pictures
-        self.reader = reader
-        self.measure = measure
+    pictures: Sequence[Picture]
+    reader: PictureReader
+    measure: Measure[T]
 
     def __len__(self) -> int:
         return len(self.pictures)

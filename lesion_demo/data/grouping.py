@@ -6,6 +6,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from lesion_demo.data.manifest import ID_COLUMNS, SAME_AS
 from lesion_demo.data.picture import Picture
 
@@ -49,20 +53,13 @@ def group_pictures(pictures: Sequence[Picture], links: Iterable[Link]) -> list[s
 
     The name is the first member's `source/file`.
     """
-    parents = list(range(len(pictures)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = index = parents[parents[index]]
-        return index
-
-    for link in links:
-        parents[root(link.first)] = root(link.second)
+    ends = np.array([(link.first, link.second) for link in links], dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), ends.T), shape=(len(pictures), len(pictures)))
+    _, places = connected_components(graph, directed=False)
     names: dict[int, str] = {}
-    for index, picture in enumerate(pictures):
-        member = root(index)
-        names[member] = min(names.get(member, picture.name), picture.name)
-    return [names[root(index)] for index in range(len(pictures))]
+    for place, picture in zip(places, pictures, strict=True):
+        names[place] = min(names.get(place, picture.name), picture.name)
+    return [names[place] for place in places]
 
 
 def grouped(pictures: Sequence[Picture]) -> list[Picture]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,3 +40,11 @@ class Picture:
     def name(self) -> str:
         """`source/file`: unique over all data sets, the same on every machine."""
         return f"{self.source}/{self.file}"
+
+
+def by_source(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
+    """`pictures` by the name of their data set, the names in alphabetical order."""
+    found: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        found.setdefault(picture.source, []).append(picture)
+    return dict(sorted(found.items()))

@@ -25,17 +25,35 @@ REASON = "reason"
 """A further column: why a picture was left out. Older files have none."""
 
 
-def read_sides(path: Path) -> dict[str, str]:
-    """Content hash → `train`, `val` or `test`, of the pictures in use in the split file at `path`.
+def read_rows(path: Path, columns: Sequence[str] = SPLIT_HEADER) -> list[dict[str, str]]:
+    """The rows of the split file at `path`, whose pictures need not be there; all of them have these `columns`.
 
     Raises:
         DataError: it is no split file.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            return {row["content_hash"]: row["split"] for row in csv.DictReader(file) if row["split"] in SPLIT_NAMES}
-    except (OSError, csv.Error, KeyError, ValueError) as error:
-        raise DataError(f"{path} could not be read as a split file ({error}); restore or remove it.") from error
+            reader = csv.DictReader(file)
+            if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+                raise ValueError(f"it lacks the column {', '.join(missing)}")
+            rows = list(reader)
+        if cut := next((number for number, row in enumerate(rows, 2) if None in map(row.get, columns)), None):
+            raise ValueError(f"row {cut} is cut short")
+    except (OSError, csv.Error, ValueError) as error:
+        raise DataError(
+            f"{path} could not be read as a split file ({error}): restore it, or make the split again."
+        ) from error
+    return rows
+
+
+def read_sides(path: Path) -> dict[str, str]:
+    """Content hash → `train`, `val` or `test`, of the pictures in use in the split file at `path`.
+
+    Raises:
+        DataError: it is no split file.
+    """
+    rows = read_rows(path, ("content_hash", "split"))
+    return {row["content_hash"]: row["split"] for row in rows if row["split"] in SPLIT_NAMES}
 
 
 def write_split(path: Path, splits: Splits) -> None:
@@ -71,15 +89,7 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
     """
     check_roots(roots)
     sources = name_sources(roots)
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in SPLIT_HEADER if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"it lacks the column {', '.join(missing)}")
-            pictures = [_from_row(row, sources, path) for row in reader]
-    except (OSError, csv.Error, TypeError, ValueError) as error:  # TypeError: a row is cut short
-        raise DataError(f"{path} could not be read as a split file ({error}); make the split again.") from error
+    pictures = [_from_row(row, sources, path) for row in read_rows(path)]
     used = [picture for picture in pictures if picture.split in SPLIT_NAMES]
     with ThreadPoolExecutor(2) as pool:
         progress = tqdm(pool.map(_check_content, used), total=len(used), desc="Checking pictures", unit="picture")
@@ -91,25 +101,14 @@ def read_split(path: Path, roots: Sequence[Path]) -> Splits:
     )
 
 
-def hashes_of(path: Path, split: str) -> frozenset[str]:
-    """Content hashes of the pictures that stand in `split` by the split file `path`, wherever they lie now.
-
-    Raises:
-        DataError: it is no split file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            return frozenset(row["content_hash"] for row in csv.DictReader(file) if row["split"] == split)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise DataError(f"{path} could not be read as a split file ({error}): copy the checkpoint again.") from error
-
-
 def _from_row(row: Mapping[str, str], sources: Mapping[str, Path], path: Path) -> Picture:
     if row["source"] not in sources:
         raise DataError(
             f"{path} was made with a data set folder {row['source']!r}, but the folders given are "
             f"{', '.join(map(repr, sources))}; name the same folders in the same order."
         )
+    if row["label"] not in CLASSES:
+        raise DataError(f"{path} has the class {row['label']!r}, not {' or '.join(CLASSES)}: make the split again.")
     return Picture(
         path=sources[row["source"]] / row["file"],
         file=row["file"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from lesion_demo.config import CLASSES, from_dict, to_dict
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError, LesionDemoError
-from lesion_demo.files import replacing, sha256_of
+from lesion_demo.files import read_json, sha256_of, write_json
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +39,13 @@ class SplitRecord:
 
 
 def write_record(path: Path, record: SplitRecord) -> None:
-    """Keep `record` beside the split file at `path`, with that file's fingerprint."""
+    """Keep `record` beside the split file at `path`, with that file's fingerprint.
+
+    Raises:
+        DataError: the disk refused.
+    """
     values = to_dict(record) | {"fingerprint": sha256_of(path)}
-    with replacing(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json(path.with_suffix(".json"), values, DataError)
 
 
 def check_record(path: Path, wanted: SplitRecord) -> None:
@@ -58,8 +60,8 @@ def check_record(path: Path, wanted: SplitRecord) -> None:
         log.warning("%s does not record what it was made from, and is used unchanged.", path)
         return
     try:
-        found = from_dict(SplitRecord, json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, LesionDemoError) as error:
+        found = from_dict(SplitRecord, read_json(place))
+    except (OSError, ValueError, LesionDemoError) as error:
         raise DataError(f"{place} is damaged ({error}). {remedy}") from error
     if found.fingerprint != sha256_of(path):
         raise DataError(f"{path} is not the file that {place.name} describes. {remedy}")

@@ -1,6 +1,6 @@
 """What validation pictures decide: the temperature, the operating points, and how far to trust a probability.
 
-Conventions as in `lesion_demo.evaluate.scores`, which hands these names on.
+Conventions as in `lesion_demo.evaluate.scores`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
 
-from lesion_demo.arrays import (
-    Floats,
-    Ints,
-    checked,
-    logistic,
-    margins,
-    need_both,
-    need_pictures,
-)
+from lesion_demo.arrays import Floats, Ints, checked, log_odds, logistic, margins, need_both, need_pictures
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.results import CalibrationLine
 
@@ -127,8 +119,7 @@ def calibration_line(
     Raises:
         DataError: as `fit_temperature`.
     """
-    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
-    temperature, bias = _fit_both(np.log(p) - np.log1p(-p), labels, weights)
+    temperature, bias = _fit_both(log_odds(probabilities), labels, weights)
     return CalibrationLine(1 / temperature, bias / temperature)
 
 

@@ -66,22 +66,6 @@ class Batch:
     measured: list[Any]
 
 
-def predict(
-    model: nn.Module,
-    loader: DataLoader[Sample] | DataLoader[MeasuredSample],
-    title: str,
-    *,
-    accelerator: Accelerator | None = None,
-    turns: int = 1,
-) -> Predictions:
-    """Logits of every picture, averaged over so many quarter `turns` of it, see `in_turns`.
-
-    Without an `accelerator`, on one process and in float32. With one, in its precision and on all its processes, of
-    which each sees its share and gets the whole; then `loader` is one that it prepared, `model` the bare network.
-    """
-    return together(list(predict_batches(model, loader, title, accelerator=accelerator, turns=turns)))
-
-
 @torch.inference_mode()
 def predict_batches(
     model: nn.Module,
@@ -91,7 +75,12 @@ def predict_batches(
     accelerator: Accelerator | None = None,
     turns: int = 1,
 ) -> Iterator[Batch]:
-    """The same, a batch at a time as soon as it is there."""
+    """What is said of every picture, a batch at a time as soon as it is there, see `together`.
+
+    Logits are averaged over so many quarter `turns` of a picture, see `in_turns`. Without an `accelerator`, on one
+    process and in float32. With one, in its precision and on all its processes, of which each sees its share and gets
+    the whole; then `loader` is one that it prepared, `model` the bare network.
+    """
     model.eval()
     quiet = accelerator is not None and not accelerator.is_main_process
     for images, targets, indices, *measured in tqdm(delivered(loader), title, len(loader), leave=False, disable=quiet):

@@ -12,13 +12,15 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from lesion_demo.arrays import Bools, Floats, Ints, checked, need_pictures
+from lesion_demo.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
 from lesion_demo.errors import DataError
 from lesion_demo.results import Interval
 
 Statistic: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 """(labels [N], probabilities [N], weights [R, N]) → one value for each row of weights, [R]."""
 
+LEVEL = 0.95
+"""Share of the resamples inside an interval."""
 _ENTRIES_AT_ONCE = 2_000_000  # of the weight matrix: 16 MB, so memory stays flat for any number of pictures
 
 Key = TypeVar("Key", bound=Hashable)
@@ -44,6 +46,16 @@ def share_of(hits: Bools) -> Interval:
     return Interval(float(share[0]), max(0.0, float(low[0])), min(1.0, float(high[0])))
 
 
+def share_if_any(hits: Bools) -> Interval | None:
+    """`share_of`, or None where there is no picture."""
+    return share_of(hits) if len(hits) else None
+
+
+def roc_auc_of(labels: Ints, probabilities: Floats, groups: Sequence[str] | None = None) -> Interval | None:
+    """ROC-AUC with its interval, see `bootstrap`; None where a class is absent."""
+    return bootstrap(roc_auc, labels, probabilities, groups=groups) if has_both(labels) else None
+
+
 def bootstrap(
     statistic: Statistic,
     labels: Ints,
@@ -52,7 +64,6 @@ def bootstrap(
     groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap interval of one statistic (Efron & Tibshirani 1993, chapter 13).
 
@@ -64,15 +75,11 @@ def bootstrap(
         labels: int [N], 0 benign, 1 malignant.
         probabilities: float [N], 0–1.
         groups: the lesion or patient [N] that each picture is of; None takes every picture as independent.
-        level: share of the resamples inside the interval.
 
     Raises:
         DataError: there is no picture at all, or the arrays do not fit.
     """
-    made = bootstrap_all(
-        {"it": statistic}, labels, probabilities, groups=groups, repeats=repeats, seed=seed, level=level
-    )
-    return made["it"]
+    return bootstrap_all({"it": statistic}, labels, probabilities, groups=groups, repeats=repeats, seed=seed)["it"]
 
 
 def bootstrap_all(
@@ -83,7 +90,6 @@ def bootstrap_all(
     groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[Key, Interval]:
     """`bootstrap` for several statistics on the same resamples. A statistic that is undefined (nan) stays nan."""
     labels, probabilities, _ = checked(labels, probabilities, None)
@@ -94,7 +100,7 @@ def bootstrap_all(
             drawn[key].append(statistic(labels, probabilities, weights))
     everything = np.ones((1, len(labels)))
     return {
-        key: _percentiles(statistic(labels, probabilities, everything), drawn[key], level)
+        key: _percentiles(statistic(labels, probabilities, everything), drawn[key])
         for key, statistic in statistics.items()
     }
 
@@ -108,7 +114,6 @@ def paired_bootstrap(
     groups: Sequence[str] | None = None,
     repeats: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> Interval:
     """How much higher the statistic is of the probabilities `second` than of `first` (both [N]), of the same pictures.
 
@@ -123,11 +128,11 @@ def paired_bootstrap(
         return np.asarray(statistic(labels, second, weights) - statistic(labels, first, weights))
 
     drawn = [gain(weights) for weights in _resamples(labels, groups, repeats, seed)]
-    return _percentiles(gain(np.ones((1, len(labels)))), drawn, level)
+    return _percentiles(gain(np.ones((1, len(labels)))), drawn)
 
 
-def _percentiles(value: Floats, drawn: Sequence[Floats], level: float) -> Interval:
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+def _percentiles(value: Floats, drawn: Sequence[Floats]) -> Interval:
+    low, high = np.quantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(value[0]), float(low), float(high))
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lesion_demo.checkpoint import LoadedCheckpoint, save_meta
 from lesion_demo.config import CLASSES
-from lesion_demo.data.dataset import WORKERS, PictureReader
+from lesion_demo.data.dataset import WORKERS
 from lesion_demo.data.duplicates import near_duplicate_pairs
 from lesion_demo.data.fingerprints import fingerprint, hashed
 from lesion_demo.data.folders import scan_outside
 from lesion_demo.data.grouping import grouped
 from lesion_demo.data.picture import Picture
-from lesion_demo.data.split_file import SPLIT_HEADER, read_split
+from lesion_demo.data.split_file import read_rows, read_split
 from lesion_demo.errors import CheckpointError, DataError
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.settle import judge_of, read_further
@@ -61,8 +61,7 @@ def look_outside(
     _check_outside(loaded.folder, root, pictures)
     pictures = _without_near_duplicates(loaded.folder, root, pictures, roots)
     _note_look(loaded, name, pictures)
-    meta = loaded.meta
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers, device=device)
+    meta, scorer = loaded.meta, Scorer.of(loaded, workers=workers, device=device)
     judge = replace(judge_of(loaded), photographs=(name,) if photographs else ())
     report = judge.report(scorer.score(pictures, meta.temperature, name))
     metrics = replace(meta.metrics, external={**meta.metrics.external, name: report})
@@ -76,7 +75,8 @@ def _check_outside(folder: Path, root: Path, pictures: Sequence[Picture]) -> Non
     own = {
         row["content_hash"]: f"{row['source']}/{row['file']}"
         for name in (SPLIT_FILE, FURTHER_FILE)
-        for row in _rows(folder / name)
+        if (folder / name).is_file()
+        for row in read_rows(folder / name)
     }
     shared = [picture for picture in pictures if picture.content_hash in own]
     if shared:
@@ -115,24 +115,6 @@ def _without_near_duplicates(
             *(len(seen), len(pictures), root, first.file),
         )
     return [picture for index, picture in enumerate(pictures) if index not in seen]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a split file, whose pictures need not be there; none without the file.
-
-    Raises:
-        DataError: it is no split file.
-    """
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [name for name in SPLIT_HEADER if name not in (reader.fieldnames or ())]:
-                raise ValueError(f"it lacks the column {', '.join(missing)}")
-            return list(reader)
-    except (OSError, csv.Error, ValueError) as error:
-        raise DataError(f"{path} could not be read as a split file ({error}); copy the checkpoint again.") from error
 
 
 def _note_look(loaded: LoadedCheckpoint, name: str, pictures: Sequence[Picture]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lesion_demo.arrays import logistic, margins
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES
 from lesion_demo.data.duplicates import near_duplicate_pairs
@@ -17,19 +18,17 @@ from lesion_demo.data.fingerprints import fingerprint
 from lesion_demo.data.folders import scan_outside
 from lesion_demo.data.grouping import group_pictures, links_between
 from lesion_demo.data.picture import Picture
-from lesion_demo.data.split_file import hashes_of
+from lesion_demo.data.split_file import read_sides
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.recalibration import cross_validate, fit_local, local_points
-from lesion_demo.evaluate.run import run_model
-from lesion_demo.evaluate.scores import malignant_probability, score
+from lesion_demo.evaluate.reporting import Scorer
+from lesion_demo.evaluate.scores import score
 from lesion_demo.local_calibration import LocalCalibration, require_name
 from lesion_demo.run_folder import SPLIT_FILE
 
 LEAST_PICTURES = 100
 LEAST_OF_CLASS = 20
 """Lesions of either class: of fewer malignant ones, a threshold that misses 5 % misses none."""
-ENOUGH_OF_CLASS = 100
-"""Of either class, for figures to be relied on (Collins et al. 2016, Stat Med 35:214)."""
 WEAK_ROC_AUC = 0.75
 
 
@@ -73,7 +72,7 @@ def recalibrate(
     check_size(root, sample)
     meta, labels = loaded.meta, sample.labels
     log_odds = log_odds_of(loaded, sample.pictures, device)
-    auc = score(labels, malignant_probability(np.stack([np.zeros_like(log_odds), log_odds], axis=1))).roc_auc
+    auc = score(labels, logistic(log_odds)).roc_auc
     if auc <= 0.5:
         raise DataError(
             f"The checkpoint tells the malignant from the benign pictures of {root} no better than chance (ROC-AUC "
@@ -118,11 +117,11 @@ def read_sample(
         if not skip_corrupt:
             raise DataError(f"{count} ({reason}): replace or remove them, or leave them out with --skip-corrupt.")
         warnings.append(f"{count}: left out.")
-    learnt = hashes_of(split_file, "train") if split_file.is_file() else None
-    if learnt is None:
+    sides = read_sides(split_file) if split_file.is_file() else {}
+    if not sides:
         warnings.append(f"{split_file} is missing: whether the checkpoint has learnt from these pictures is not known.")
     corrupt = {index for index, _ in prints.corrupt}
-    known = {index for index, content in enumerate(prints.content_hashes) if learnt and content in learnt}
+    known = {index for index, content in enumerate(prints.content_hashes) if sides.get(content) == "train"}
     if known - corrupt:
         count = f"{len(known - corrupt)} of {len(pictures)} pictures"
         warnings.append(f"{count} are among those that the checkpoint has learnt from: left out.")
@@ -166,6 +165,5 @@ def log_odds_of(
     loaded: LoadedCheckpoint, pictures: Sequence[Picture], device: str | None = None
 ) -> NDArray[np.float64]:
     """Log-odds of malignancy [N] of `pictures`, as `loaded` gives them."""
-    predictions = run_model(loaded.model, loaded.meta.preprocess, pictures, title="log-odds", device=device)
-    odds = (predictions.logits[:, 1] - predictions.logits[:, 0]) / loaded.meta.temperature + loaded.meta.intercept
-    return np.asarray(odds)
+    predictions = Scorer.of(loaded, device=device).predict(pictures, "log-odds", None)
+    return margins(predictions.logits) / loaded.meta.temperature + loaded.meta.intercept

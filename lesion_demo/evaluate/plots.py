@@ -21,6 +21,7 @@ from lesion_demo.arrays import Floats, Ints, checked, has_both, need_both, need_
 from lesion_demo.config import CLASSES, OperatingPoint
 from lesion_demo.errors import LesionDemoError
 from lesion_demo.evaluate import intervals
+from lesion_demo.evaluate.calibration import ReliabilityCurve, reliability_curve
 from lesion_demo.evaluate.plot_style import (
     BLUE,
     FAINT,
@@ -41,8 +42,9 @@ from lesion_demo.evaluate.plot_style import (
     set_title,
     square,
 )
-from lesion_demo.evaluate.scores import Confusion, PointScores, ReliabilityCurve, point_scores, reliability_curve
+from lesion_demo.evaluate.scores import PointScores, point_scores
 from lesion_demo.files import replacing
+from lesion_demo.results import Confusion
 
 Curves: TypeAlias = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """Name → (labels int [N], probabilities of malignancy float [N])."""

@@ -32,11 +32,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lesion_demo.arrays import Bools, Floats, Ints, checked, need_both
 from lesion_demo.config import OperatingPoint
+from lesion_demo.decision import log_odds as log_odds_at
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.calibration import RULES, choose_threshold
 from lesion_demo.evaluate.intervals import wilson
@@ -49,8 +50,6 @@ LESIONS = 25
 """The shipped thresholds weigh as much as so many of the clinic's own lesions."""
 FOLDS = 5
 ACCURACY = "accuracy"
-CLOSEST = 1e-12
-"""Probabilities are kept so far from 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def fit_local(
     thresholds = {}
     for point in points:
         own = _by_rule(point.name, here, y, weights)
-        shipped = _logit(point.threshold)
+        shipped = log_odds_at(point.threshold)
         moved = float(expit(shipped + trust * (own - shipped))) if own is not None else point.threshold
         thresholds[point.name] = moved
     return LocalFit(slope, intercept, thresholds)
@@ -183,11 +182,7 @@ def _by_rule(name: str, here: Floats, y: Ints, weights: Floats) -> float | None:
         return -intercept / slope
     if name not in RULES:
         return None
-    return _logit(choose_threshold(name, y, expit(here), weights=weights, sensitivity_target=SENSITIVITY))
-
-
-def _logit(probability: float) -> float:
-    return float(logit(np.clip(probability, CLOSEST, 1 - CLOSEST)))
+    return log_odds_at(choose_threshold(name, y, expit(here), weights=weights, sensitivity_target=SENSITIVITY))
 
 
 def _share(right: Bools, own: Bools, groups: Ints) -> Share:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, save_meta
-from lesion_demo.data.dataset import WORKERS, PictureReader
+from lesion_demo.data.dataset import WORKERS
 from lesion_demo.data.fingerprints import hashed
 from lesion_demo.data.folders import name_sources, scan
 from lesion_demo.data.grouping import grouped
@@ -37,7 +37,7 @@ def choose_again(
     folder, meta = loaded.folder, loaded.meta
     splits = read_split(folder / SPLIT_FILE, roots)
     further = _further(splits, roots)
-    scorer = Scorer(loaded.model, meta.preprocess, loaded.known, PictureReader(), workers=workers, device=device)
+    scorer = Scorer.of(loaded, workers=workers, device=device)
     val = [*splits.of("val"), *further]
     calibration, metrics = settle(folder, scorer, val, splits.of("test"), read_choices(folder))
     if further:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lesion_demo.arrays import Floats, checked, need_both
-from lesion_demo.evaluate.intervals import share_of
+from lesion_demo.arrays import Floats, checked, log_odds, need_both
+from lesion_demo.evaluate.intervals import share_if_any, share_of
 from lesion_demo.results import Zone
 
 CONFIDENT_RATES = (0.92, 0.92)
@@ -33,9 +33,7 @@ class CoverageCurve:
 
 def distance_to_threshold(probabilities: ArrayLike, threshold: float) -> Floats:
     """|log-odds of p − log-odds of the threshold| [N], 0 or more."""
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-12, 1 - 1e-12)
-    at = min(max(threshold, 1e-12), 1 - 1e-12)
-    return np.asarray(np.abs(np.log(clipped) - np.log1p(-clipped) - np.log(at) + np.log1p(-at)))
+    return np.asarray(np.abs(log_odds(probabilities) - log_odds(threshold)))
 
 
 def choose_margin(
@@ -90,7 +88,7 @@ def zones(labels: ArrayLike, probabilities: ArrayLike, threshold: float, margin:
         ("uncertain", unsure, None),
         ("malignant", ~unsure & called, y == 0),
     ):
-        errors = share_of(wrong[mask]) if wrong is not None and mask.any() else None
+        errors = None if wrong is None else share_if_any(wrong[mask])
         found.append(Zone(name, int(mask.sum()), share_of(mask), errors))
     return found[0], found[1], found[2]
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from lesion_demo.arrays import Floats
+from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.data.dataset import WORKERS, Edit, LesionDataset, Measure, PictureReader, eval_loader
+from lesion_demo.data.dataset import (
+    WORKERS,
+    Edit,
+    EditedDataset,
+    LesionDataset,
+    Measure,
+    PictureReader,
+    edited_loader,
+    eval_loader,
+)
 from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.inference import Predictions, last_features
+from lesion_demo.evaluate.inference import Batch, Predictions, last_features, predict_batches, together
 from lesion_demo.evaluate.referral import distance_to_threshold
-from lesion_demo.evaluate.run import EvaluatedSplit, run_edited, run_model
+from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.evaluate.scores import report
 from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import eval_transform
@@ -95,34 +105,32 @@ def outcomes(split: EvaluatedSplit, point: OperatingPoint, margin: float) -> Out
 
 @dataclass(frozen=True)
 class Scorer:
-    """A network with all that is needed to say of pictures what the app would.
+    """A network with all that is needed to say of pictures what the app would, in float32 as the app does.
 
     Attributes:
         known: which pictures are familiar; None where that cannot be told.
+        workers: processes that read and prepare pictures.
         device: see `pick_device`.
     """
 
     model: nn.Module
     spec: PreprocessSpec
-    known: FamiliarityModel | None
-    reader: PictureReader
+    known: FamiliarityModel | None = None
+    reader: PictureReader = field(default_factory=PictureReader)
     workers: int = WORKERS
     device: str | None = None
+
+    @classmethod
+    def of(cls, loaded: LoadedCheckpoint, *, workers: int = WORKERS, device: str | None = None) -> Scorer:
+        """That of a checkpoint."""
+        return cls(loaded.model, loaded.meta.preprocess, loaded.known, workers=workers, device=device)
 
     def predict(
         self, pictures: Sequence[Picture], title: str, measure: Measure[Any] | None = check_quality
     ) -> Predictions:
         """What the network says of `pictures`; as `measured`, what `measure` finds: their quality reports."""
-        return run_model(
-            self.model,
-            self.spec,
-            pictures,
-            title=title,
-            reader=self.reader,
-            measure=measure,
-            workers=self.workers,
-            device=self.device,
-        )
+        (found,) = self.edited(pictures, (None,), title, measure)
+        return found
 
     def last_features(self, pictures: Sequence[Picture], title: str) -> Floats | None:
         """Means of the last maps [N, C] of `pictures`; None where the network has no maps."""
@@ -130,20 +138,21 @@ class Scorer:
         return last_features(place_model(self.model, self.device), loader, title)
 
     def edited(
-        self, pictures: Sequence[Picture], edits: Sequence[Edit], title: str, measure: Measure[Any] | None = None
+        self, pictures: Sequence[Picture], edits: Sequence[Edit | None], title: str, measure: Measure[Any] | None = None
     ) -> Iterator[Predictions]:
-        """What the network says of `pictures` under each of `edits`; as `measured`, what `measure` finds then."""
-        return run_edited(
-            self.model,
-            self.spec,
-            pictures,
-            edits,
-            title=title,
-            reader=self.reader,
-            measure=measure,
-            workers=self.workers,
-            device=self.device,
-        )
+        """What the network says of `pictures` under each of `edits`, as soon as it has seen them all under it.
+
+        Each is read once and passed once. One loader for all edits: its workers go on to the next, instead of being
+        started for each. As `measured`, what `measure` finds in a picture as it is then.
+        """
+        dataset = EditedDataset(pictures, eval_transform(self.spec), self.reader, edits, measure)
+        loader = edited_loader(dataset, workers=self.workers)
+        batches: list[Batch] = []
+        for batch in predict_batches(place_model(self.model, self.device), loader, title, turns=self.spec.turns):
+            batches.append(batch)
+            if sum(len(one.indices) for one in batches) == len(pictures):
+                yield together(batches)
+                batches = []
 
     def score(self, pictures: Sequence[Picture], temperature: float, title: str) -> EvaluatedSplit:
         """`pictures` with their calibrated probabilities, and which of them get a verdict."""

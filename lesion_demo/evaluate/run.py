@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from lesion_demo.config import OperatingPoint, PreprocessSpec
-from lesion_demo.data.dataset import (
-    WORKERS,
-    Edit,
-    EditedDataset,
-    Measure,
-    PictureReader,
-    balanced_weights,
-    edited_loader,
-)
+from lesion_demo.arrays import malignant_probability
+from lesion_demo.config import OperatingPoint
+from lesion_demo.data.dataset import balanced_weights
 from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.inference import Batch, Predictions, predict, predict_batches, together
+from lesion_demo.evaluate.calibration import choose_threshold, fit_bias, fit_temperature
+from lesion_demo.evaluate.inference import Predictions
 from lesion_demo.evaluate.plots import plot_evaluation, plot_history, write_plots
 from lesion_demo.evaluate.referral import CONFIDENT_RATES, choose_margin
-from lesion_demo.evaluate.scores import choose_threshold, fit_bias, fit_temperature, malignant_probability, score
-from lesion_demo.images.transforms import eval_transform
-from lesion_demo.network.forward import place_model
+from lesion_demo.evaluate.scores import score
 from lesion_demo.run_folder import HISTORY_FILE
 
 PREVALENCE = 0.5
@@ -93,62 +83,19 @@ class EvaluatedSplit:
             pictures, self.probabilities[chosen], None if self.assessable is None else self.assessable[chosen]
         )
 
+    def mistakes(self, threshold: float, most: int) -> dict[str, list[int]]:
+        """Places of up to `most` false positives and as many false negatives at `threshold`, the worst first."""
+        rising, labels = np.argsort(self.probabilities, kind="stable"), self.labels
+        called = self.probabilities >= threshold
+        return {
+            "false positive": [int(i) for i in rising[::-1] if called[i] and labels[i] == 0][:most],
+            "false negative": [int(i) for i in rising if not called[i] and labels[i] == 1][:most],
+        }
+
     def by_source(self) -> dict[str, EvaluatedSplit]:
         """The pictures of each source, by its name."""
         sources = np.array([picture.source for picture in self.pictures])
         return {str(source): self.where(sources == source) for source in sorted(set(sources))}
-
-
-def run_model(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    pictures: Sequence[Picture],
-    *,
-    title: str,
-    reader: PictureReader | None = None,
-    measure: Measure[Any] | None = None,
-    workers: int = WORKERS,
-    device: str | None = None,
-) -> Predictions:
-    """What `model` says of `pictures`, in float32 as the app does, each read once and passed once.
-
-    Args:
-        measure: what else is found in each picture, see `Predictions.measured`.
-        workers: processes that read and prepare pictures.
-        device: see `pick_device`.
-    """
-    dataset = EditedDataset(pictures, eval_transform(spec), reader or PictureReader(), (None,), measure or _nothing)
-    return predict(place_model(model, device), edited_loader(dataset, workers=workers), title, turns=spec.turns)
-
-
-def run_edited(
-    model: nn.Module,
-    spec: PreprocessSpec,
-    pictures: Sequence[Picture],
-    edits: Sequence[Edit],
-    *,
-    title: str,
-    reader: PictureReader,
-    measure: Measure[Any] | None = None,
-    workers: int = WORKERS,
-    device: str | None = None,
-) -> Iterator[Predictions]:
-    """What `model` says of `pictures` under each of `edits`, as soon as it has seen them all under it.
-
-    One loader for all of them: its workers go on to the next edit, instead of being started for each.
-    """
-    dataset = EditedDataset(pictures, eval_transform(spec), reader, edits, measure or _nothing)
-    batches: list[Batch] = []
-    loader = edited_loader(dataset, workers=workers)
-    for batch in predict_batches(place_model(model, device), loader, title, turns=spec.turns):
-        batches.append(batch)
-        if sum(len(one.indices) for one in batches) == len(pictures):
-            yield together(batches)
-            batches = []
-
-
-def _nothing(image: NDArray[np.uint8]) -> None:
-    return None
 
 
 def calibrate(

@@ -1,4 +1,4 @@
-"""Pure NumPy in, numbers out: scores, calibration, temperature, thresholds and the evaluation report.
+"""Pure NumPy in, numbers out: scores and the evaluation report.
 
 Everywhere: `labels` is int [N], 0 benign and 1 malignant; `probabilities` is float [N] in 0–1, of malignancy; a picture
 is called malignant when its probability is at or above the threshold; `weights` is float [N], at or above 0, None for
@@ -14,43 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
-from lesion_demo.arrays import Bools, Floats, Ints, checked, has_both, malignant_probability, need_pictures
+from lesion_demo.arrays import Bools, Floats, Ints, checked, has_both, need_pictures
 from lesion_demo.config import OperatingPoint
 from lesion_demo.evaluate import intervals
-from lesion_demo.evaluate.calibration import (
-    ReliabilityCurve,
-    calibration_error,
-    calibration_line,
-    choose_threshold,
-    fit_bias,
-    fit_temperature,
-    reliability_curve,
-)
-from lesion_demo.evaluate.intervals import bootstrap, paired_bootstrap, share_of
-from lesion_demo.results import CalibrationLine, Confusion, Interval, PointReport, Report
-
-__all__ = [
-    "CalibrationLine",
-    "Confusion",
-    "Interval",
-    "PointReport",
-    "PointScores",
-    "ReliabilityCurve",
-    "Report",
-    "Scores",
-    "bootstrap",
-    "calibration_error",
-    "calibration_line",
-    "choose_threshold",
-    "fit_bias",
-    "fit_temperature",
-    "malignant_probability",
-    "paired_bootstrap",
-    "point_scores",
-    "reliability_curve",
-    "report",
-    "score",
-]
+from lesion_demo.evaluate.calibration import calibration_error, calibration_line
+from lesion_demo.results import Confusion, Interval, PointReport, Report
 
 
 @dataclass(frozen=True)
@@ -198,7 +166,7 @@ class Draw:
         if rate.low < rate.high or not of_class.any():
             return rate
         groups = {group for group, own in zip(self.groups, of_class, strict=True) if own}
-        wilson = share_of(np.full(len(groups), rate.value == 1))
+        wilson = intervals.share_of(np.full(len(groups), rate.value == 1))
         return wilson if rate.value in (0, 1) else rate
 
 

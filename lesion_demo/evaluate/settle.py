@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -13,10 +12,10 @@ from pathlib import Path
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import CLASSES
-from lesion_demo.data.dataset import WORKERS, PictureReader
+from lesion_demo.data.dataset import WORKERS
 from lesion_demo.data.folders import name_sources
-from lesion_demo.data.picture import Picture
-from lesion_demo.data.split_file import read_split
+from lesion_demo.data.picture import Picture, by_source
+from lesion_demo.data.split_file import read_rows, read_split
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import CheckpointError
 from lesion_demo.evaluate.inference import Predictions
@@ -114,7 +113,7 @@ def evaluate(
         DataError: the data sets are not those of the checkpoint's `split.csv`.
     """
     splits = read_split(loaded.folder / SPLIT_FILE, roots)
-    scorer = Scorer(loaded.model, loaded.meta.preprocess, loaded.known, PictureReader(), workers, device)
+    scorer = Scorer.of(loaded, workers=workers, device=device)
     further = read_further(loaded.folder, roots)
     val = scorer.score([*splits.of("val"), *further], loaded.meta.temperature, "validation")
     test = None
@@ -132,8 +131,7 @@ def read_further(folder: Path, roots: Sequence[Path]) -> list[Picture]:
     path = folder / FURTHER_FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        needed = {row["source"] for row in csv.DictReader(file)}
+    needed = {row["source"] for row in read_rows(path)}
     if lacking := sorted(needed - set(name_sources(roots))):
         log.warning(
             "Without %s, on which choices were made, too: name it with --data to report it.", ", ".join(lacking)
@@ -152,8 +150,7 @@ def judge_of(loaded: LoadedCheckpoint) -> Judge:
 def describe(splits: Splits) -> dict[str, DataSet]:
     """Per source: a fingerprint of its pictures and splits, and how many of each class stand in each split."""
     described = {}
-    for source in sorted({picture.source for picture in splits.pictures}):
-        pictures = [picture for picture in splits.pictures if picture.source == source]
+    for source, pictures in by_source(splits.pictures).items():
         counts = Counter(f"{picture.split}/{CLASSES[picture.label]}" for picture in pictures)
         lines = sorted(f"{picture.content_hash} {picture.split}" for picture in pictures)
         described[source] = DataSet(

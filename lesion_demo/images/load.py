@@ -38,9 +38,9 @@ MAX_SCANS = 100
 """A JPEG file with more scans is refused undecoded. Progressive ones have about ten, and every one is a pass over the
 whole picture; libtiff draws the same line, since libjpeg draws none."""
 
-ENOUGH = 1024
-"""Pixels of the shorter side below which no picture is scaled while it is decoded: as many as the page shows, and more
-than any measurement takes."""
+ENOUGH = 720
+"""Pixels of the shorter side below which no picture is scaled while it is decoded: three times as many as the
+network sees and the measurements take, and about as many as the page shows."""
 COARSE = 100.0
 """Mean step of quantisation of luminance in a JPEG file, about that of quality 28. One as coarse is decoded in full,
 as its blocks are measured, see `measurements.blockiness`."""
@@ -201,9 +201,13 @@ def _check_before_decoding(image: Image.Image, data: bytes, name: str) -> None:
             f"{name} has more than {MAX_SCANS} scans, each of which has to be decoded; "
             "please export it again as an ordinary JPEG."
         )
-    if tiff.starts_like_raw(data) or tiff.is_raw(image):
+    try:
+        raw, misread = tiff.starts_like_raw(data) or tiff.is_raw(image), tiff.is_misread(image)
+    except _DAMAGE as error:  # a tag whose value is of another type than it has in any TIFF
+        raise _damaged(name) from error
+    if raw:
         raise _raw(name)
-    if tiff.is_misread(image):
+    if misread:
         raise ImageError(f"{name} is a kind of TIFF that cannot be read reliably; please export it as PNG or JPEG.")
 
 

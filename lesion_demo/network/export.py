@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lesion_demo.errors import GraphError
 from lesion_demo.files import replacing, sha256_of
 from lesion_demo.network.forward import early_size, forward, layout_of
-from lesion_demo.network.graph import HEAD, PIXELS, WEIGHTS_SHA256
+from lesion_demo.network.graph import HEAD, PIXELS, WEIGHTS_SHA256, sealed
 from lesion_demo.network.model import head_name
 from lesion_demo.run_folder import GRAPH_FILE, WEIGHTS_FILE
 
@@ -73,7 +73,7 @@ def write_graph(folder: Path, model: nn.Module, image_size: int) -> Path:
     path = folder / GRAPH_FILE
     try:
         with replacing(path) as part:
-            part.write_bytes(graph.SerializeToString())
+            part.write_bytes(sealed(graph.SerializeToString()))
     except OSError as error:
         raise GraphError(
             f"Could not write {path} ({error}): free some disk space, or choose another folder."

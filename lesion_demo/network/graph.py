@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -18,6 +20,22 @@ PIXELS = "pixels"
 """The graph's input; its outputs are called as the attributes of `Forward`."""
 WEIGHTS_SHA256, HEAD = "weights_sha256", "head"
 """Keys of the graph's metadata: the hash of the weights that it was made for, and the head's linear layer, by name."""
+
+
+_SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"
+"""How a model's last entry of metadata begins in a file: 74 bytes, of which the key takes 8 and the value 66."""
+
+
+def sealed(graph: bytes) -> bytes:
+    """The file of a `graph` with the hash of all that stands before it as its last entry of metadata.
+
+    A graph may be changed in a way that no program notices: a bit in a constant, and every answer is another.
+    """
+    return graph + _SEAL + hashlib.sha256(graph).hexdigest().encode()
+
+
+def _is_sealed(file: bytes) -> bool:
+    return sealed(file[: -len(_SEAL) - 64]) == file
 
 
 class OnnxEngine:
@@ -44,8 +62,13 @@ class OnnxEngine:
             raise GraphError(f"There is no {GRAPH_FILE} in {folder}: {_again(folder)}.")
         if not has_runtime():
             raise GraphError("ONNX Runtime is not installed: python -m pip install onnxruntime, or use --engine torch.")
-        import onnxruntime
-
+        try:
+            whole = _is_sealed(path.read_bytes())
+        except OSError as error:
+            raise GraphError(f"{path} could not be read ({error.strerror}): {_again(folder)}.") from error
+        if not whole:
+            raise GraphError(f"{path} is not as it was made (changed, cut off or an old one): {_again(folder)}.")
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3  # errors; they are raised, too
@@ -88,6 +111,15 @@ def _head(weights: Path, layer: str) -> Head:
             return Head.of(stored.get_tensor(f"{layer}.weight"), stored.get_tensor(f"{layer}.bias"))
     except SafetensorError as error:
         raise GraphError(f"{weights} has no layer {layer} ({error}): {_again(weights.parent)}.") from error
+
+
+def _runtime() -> Any:
+    """ONNX Runtime, kept from reporting what it runs to its maker, as its packages do by default since 1.29."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # counts when it is imported, and not later
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # on Windows it does not ask the environment
+    return onnxruntime
 
 
 def has_runtime() -> bool:

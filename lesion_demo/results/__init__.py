@@ -26,6 +26,7 @@ from lesion_demo.results.audit import (
 )
 from lesion_demo.results.base import UNKNOWN, Interval, to_json
 from lesion_demo.results.metrics import (
+    RATES,
     CalibrationLine,
     Confusion,
     DataSet,
@@ -37,6 +38,7 @@ from lesion_demo.results.metrics import (
 )
 
 __all__ = [
+    "RATES",
     "UNKNOWN",
     "Audit",
     "CalibrationLine",

@@ -21,7 +21,6 @@ def _or_nan(value: Any, check: Callable[[Any], float]) -> float:
 
 
 ShareOrNan = Annotated[Share, WrapValidator(_or_nan)]
-NumberOrNan = Annotated[float, WrapValidator(_or_nan)]
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class CalibrationLine:
     intercept: float
 
 
+RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")
+"""The scores of a `PointReport`, as tables have them."""
+
+
 @dataclass(frozen=True)
 class PointReport:
     """The verdicts at one threshold, with 95 % bootstrap intervals.

@@ -7,14 +7,17 @@ its quality: this does neither. For research and teaching, not a medical device.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from PIL import Image, ImageOps
 from safetensors import safe_open
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would report what it runs to its maker; counts before its import alone
+import onnxruntime
 
 
 def prepared(picture: Image.Image, spec: dict[str, Any]) -> np.ndarray:

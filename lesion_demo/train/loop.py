@@ -45,11 +45,9 @@ from lesion_demo.train.state import (
     Progress,
     check_run,
     save_state,
-    warn_of_other_preprocess,
-    warn_of_same_draws,
     write_config,
 )
-from lesion_demo.train.trainer import Trainer, start
+from lesion_demo.train.trainer import Trainer, start, warn_of_init
 from lesion_demo.train.validation import RING_PICTURES, record, validate
 
 log = logging.getLogger(__name__)
@@ -87,8 +85,7 @@ def fit(
     accelerator = accelerator or make_accelerator(config)
     if accelerator.is_main_process:
         check_run(folder, config, resume=resume)
-        warn_of_same_draws(config)
-        warn_of_other_preprocess(config)
+        warn_of_init(config)
         devices = (accelerator.num_processes, accelerator.device.type, accelerator.mixed_precision)
         log.info("Processes: %d on %s, mixed precision: %s.", *devices)
     accelerator.wait_for_everyone()

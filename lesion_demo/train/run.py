@@ -19,16 +19,16 @@ from lesion_demo.checkpoint import Checkpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
 from lesion_demo.data.dataset import PictureReader, balanced_weights, measure_all
 from lesion_demo.data.folders import name_sources, scan
-from lesion_demo.data.picture import Picture
+from lesion_demo.data.picture import Picture, by_source
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import GraphError
+from lesion_demo.evaluate.calibration import fit_bias
 from lesion_demo.evaluate.inference import Predictions, early_features
 from lesion_demo.evaluate.reporting import Scorer
-from lesion_demo.evaluate.run import PREVALENCE
-from lesion_demo.evaluate.scores import fit_bias
+from lesion_demo.evaluate.run import PREVALENCE, EvaluatedSplit
 from lesion_demo.evaluate.settle import Choices, describe, settle
 from lesion_demo.files import sha256_of
 from lesion_demo.images import Pixels
@@ -172,7 +172,7 @@ def finish(
     """
     round_to_half(result.model)
     val = tuple(splits.of("val"))
-    scorer = Scorer(result.model, config.preprocess, None, reader, workers=config.workers)
+    scorer = Scorer(result.model, config.preprocess, reader=reader, workers=config.workers)
     before = scorer.predict(val, "validation")
     predictions = before.shifted(correct_bias(result.model, before, balanced_weights(val, config.source_balance)))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
@@ -207,8 +207,9 @@ def finish(
     saved = save_checkpoint(folder, result.model, meta, known)
     add_graph(folder, result.model, saved)
     if shown is not None:
-        balanced, told = saved.operating_point("balanced"), predictions.probabilities(calibration.temperature)
-        log_mistakes(shown, val, told, balanced.threshold, reader, epoch=result.progress.epoch)
+        split = EvaluatedSplit(val, predictions.probabilities(calibration.temperature))
+        threshold = saved.operating_point("balanced").threshold
+        log_mistakes(shown, split, threshold, reader, epoch=result.progress.epoch)
     return saved
 
 
@@ -245,8 +246,7 @@ def learn_known(
         return None
     train, val = splits.of("train"), splits.of("val")
     chosen: list[Picture] = []
-    for source in sorted({picture.source for picture in train}):
-        own = [picture for picture in train if picture.source == source]
+    for own in by_source(train).values():
         chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
     train_features = scorer.predict(chosen, "familiarity, training", None).early
     assert train_features is not None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
-import logging
 import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -19,14 +17,13 @@ from filelock import FileLock, Timeout
 from lesion_demo.config import TrainConfig, from_dict, to_dict
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import TrainingError
-from lesion_demo.files import replacing
+from lesion_demo.files import read_json, replacing, write_json
 from lesion_demo.run_folder import CONFIG_FILE, HISTORY_FILE, LOCK_FILE, RESUME, START_FILE, STATE_FILE
 from lesion_demo.train.settings import differences
 
-log = logging.getLogger(__name__)
-
 DECODED_FILE = RESUME / f"decoded-{platform.node()}"
 """The pictures of the run, decoded, for the processes of one machine; gone when they end."""
+_ADVICE = "free some disk space. Continue training with --resume"
 
 
 @dataclass(frozen=True)
@@ -88,44 +85,31 @@ class Progress:
         return Progress(**{**state, "history": [HistoryRow(**row) for row in state["history"]]})
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[TextIO]:
-    """A text file to write that takes the place of `path` when all is written, and not before.
-
-    Raises:
-        TrainingError: the disk refused.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        raise TrainingError(
-            f"Could not write {path} ({error}): free some disk space. Continue training with --resume."
-        ) from error
-
-
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Say what the run in `folder` is made of.
 
     Raises:
         TrainingError: the disk refused.
     """
-    _write_json(folder / CONFIG_FILE, to_dict(config))
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with _writing(path) as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+    write_json(folder / CONFIG_FILE, to_dict(config), TrainingError, _ADVICE)
 
 
 def write_history(folder: Path, rows: list[HistoryRow]) -> None:
-    with _writing(folder / HISTORY_FILE) as file:
-        writer = csv.DictWriter(file, list(HistoryRow.__dataclass_fields__), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in asdict(row).items()})
+    """Write `rows` as CSV, whole or not at all.
+
+    Raises:
+        TrainingError: the disk refused.
+    """
+    path = folder / HISTORY_FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(HistoryRow.__dataclass_fields__), lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in asdict(row).items()})
+    except OSError as error:
+        raise TrainingError(f"Could not write {path} ({error}): {_ADVICE}.") from error
 
 
 def save_state(folder: Path, progress: Progress, **parts: Any) -> None:
@@ -161,42 +145,14 @@ def load_state(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{path} is damaged ({error}): start the run again under another name.") from error
 
 
-def warn_of_same_draws(config: TrainConfig) -> None:
-    """Say so if the run that `config` goes on from drew the same pictures in the same random variants.
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a run has written into one of its JSON files.
 
     Raises:
-        TrainingError: that run's configuration cannot be read.
+        TrainingError: it cannot be read, or holds no settings.
     """
-    path = Path(config.init) / CONFIG_FILE
-    if not path.is_file():
-        return
-    before = _read_json(path)
-    if before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws:
-        log.warning(
-            "The run in %s used the same seed and draws: with the same data, this run will see the same pictures in "
-            "the same variants and memorise them. Use another --draws.",
-            config.init,
-        )
-
-
-def warn_of_other_preprocess(config: TrainConfig) -> None:
-    """Say so if the run that `config` goes on from saw its pictures in another way.
-
-    Raises:
-        TrainingError: that run's configuration cannot be read.
-    """
-    path = Path(config.init) / CONFIG_FILE
-    if not path.is_file():
-        return
-    before, now = _read_json(path).get("preprocess", {}), to_dict(config.preprocess)
-    changed = [f"{name} {before[name]}, now {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
-    if changed:
-        log.warning("The run in %s prepared its pictures differently: %s.", config.init, "; ".join(changed))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} is not a run's configuration ({error}): repair it, or remove it.") from error
     if not isinstance(values, dict):
@@ -213,7 +169,7 @@ def read_config(folder: Path) -> TrainConfig:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise TrainingError(f"Nothing to resume in {folder}: start the run without --resume.")
-    return from_dict(TrainConfig, _read_json(path))
+    return from_dict(TrainConfig, read_settings(path))
 
 
 def check_run(folder: Path, config: TrainConfig, *, resume: bool) -> None:
@@ -249,7 +205,7 @@ class Start:
 
 
 def write_start(folder: Path, start: Start) -> None:
-    _write_json(folder / START_FILE, to_dict(start))
+    write_json(folder / START_FILE, to_dict(start), TrainingError, _ADVICE)
 
 
 def read_start(folder: Path) -> Start | None:
@@ -259,7 +215,7 @@ def read_start(folder: Path) -> Start | None:
         TrainingError: it is damaged.
     """
     path = folder / START_FILE
-    return from_dict(Start, _read_json(path)) if path.is_file() else None
+    return from_dict(Start, read_settings(path)) if path.is_file() else None
 
 
 def check_room(folder: Path, parameters: int, *, averaged: bool, resume: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lesion_demo.config import TrainConfig, to_dict
-from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import TrainingError
+from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.run_folder import RESUME
 from lesion_demo.train.state import HistoryRow
 
@@ -111,32 +111,22 @@ def log_row(accelerator: Accelerator, row: HistoryRow) -> None:
 
 
 def log_mistakes(
-    accelerator: Accelerator,
-    pictures: Sequence[Picture],
-    probabilities: NDArray[np.float64],
-    threshold: float,
-    reader: PictureReader,
-    *,
-    epoch: int,
+    accelerator: Accelerator, split: EvaluatedSplit, threshold: float, reader: PictureReader, *, epoch: int
 ) -> None:
     """Send the worst mistakes, squares of SIDE pixels without a name, to a tracker that takes pictures.
 
     Args:
-        probabilities: of malignancy [N], 0–1, of the N `pictures`.
-        threshold: at or above it a picture is called malignant.
+        threshold: at or above it a picture of `split` is called malignant.
         epoch: the last one.
     """
-    labels, margin = np.array([picture.label for picture in pictures]), probabilities - threshold
-    false_positives = [i for i in np.argsort(-margin) if margin[i] >= 0 and labels[i] == 0][:WORST]
-    false_negatives = [i for i in np.argsort(margin) if margin[i] < 0 and labels[i] == 1][:WORST]
-    for name, chosen in (("false positives", false_positives), ("false negatives", false_negatives)):
+    for kind, chosen in split.mistakes(threshold, WORST).items():
         if not chosen:
             continue
-        shown = np.stack([_square(reader(pictures[i])) for i in chosen])  # [N, SIDE, SIDE, 3]
+        shown = np.stack([_square(reader(split.pictures[i])) for i in chosen])  # [N, SIDE, SIDE, 3]
         for tracker in accelerator.trackers:
-            kind = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             with _forgiving(accelerator):
-                tracker.log_images({f"worst mistakes/{name}": shown}, step=epoch, **kind)
+                tracker.log_images({f"worst mistakes/{kind}s": shown}, step=epoch, **layout)
 
 
 def _square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

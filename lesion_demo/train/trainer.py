@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from lesion_demo.config import TrainConfig
+from lesion_demo.config import TrainConfig, to_dict
 from lesion_demo.data.dataset import LesionDataset, PictureReader, Sample, balanced_weights, train_loader
 from lesion_demo.data.picture import Picture
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.depthwise import use_fast_depthwise
 from lesion_demo.network.init import initialise
 from lesion_demo.network.model import build_model
-from lesion_demo.run_folder import STATE_FILE
-from lesion_demo.train.state import Progress, load_state
+from lesion_demo.run_folder import CONFIG_FILE, STATE_FILE
+from lesion_demo.train.state import Progress, load_state, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,28 @@ def start(
             average.load_state_dict(state["average"])
     progress = Progress() if state is None else state["progress"]
     return Trainer(config, folder, accelerator, net, average, train, val, reader, progress), state
+
+
+def warn_of_init(config: TrainConfig) -> None:
+    """Say so if the run that `config` goes on from drew the same pictures in the same variants, or prepared others.
+
+    Raises:
+        TrainingError: that run's configuration cannot be read.
+    """
+    path = Path(config.init) / CONFIG_FILE
+    if not path.is_file():
+        return
+    before = read_settings(path)
+    if before.get("seed", 0) + before.get("draws", 0) == config.seed + config.draws:
+        log.warning(
+            "The run in %s used the same seed and draws: with the same data, this run will see the same pictures in "
+            "the same variants and memorise them. Use another --draws.",
+            config.init,
+        )
+    seen, now = before.get("preprocess", {}), to_dict(config.preprocess)
+    changed = [f"{name} {seen[name]}, now {now[name]}" for name in now if seen.get(name, now[name]) != now[name]]
+    if changed:
+        log.warning("The run in %s prepared its pictures differently: %s.", config.init, "; ".join(changed))
 
 
 def _calibration(config: TrainConfig, train: Sequence[Picture], reader: PictureReader) -> DataLoader[Sample]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lesion_demo.config import StageConfig
 from lesion_demo.data.dataset import Edit, LesionDataset, balanced_weights, eval_loader
 from lesion_demo.data.picture import Picture
-from lesion_demo.evaluate.inference import Predictions, predict
-from lesion_demo.evaluate.scores import malignant_probability, score
+from lesion_demo.evaluate.inference import Predictions, predict_batches, together
+from lesion_demo.evaluate.scores import score
 from lesion_demo.images.perturb import draw_random_ring
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.weights import write_weights
@@ -51,7 +51,7 @@ def _predict_val(trainer: Trainer, stage: StageConfig, pictures: Sequence[Pictur
     config, accelerator = trainer.config, trainer.accelerator
     dataset = LesionDataset(pictures, eval_transform(config.preprocess, stage.image_size), trainer.reader, edit)
     loader = accelerator.prepare(eval_loader(dataset, workers=config.workers))
-    return predict(trainer.evaluated, loader, "validate", accelerator=accelerator)
+    return together(list(predict_batches(trainer.evaluated, loader, "validate", accelerator=accelerator)))
 
 
 def ringed(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
@@ -79,7 +79,7 @@ def record(
 ) -> HistoryRow:
     """Append a row to the history and tell of it. Validation is scored with training's weights, at prevalence ½."""
     weights = balanced_weights(trainer.val, trainer.config.source_balance) if split == "val" else None
-    scores = score(predictions.labels, malignant_probability(predictions.logits), weights=weights)
+    scores = score(predictions.labels, predictions.probabilities(), weights=weights)
     row = HistoryRow(
         epoch=trainer.progress.epoch,
         stage=stage.name,

@@ -9,10 +9,9 @@ import gradio as gr
 
 from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
-from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
-from lesion_demo.web.picture import display_copy, unopened
+from lesion_demo.web.picture import display_copy, png_file, unopened
 from lesion_demo.web.places import MODEL_EVENTS, PRECEDENCE
 from lesion_demo.web.report_download import Circumstances, ReportWriter
 
@@ -34,7 +33,7 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
 
     def analyze(
         picture: str | None, operating_point: str | None, dermoscopic: bool | None, prevalence: float | None
-    ) -> tuple[dict[str, Any], Pixels]:
+    ) -> tuple[dict[str, Any], str]:
         if picture is None:
             raise gr.Error(escape(writer.texts.page.empty_heading, quote=False), print_exception=False)
         if operating_point is None or dermoscopic is None or prevalence is None:
@@ -48,7 +47,7 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
             raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
         shown = display_copy(image)
         findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence))
-        return findings, overlay(shown, analysis.heat_map_for(*shown.shape[:2]))
+        return findings, png_file(overlay(shown, analysis.heat_map_for(*shown.shape[:2])))
 
     names = [point.name for point in analyzer.meta.operating_points]
     upload = gr.Image(type="filepath", label="picture", visible=False)

@@ -18,6 +18,7 @@ from lesion_demo.files import disk_is_full
 from lesion_demo.texts import Texts, languages
 from lesion_demo.web.access import Access
 from lesion_demo.web.payloads import is_ours
+from lesion_demo.web.places import QUEUE
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ STARTING = re.compile(rf"{API}/(queue/join|run/[^/]+)")
 """What starts a job."""
 FILE = f"{API}/file="
 JOBS = 12
-"""That one client may have waiting or running, of the 32 places in the queue. One page may start eight at a time."""
+"""That one client may have waiting or running, of the places in the queue. One page may start eight at a time."""
 OPEN_REQUESTS = 100
 """That one client may have; each open page holds two, and a few more while it loads."""
 JSON_BYTES = 4_000_000
@@ -74,16 +75,20 @@ class Gate:
             await self._pass_on(scope, _limited(scope, receive), send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An error of Gradio's becomes a sentence, and is logged without what was sent."""
-        begun = False
+        """An error of Gradio's becomes a sentence, and is logged without what was sent; so does a full queue."""
+        begun = full = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
+            nonlocal begun, full
+            full = full or (message.get("status") == 503 and bool(STARTING.fullmatch(scope["path"])))
+            begun = begun or not full
+            if not full:
+                await send(message)
 
         try:
             await self._app(scope, receive, sending)
+            if full:
+                await _answer(scope, 503, self._texts.server.full.format(places=QUEUE))(scope, receive, send)
         except Exception as error:  # noqa: BLE001  # the server would print it with what was sent
             log.error("A request failed: %s", where_raised(error))
             if not begun:
@@ -114,8 +119,9 @@ class Gate:
             return _answer(scope, 421, self._texts.server.other_name)
         if not self._is_open(scope["method"], scope["path"]):
             return _answer(scope, 404, "Not Found")
-        if self._open[client] >= OPEN_REQUESTS or (starts and self._jobs(scope, client) >= JOBS):
-            return _answer(scope, 429, self._texts.server.busy)
+        for count, limit in ((self._open[client], OPEN_REQUESTS), (self._jobs(scope, client) if starts else 0, JOBS)):
+            if count >= limit:
+                return _answer(scope, 429, self._texts.server.busy.format(limit=limit))
         length = headers.get("content-length", "0")
         if not _is_upload(scope) and length.isdecimal() and int(length) > JSON_BYTES:
             return _answer(scope, 413, self._texts.server.too_large)

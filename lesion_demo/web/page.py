@@ -18,6 +18,7 @@ from lesion_demo.web.endpoint import add_endpoint
 from lesion_demo.web.events import SEVERAL, Panel, PatientFields, connect, connect_more, connect_reports
 from lesion_demo.web.payloads import GuardedBlocks
 from lesion_demo.web.picture import unopened
+from lesion_demo.web.places import QUEUE
 from lesion_demo.web.report_download import ReportWriter
 from lesion_demo.web.templates import fine, header, heading, model_line, notes_place, notice_place, photo_buttons
 from lesion_demo.web.verdict import CUSTOM, point_html
@@ -52,7 +53,7 @@ def build_app(analyzer: Analyzer, texts: Texts) -> gr.Blocks:
         if code != texts.language:
             with app.route(code, f"/{code}", show_in_navbar=False):
                 add_page(analyzer, facts, load_texts(code))
-    app.queue(api_open=False, max_size=32)
+    app.queue(api_open=False, max_size=QUEUE)
     return app
 
 

@@ -10,6 +10,8 @@ from typing import Any
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 MODEL_EVENTS: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
 """All events that analyse one picture share these places; more of them would only share the processor."""
+QUEUE = 32
+"""Jobs that may wait at a time, all clients together."""
 BATCH_EVENTS: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 2}
 """Batches share these: however many there are, none takes the place of a single picture."""
 LIVE: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "queue": False, **PRIVATE}

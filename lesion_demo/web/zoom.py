@@ -7,9 +7,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.processing_utils import save_pil_to_cache
-from gradio.utils import get_upload_folder
-from PIL import Image
 
 from lesion_demo.errors import ImageError
 from lesion_demo.images.field_of_view import Box
@@ -17,6 +14,7 @@ from lesion_demo.images.load import load_image
 from lesion_demo.images.quality import SIZE
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.texts import Texts
+from lesion_demo.web.picture import png_file
 from lesion_demo.web.places import MODEL_EVENTS, PRIVATE
 from lesion_demo.web.templates import fine
 from lesion_demo.web.view import Found, Kept
@@ -73,7 +71,7 @@ def zoomed_file(path: str, analysis: Analysis) -> str:
     view = closer_view(analysis)
     picture = load_image(path)
     part = picture if view is None else view.cut(picture)
-    return save_pil_to_cache(Image.fromarray(part), cache_dir=get_upload_folder(), format="png")
+    return png_file(part)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ QUALITY = 90
 
 @dataclass(frozen=True)
 class Example:
-    """One file, named after what is drawn; the seeds are of pictures that the shipped checkpoint judges as they are meant."""
+    """One file, named after what is drawn; with these seeds, the shipped checkpoint judges each as it is meant."""
 
     name: str
     seed: int

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
-from app_site import DESK, PHONE, Site, opened, violations
+from app_site import DESK, PHONE, Site, judged, opened, violations
 from gradio_client import Client
 from playwright.sync_api import Browser, expect
 
@@ -47,6 +49,18 @@ def test_first_page_leads_to_the_readers_language(site: Site, query: str, accept
         assert answer.is_redirect
         assert answer.next_request is not None
         assert str(answer.next_request.url) == f"{site.address}{leads_to}"
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_table_of_quality_fits_its_place_in_every_language(
+    browser: Browser, site: Site, files: Path, size: tuple[int, int]
+) -> None:
+    for code in languages():
+        for page in opened(browser, f"{site.address}/{code if code != 'en' else ''}", size):
+            judged(page, files / "phantom.png")
+            ends = "element => element.getBoundingClientRect().right"
+            table, place = page.locator("#quality table"), page.locator("#quality-area")
+            assert table.evaluate(ends) <= place.evaluate(ends)
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])

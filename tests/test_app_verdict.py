@@ -43,7 +43,7 @@ def test_each_outcome_has_its_sign_words_and_advice(
         expect(bar).to_be_hidden()
         expect(page.locator("#meaning")).to_contain_text(TEXTS.verdict.no_post_test)
     else:
-        expect(card.locator(".lead")).to_contain_text("lesions with this result are malignant")
+        expect(card.locator(".lead")).to_contain_text("lesions with this result will turn out to be malignant")
         expect(bar).to_be_hidden()
     page.locator("#result summary").click()
     expect(bar).to_be_visible()

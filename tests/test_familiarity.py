@@ -28,6 +28,7 @@ from lesion_demo.run_folder import KNOWN_FILE
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.familiarity import Familiarity
 from lesion_demo.serve.table import CsvRow
+from lesion_demo.web.page import EXAMPLES
 
 RNG = np.random.default_rng(0)
 TRAIN, VAL = RNG.normal(size=(400, 6)), RNG.normal(size=(200, 6))
@@ -202,6 +203,14 @@ def test_the_shipped_checkpoint_refuses_strangers_and_judges_phantoms(shipped: L
     found = [(kind, analyzer.analyze(picture)) for kind, picture in [*unrelated.photographs(0), *unrelated.drawings(2)]]
     refused = [not analysis.assessable for _, analysis in found]
     assert np.mean(refused) >= 0.9, [kind for (kind, _), held in zip(found, refused, strict=True) if not held]
+
+
+def test_every_example_gets_the_answer_that_it_is_to_show(shipped: LoadedCheckpoint) -> None:
+    analyzer, meant = Analyzer(shipped), {"benign": Outcome.BENIGN, "malignant": Outcome.MALIGNANT}
+    found = {file.stem: analyzer.analyze_file(file)[0].verdict for file in EXAMPLES.glob("*.jpg")}
+    assert len(found) == 6
+    for name, verdict in found.items():
+        assert verdict is (Outcome.NOT_ASSESSABLE if "too_dark" in name else meant[name.split("_")[1]]), name
 
 
 def test_strangers_without_their_package_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_evaluation_runs_the_network_once_for_scores_and_for_what_gets_a_verdict
         ("vit_b_32", (300,), r"vit_b_32 does not accept pictures of 300 pixels \(Wrong image height"),
         ("regnet_y_400mf", (64, 224), ""),
         ("mobilenet_v2", (64,), ""),
-        ("alexnet", (48,), "alexnet takes no pictures of 48 pixels"),
+        ("alexnet", (48,), "alexnet does not accept pictures of 48 pixels"),
         ("squeezenet1_0", (224,), "has no linear layer"),
     ],
 )

@@ -256,7 +256,7 @@ def test_audit_of_another_checkpoint_is_refused(folder: Path) -> None:
     change(folder / "audit.json", lambda audit: audit["operating_point"].update(threshold=0.123))
     card = card_of(folder)
     assert "- audit.json cannot be used: ValueError: the checkpoint has no operating point" in card
-    assert "at 0.123000; audit it again" in card
+    assert "at 0.123000; run the audit again" in card
     assert "Results changed by the worst" not in card
 
 

@@ -264,6 +264,10 @@ def test_heat_says_what_it_shows_and_what_it_does_not(analyzer: FakeAnalyzer) ->
     assert words.heat_outside in plain(heat_panel(analyzer, np.pad(GOOD, ((0, 0), (SIDE, SIDE), (0, 0)), mode="edge")))
     analyzer.silent = True
     assert words.heat_silent in plain(heat_panel(analyzer, GOOD))
+    analyzer.probability = 0.9
+    said = plain(heat_panel(analyzer, GOOD))
+    assert words.heat_silent_concern in said, "beside an alarm, it must not sound like an all-clear"
+    assert words.heat_silent not in said
 
 
 def test_a_relative_map_says_that_it_is(analyzer: FakeAnalyzer) -> None:

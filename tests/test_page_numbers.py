@@ -81,7 +81,7 @@ def test_one_number_leads_and_no_other_percentage_contradicts_it(
     """A score of 30.7 % beside a post-test probability of 0.9 % and a PPV of 10 % told nobody anything."""
     analyzer.probability, analyzer.margin = probability, margin
     shown = first_screen(verdict(analyzer))
-    assert f"About {count} lesions with this result are malignant." in shown
+    assert f"About {count} lesions with this result will turn out to be malignant." in shown
     assert re.findall(r"[\d.]+ %", shown) == ["2.0 %"], "the prevalence that the number rests on, and nothing else"
     assert "HAM10000 (validation)" in shown or "melanoma10k (test)" in shown
     html = meaning_html(analyzer.analyze(GOOD), analyzer.meta, TEXTS, prevalence=0.02)

@@ -245,7 +245,7 @@ def test_pictures_that_the_checkpoint_has_learnt_from_are_left_out(
     assert len(sample.pictures) == len(known) - learnt
     assert [f"{learnt} of {len(known)} pictures are among those" in warning for warning in sample.warnings] == [True]
     write_split(file, Splits(tuple(replace(picture, split="train") for picture in known)))
-    with pytest.raises(DataError, match=r"0 pictures to fit to.*has learnt from"):
+    with pytest.raises(DataError, match=r"0 usable pictures.*has learnt from"):
         recalibrate(replace(loaded, folder=file.parent), data)
     file.write_text("file,label\na,b\n")
     with pytest.raises(DataError, match=r"split\.csv could not be read as a split file"):

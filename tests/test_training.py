@@ -143,7 +143,7 @@ def test_a_run_ends_between_its_best_epoch_and_its_last(
     assert any(not torch.equal(value, best.model.state_dict()[name]) for name, value in blended.items())
 
 
-@pytest.mark.parametrize(("init", "share", "said"), [("none", 0.5, "no checkpoint's folder"), ("x", 1.5, "between")])
+@pytest.mark.parametrize(("init", "share", "said"), [("none", 0.5, "not a checkpoint's folder"), ("x", 1.5, "between")])
 def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
     tiny_config: TrainConfig, tmp_path: Path, init: str, share: float, said: str
 ) -> None:

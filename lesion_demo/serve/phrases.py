@@ -140,8 +140,14 @@ def heat_warning(analysis: Analysis, texts: Texts) -> str:
 
 
 def heat_finding(analysis: Analysis, texts: Texts) -> str:
-    """That nothing speaks for malignant; empty where something does."""
-    return str(texts.page.heat_silent) if analysis.heat.silent else ""
+    """That nothing speaks for malignant; empty where something does.
+
+    Beside a verdict of concern, it must not sound like an all-clear.
+    """
+    if not analysis.heat.silent:
+        return ""
+    concern = analysis.verdict in (Outcome.MALIGNANT, Outcome.UNCERTAIN)
+    return str(texts.page.heat_silent_concern if concern else texts.page.heat_silent)
 
 
 def fitted(meta: Checkpoint, texts: Texts) -> str:
@@ -196,8 +202,8 @@ def change_of_score(dates: TwoDates, texts: Texts) -> list[str]:
     if dates.scatter is None:
         return [f"{said} {words.dates_unknown}", words.dates_caution]
     sentence = words.dates_beyond if dates.beyond_scatter else words.dates_within
-    earlier, later = (f"{texts.percent(low)}–{texts.percent(high)}" for low, high in dates.scatter)
-    return [said, sentence.format(earlier=earlier, later=later), words.dates_caution]
+    ends = [words.dates_range.format(low=texts.percent(low), high=texts.percent(high)) for low, high in dates.scatter]
+    return [said, sentence.format(earlier=ends[0], later=ends[1]), words.dates_caution]
 
 
 def disagreement(lesion: Several, texts: Texts) -> str:

@@ -165,7 +165,7 @@ def test_what_is_missing_or_wrapped_or_there_twice_is_refused(described: Path, t
     for where in ((), ("preprocess",), ("operating_points", 1)):
         more = changed(values, where, lambda value: {**value, "temper": 1})
         refused(tmp_path, json.dumps(more), because="has no setting .*temper")
-    refused(tmp_path, text.replace('"temperature"', '"temperature": 0.5, "temperature"'), because="is there 2 times")
+    refused(tmp_path, text.replace('"temperature"', '"temperature": 0.5, "temperature"'), because="appears 2 times")
     same_name = changed(values, ("operating_points", 1, "name"), instead("sensitive"))
     refused(tmp_path, json.dumps(same_name), because="'sensitive' 2 times")
 

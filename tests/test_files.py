@@ -204,7 +204,7 @@ def test_what_cannot_be_written_is_said_beforehand(tmp_path: Path, monkeypatch: 
 
 
 WRITERS = {"write_text", "write_bytes", "savefig", "save", "save_file"}
-FRESH = {"serve/batch.py", "web/report_download.py"}
+FRESH = {"serve/batch.py", "web/picture.py", "web/report_download.py"}
 """Modules that write to folders which they have just made, where nothing can be in the way."""
 
 

@@ -111,7 +111,7 @@ def texts_asked_for() -> set[tuple[str, str]]:
     found = set()
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]:
             names = dict(pair for node in ast.walk(function) for pair in areas_named(node))
             for node in ast.walk(function):
                 if isinstance(node, ast.Attribute) and (area := area_of(node.value, names)):

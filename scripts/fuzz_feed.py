@@ -1,4 +1,4 @@
-"""The process that feeds the loader, started by `scripts.fuzz`: `python -m scripts.fuzz_feed FOUND [OPTIONS]`.
+"""The process that feeds the loader, started by `scripts.fuzz`: its arguments are FOUND and libFuzzer's options.
 
 What is imported before the fuzzer looks tells it nothing: so this module imports little, and the loader last.
 """

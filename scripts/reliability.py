@@ -5,6 +5,7 @@ python -m scripts.reliability   # writes the page again; the three scripts do so
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import platform
@@ -126,4 +127,5 @@ def write_page() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     write_page()

@@ -136,4 +136,4 @@ def test_language_without_a_translation_is_refused() -> None:
     command = [sys.executable, str(PROJECT / "app.py"), "--language", "fr", "--port", "0"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 1
-    assert "no translation 'fr'; there are en, de" in refused.stderr
+    assert "no translation 'fr'; the available ones are en, de" in refused.stderr

@@ -84,7 +84,7 @@ def test_zips_that_cannot_be_used_say_why(picture: Path, tmp_path: Path) -> None
             (damaged, "cannot be opened"),
             (encrypted, "encrypted"),
             (empty, "holds no pictures"),
-            (big, "it holds 2 pictures, only 1 more fit"),
+            (big, "it holds 2 pictures, but only 1 more are allowed"),
         ]
     ):
         folder = tmp_path / str(number)

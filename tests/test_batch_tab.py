@@ -109,7 +109,7 @@ class Failing(FakeAnalyzer):
 
 
 ODD = {
-    "takes more memory than there is": MemoryError(),
+    "needs more memory than is free": MemoryError(),
     "more memory than there is": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     "could not be analysed; please export it again": RuntimeError("odd"),
     "could not be analysed (KeyError: 'odd')": KeyError("odd"),

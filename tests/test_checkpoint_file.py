@@ -261,8 +261,8 @@ def test_what_is_familiar_is_not_switched_off(described: Path, tmp_path: Path) -
         load_checkpoint(folder)
     for known, reason in (
         (FamiliarityModel(np.zeros(5), np.eye(5), 9.0), "made for another network"),
-        (FamiliarityModel(np.full(5, np.nan), np.eye(5), 9.0), "no number"),
-        (FamiliarityModel(np.zeros(5), np.eye(5), math.nan), "no number"),
+        (FamiliarityModel(np.full(5, np.nan), np.eye(5), 9.0), "not numbers"),
+        (FamiliarityModel(np.zeros(5), np.eye(5), math.nan), "not numbers"),
         (FamiliarityModel(np.zeros((5, 1)), np.eye(5), 9.0), "sizes do not agree"),
     ):
         write_known(folder / KNOWN_FILE, known)

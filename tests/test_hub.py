@@ -289,7 +289,7 @@ def test_a_model_that_is_public_already_gets_nothing_unless_it_is_to_be_public(
 ) -> None:
     hub.private = False
     assert main(["push", NAME, "--checkpoint", str(folder)]) == 1
-    assert "The model clinic/lesions is public already" in capsys.readouterr().err
+    assert "The model clinic/lesions is already public" in capsys.readouterr().err
     assert hub.commits == {}
     assert main(["push", NAME, "--checkpoint", str(folder), "--public"]) == 0
 

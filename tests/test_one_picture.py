@@ -75,8 +75,8 @@ def test_the_first_of_several_is_called_that(
 
 FAILURES = [
     (MemoryError(), "“single.tif” needs more memory than is free at the moment"),
-    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "takes more memory"),
-    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "takes more memory"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "needs more memory"),
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "needs more memory"),
     (RuntimeError("a library is upset"), "“single.tif” could not be analysed"),
 ]
 

@@ -231,7 +231,7 @@ def test_parts_of_another_table_are_not_taken_for_its_own(
     assert f"{folder} holds parts of another table (different pictures, files): choose another folder" in said
     point = ("--operating-point", "accuracy")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint, *point) == 1
-    assert "(operating_point, threshold differ)" in capsys.readouterr().err
+    assert "(different operating_point, threshold)" in capsys.readouterr().err
     (folder / "part-000000.csv").write_text("cut", encoding="utf-8")
     assert score(*few, "--parts", folder, "--checkpoint", checkpoint) == 1
     assert "part-000000.csv cannot be read (it is not a table of scores): delete it" in capsys.readouterr().err

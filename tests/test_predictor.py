@@ -111,7 +111,9 @@ def test_no_pictures_give_no_probabilities() -> None:
     assert Predictor(loaded()).probabilities([]).shape == (0,)
 
 
-def test_a_generator_is_read_one_batch_at_a_time(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generator_is_read_one_batch_ahead_and_no_further(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predictor = Predictor(loaded())
     read: list[int] = []
     read_at_each_pass: list[int] = []
@@ -128,7 +130,9 @@ def test_a_generator_is_read_one_batch_at_a_time(pictures: Pictures, monkeypatch
 
     monkeypatch.setattr(predictor, "predict", spy)
     predictor.probabilities(stream(), batch_size=2)
-    assert read_at_each_pass == [2, 4, 5]
+    assert len(read_at_each_pass) == 3
+    assert read_at_each_pass[0] <= 4
+    assert read == list(range(5))
 
 
 def test_threads_do_not_disturb_each_other(pictures: Pictures) -> None:

@@ -186,7 +186,11 @@ def test_log_odds_are_those_of_the_app(clinic_folder: Path, loaded: LoadedCheckp
 
 @pytest.mark.parametrize(
     ("benign", "malignant", "said"),
-    [(CLASS_SIZE, 0, "0 malignant"), (40, 40, "80 pictures"), (CLASS_SIZE, 19, f"of {CLASS_SIZE} benign and 19 malig")],
+    [
+        (CLASS_SIZE, 0, "0 malignant"),
+        (40, 40, "80 usable pictures"),
+        (CLASS_SIZE, 19, f"of {CLASS_SIZE} benign and 19 malig"),
+    ],
 )
 def test_too_few_pictures_or_too_few_of_a_class_are_refused(
     benign: int, malignant: int, said: str, data: Path, loaded: LoadedCheckpoint
@@ -258,7 +262,7 @@ def test_one_file_in_both_classes_is_refused(data: Path, loaded: LoadedCheckpoin
         recalibrate(loaded, data)
 
 
-@pytest.mark.parametrize(("strength", "said"), [(-1.0, "class names are not exchanged"), (0.3, "poorly here")])
+@pytest.mark.parametrize(("strength", "said"), [(-1.0, "class names are not swapped"), (0.3, "poorly here")])
 def test_a_checkpoint_that_ranks_badly_is_refused_or_said_to(
     strength: float, said: str, clinic_folder: Path, loaded: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

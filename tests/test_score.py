@@ -239,7 +239,7 @@ def test_a_network_that_is_damaged_is_told_once_and_what_was_scored_is_kept(
 
 
 ODD = {
-    "needs more memory than there is": MemoryError(),
+    "needs more memory than is free": MemoryError(),
     "could not be analysed (RuntimeError: odd)": RuntimeError("odd"),
     "could not be analysed (AssertionError)": AssertionError(),
 }

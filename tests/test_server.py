@@ -57,7 +57,7 @@ def test_a_port_from_the_environment_is_checked_as_well(
     monkeypatch.setenv("GRADIO_SERVER_PORT", "http")
     with pytest.raises(SystemExit):
         parse(["app"])
-    assert "'http' is no port" in capsys.readouterr().err
+    assert "'http' is not a port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["lesion", "javascript:alert(1)", "ftp://demo.clinic.example"])

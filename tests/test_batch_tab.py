@@ -110,7 +110,7 @@ class Failing(FakeAnalyzer):
 
 ODD = {
     "needs more memory than is free": MemoryError(),
-    "more memory than there is": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    "more memory than is free": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     "could not be analysed; please export it again": RuntimeError("odd"),
     "could not be analysed (KeyError: 'odd')": KeyError("odd"),
 }

@@ -73,16 +73,15 @@ MADE = "\nMade on {date} by `{command}` on {processor}; {packages}.\n"
 KNOWN = """
 ## What this has found so far
 
-- In a soak of 1,000 analyses, one answer was lost with its connection, and one differed. Two faults can explain it: the
-  script took the answer to its lost question for that to the next one, and the endpoint wrote equal pictures into one
-  file while others read it. Which of the two it was is not known. Both are mended. If the table above shows such an
-  answer, it is of that run, which came before.
-- When many clients asked in the same moment, a full queue was told in Gradio's words instead of ours:
+- In an earlier soak of 1,000 analyses, one answer was lost with its connection, and one was wrong. Two faults can
+  explain this: the script confused the answers to two requests, and the endpoint wrote equal pictures into one file
+  while others were reading it. Which of the two it was is not known. Both have been corrected.
+- When many clients asked at the same moment, the message about a full queue was Gradio's instead of ours:
   `tests/test_guard.py::test_a_full_queue_says_so_with_a_number`.
-- After the end of a server, a file of ONNX Runtime's lay among the temporary ones. It belonged to what ONNX Runtime
-  reports to its maker, by default since version 1.29. Now it reports nothing:
+- When a server had ended, a file of ONNX Runtime's was left among the temporary files. It belonged to its telemetry,
+  which is on by default since version 1.29 and is now off:
   `tests/test_graph.py::test_the_runtime_reports_nothing_to_its_maker`.
-- A TIFF file with fractions where the bits of a value belong ended in an error of the code. Now it is refused as
+- A TIFF file with fractions in place of the number of bits per value caused an unhandled error. It is now refused as
   damaged: `tests/test_loading_limits.py::test_a_tag_of_another_type_raises_nothing_else`.
 """
 

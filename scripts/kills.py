@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import hashlib
 import itertools
 import json
 import multiprocessing
@@ -28,6 +29,7 @@ from lesion_demo.__main__ import main as lesion_demo
 from lesion_demo.files import sha256_of
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.run_folder import CONFIG_FILE, KNOWN_FILE, WEIGHTS_FILE
+from lesion_demo.train.state import load_state
 from scripts.reliability import record
 
 TINY = {
@@ -112,9 +114,13 @@ class Training:
     def said(self) -> str:
         return self._log.read_text(encoding="utf-8").strip()
 
-    def weights(self) -> tuple[str, str]:
-        """The hashes of all that it has learnt."""
-        return sha256_of(self._out / RUN / WEIGHTS_FILE), sha256_of(self._out / RUN / KNOWN_FILE)
+    def weights(self) -> tuple[str, str, str]:
+        """The hashes of all that it has learnt: weights of the best and of the last epoch, and what is familiar."""
+        last = hashlib.sha256()
+        for name, value in sorted(load_state(self._out / RUN)["net"].items()):
+            last.update(name.encode() + value.numpy().tobytes())
+        folder = self._out / RUN
+        return sha256_of(folder / WEIGHTS_FILE), sha256_of(folder / KNOWN_FILE), last.hexdigest()
 
 
 def disturb(folder: Path, kills: int, chance: random.Random, every: int = 1) -> Kills:
@@ -157,7 +163,7 @@ def disturb(folder: Path, kills: int, chance: random.Random, every: int = 1) -> 
     return found
 
 
-def fill(folder: Path, start: list[str], expected: tuple[str, str], every: int, found: Kills) -> None:
+def fill(folder: Path, start: list[str], expected: tuple[str, str, str], every: int, found: Kills) -> None:
     """Let trainings find the disk full at one file after another, and add to `found` what came of it."""
     for number in itertools.count(1, every):
         training = Training(folder / f"full {number}", start)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lesion_demo.images.load import load_image
 from scripts import reliability
 from scripts.fuzz import seeds
 from scripts.fuzz_feed import with_right_sums
-from scripts.kills import disturb
+from scripts.kills import RUN, disturb
 from scripts.server import server
 from scripts.soak import Soak, soak
 
@@ -52,11 +53,25 @@ def test_a_server_under_load_gives_every_client_its_own_answer_and_ends(tmp_path
     assert found.waited > 0
 
 
+class InTheMiddle(random.Random):
+    """Kills when two of four epochs are done: before the first, a start from the beginning would do as well."""
+
+    def __init__(self, history: Path) -> None:
+        super().__init__(0)
+        self.history = history
+
+    def uniform(self, a: float, b: float) -> float:
+        end = time.monotonic() + 60
+        while not (self.history.is_file() and "\n2," in self.history.read_text()) and time.monotonic() < end:
+            time.sleep(0.002)
+        return 0.0
+
+
 def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
-    found = disturb(tmp_path, 1, random.Random(0), every=0)
+    found = disturb(tmp_path, 1, InTheMiddle(tmp_path / "killed 0" / "out" / RUN / "history.csv"), every=0)
     assert found.faults == []
-    assert found.kills == 1
+    assert (found.kills, found.early) == (1, 0)
     assert found.runs > 0
 
 

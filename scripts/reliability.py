@@ -49,7 +49,8 @@ KILLS = """
 ## A training that is killed, or whose disk is full
 
 A small training ({seconds} s when left alone) was killed by SIGKILL at random moments and resumed each time. Others
-found the disk full at one of the files that they save, had to say so in a sentence, and were resumed.
+found the disk full at one of the files that they save. They had to say so in a sentence and were resumed; only a
+copy that saves time may be done without.
 
 | | |
 | --- | --- |

@@ -78,12 +78,12 @@ KNOWN = """
   explain this: the script confused the answers to two requests, and the endpoint wrote equal pictures into one file
   while others were reading it. Which of the two it was is not known. Both have been corrected.
 - When many clients asked at the same moment, the message about a full queue was Gradio's instead of ours:
-  `tests/test_guard.py::test_a_full_queue_says_so_with_a_number`.
+  `tests/web/test_guard.py::test_a_full_queue_says_so_with_a_number`.
 - When a server had ended, a file of ONNX Runtime's was left among the temporary files. It belonged to its telemetry,
   which is on by default since version 1.29 and is now off:
-  `tests/test_graph.py::test_the_runtime_reports_nothing_to_its_maker`.
+  `tests/network/test_graph.py::test_the_runtime_reports_nothing_to_its_maker`.
 - A TIFF file with fractions in place of the number of bits per value caused an unhandled error. It is now refused as
-  damaged: `tests/test_loading_limits.py::test_a_tag_of_another_type_raises_nothing_else`.
+  damaged: `tests/images/test_loading_limits.py::test_a_tag_of_another_type_raises_nothing_else`.
 """
 
 

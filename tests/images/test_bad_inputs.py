@@ -12,7 +12,7 @@ import pytest
 from app_site import Site
 from bad_inputs import ANSWER, EITHER, HEIGHT, SENTENCE, WIDTH, BadInput, bad_inputs, bad_zips
 from fake_analyzer import FakeAnalyzer
-from test_headers import UPLOAD, asked
+from server_calls import UPLOAD, asked
 
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.errors import ImageError

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from app_site import Site, choose_point, judged, picture_in, remove, upload, verdict
+from dicom_files import PATIENT, dicom
 from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
-from test_dicom import PATIENT, dicom
 
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.utils import set_seed
+from conftest import PROJECT
 from numpy.typing import NDArray
 from torch import nn
 
@@ -41,8 +42,6 @@ from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
 from lesion_demo.train.state import HistoryRow, load_state, save_state
 from lesion_demo.train.trainer import Trainer, warn_of_init
-
-PROJECT = Path(__file__).resolve().parent.parent
 
 
 def pictures(root: Path, split: str) -> list[Picture]:

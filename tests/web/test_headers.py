@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from app_site import Site
+from conftest import PROJECT
+from server_calls import JOIN, UPLOAD, asked
 from starlette.responses import PlainTextResponse
 
 from lesion_demo.texts import load_texts
@@ -18,7 +20,6 @@ from lesion_demo.web.access import Access
 from lesion_demo.web.headers import SecurityHeaders
 from lesion_demo.web.page import EXAMPLES
 
-JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
 CASE = "CASE-4711"
 WORDS = load_texts("en").server
 
@@ -92,16 +93,6 @@ def test_every_answer_has_them(site: Site) -> None:
     assert answers[5].headers["content-type"].startswith(("text/javascript", "application/javascript"))
 
 
-def asked(client: httpx.Client, function: int, data: Any, path: str = JOIN) -> str:
-    """What is answered in the end to a call of `function` with `data`."""
-    body = {"fn_index": function, "data": data, "session_hash": "odd"}
-    answer = client.post(path, json=body)
-    if path != JOIN or answer.status_code != 200:
-        return answer.text
-    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "odd"}) as stream:
-        return "".join(stream.iter_text())
-
-
 def test_nothing_that_was_typed_in_comes_into_the_log(
     site: Site, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +127,7 @@ def test_nothing_that_was_typed_in_comes_into_the_log(
     assert "KeyError" in printed, "what failed is told, and where"
     assert "test_headers.py" in printed
     assert WORDS.failed in failed
-    places = {str(Path(__file__).parent.parent), str(Path(httpx.__file__).parent.parent), *uploads}
+    places = {str(PROJECT), str(Path(httpx.__file__).parent.parent), *uploads}
     for text in (*said, failed):
         assert not any(place in text for place in places), text
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import logging
 import random
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,25 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PROJECT
+from dicom_files import PATIENT, SECRETS, dicom
 from fake_analyzer import FakeAnalyzer
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset, FileDataset
-from pydicom.dataset import FileMetaDataset
+from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
     JPEG2000,
-    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
-    DermoscopicPhotographyImageStorage,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
-    generate_uid,
 )
 from test_loading import CORNERS, HEIGHT, WIDTH, assert_quarters, encoded, quarters
 from test_loading_limits import progressive
@@ -48,35 +42,7 @@ from lesion_demo.serve.report import report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.web.picture import needs_preview
 
-PATIENT = "Mustermann^Erika"
-SECRETS = (PATIENT, "Mustermann", "PID-7290", "ACC-0815", "19640812", "St Nowhere")
 POINT = OperatingPoint("sensitive", 0.3)
-
-
-def dicom(pixels: NDArray[np.uint8] | None = None, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
-    """A dermoscopic picture, uint8 [H, W, 3], with a patient's data; `elements` take the place of its own."""
-    pixels = np.asarray(quarters()) if pixels is None else pixels
-    head = FileMetaDataset()
-    head.TransferSyntaxUID = UID(syntax)
-    head.MediaStorageSOPClassUID = DermoscopicPhotographyImageStorage
-    head.MediaStorageSOPInstanceUID = generate_uid()
-    data = FileDataset("", {}, file_meta=head, preamble=bytes(128))
-    data.PatientName, data.PatientID, data.AccessionNumber = SECRETS[0], SECRETS[2], SECRETS[3]
-    data.PatientBirthDate, data.InstitutionName = SECRETS[4], SECRETS[5]
-    data.ImageComments = f"{PATIENT}, left forearm"
-    data.SOPClassUID, data.SOPInstanceUID = head.MediaStorageSOPClassUID, head.MediaStorageSOPInstanceUID
-    data.Modality, data.PhotometricInterpretation, data.PlanarConfiguration = "DMS", "RGB", 0
-    data.Rows, data.Columns, data.SamplesPerPixel = *pixels.shape[:2], 3
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
-    data.PixelData = pixels.tobytes()
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some are wrong on purpose
-        for name, value in elements.items():
-            setattr(data, name, value)
-        data["PixelData"].VR = "OB" if head.TransferSyntaxUID.is_encapsulated else "OW"
-        data.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def packed(frames: list[bytes], syntax: str, photometric: str, **elements: Any) -> bytes:

@@ -7,8 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from server_calls import wait_for
 
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, read_meta
 from lesion_demo.errors import CheckpointError
@@ -63,18 +62,6 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.wait(60)
     assert "Traceback" not in log.read_text(), log.read_text()
     assert not list(folder.glob(f"{PREFIX}*")), "uploads were left behind"
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: int = 300) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, f"app.py ended: {log.read_text()}"
-        try:
-            with urllib.request.urlopen(address, timeout=10):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"app.py did not answer within {seconds} s: {log.read_text()}")
 
 
 @pytest.fixture

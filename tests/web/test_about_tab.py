@@ -16,6 +16,7 @@ import gradio as gr
 import pytest
 from app_site import PATIENCE, QUIET
 from axe_playwright_python.sync_playwright import Axe
+from conftest import PROJECT
 from fake_analyzer import FakeAnalyzer
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -28,7 +29,6 @@ from lesion_demo.results import DataSet
 from lesion_demo.texts import SOURCE, Texts, languages, load_texts
 from lesion_demo.web.about_tab import add_about_tab, opening_html, section_html
 
-PROJECT = Path(__file__).resolve().parent.parent
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 EVIL = "<script>alert(1)</script>'\"&"
 TEXTS = load_texts()

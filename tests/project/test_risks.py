@@ -66,13 +66,15 @@ def test_every_test_id_on_the_pages_is_understood() -> None:
 
 
 def test_the_check_can_fail() -> None:
-    proof = "`tests/test_risks.py::test_the_check_can_fail`"
+    proof = "`tests/project/test_risks.py::test_the_check_can_fail`"
     head = "| No. | Risk | Measure | Proof |\n| --- | --- | --- | --- |\n"
     broken = {
         f"| A1 | risk | measure | {proof} |": [],
         "| A1 | risk | None yet: no measure. | None yet: no test. |": [],
         f"| A1 | risk |  | {proof} |": ["A1: it needs four filled cells"],
-        "| A1 | risk | measure | `tests/test_risks.py::test_gone` |": ["A1: no test_gone in tests/test_risks.py"],
+        "| A1 | risk | measure | `tests/project/test_risks.py::test_gone` |": [
+            "A1: no test_gone in tests/project/test_risks.py"
+        ],
         "| A1 | risk | measure | `tests/test_gone.py::test_gone` |": ["A1: no test_gone in tests/test_gone.py"],
         "| A1 | risk | measure | None yet: no test. |": ["A1: a measure without a proof"],
         "| A1 | risk | measure | looked at |": ["A1: its proof names no test", "A1: a measure without a proof"],

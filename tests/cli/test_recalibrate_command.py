@@ -16,7 +16,7 @@ import pytest
 from conftest import PROJECT
 from gradio_client import Client, handle_file
 from scipy.special import logit
-from test_app_shipped import wait_for
+from server_calls import wait_for
 from tiny_clinic import CLASS_SIZE, write_tiny_checkpoint
 
 from lesion_demo.__main__ import main

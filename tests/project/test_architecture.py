@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
+from conftest import PROJECT
+
+PACKAGE = PROJECT / "lesion_demo"
 BASE = {"errors", "files", "config", "results", "run_folder", "arrays", "decision", "prevalence", "schema"}
 """Words that every room speaks: plain dataclasses and functions without pictures or networks."""
 SHARED = {"checkpoint", "shown", "local_calibration", "texts"}

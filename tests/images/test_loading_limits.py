@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bad_inputs import patched, tiff
+from conftest import PROJECT
 from numpy.typing import NDArray
 from PIL import Image
 from quarters import HEIGHT, WIDTH, encoded, quarters
@@ -211,7 +212,7 @@ def test_memory_is_bounded(dtype: type, tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     image.save(path, compress_level=1)
     command = [sys.executable, "-c", PEAK, str(path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT)
     assert float(found.stdout) < 9 * side**2 / 2**20 + 120
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import NEIGHBOUR, PROJECT
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -40,7 +41,7 @@ NAMES = [
     "size",
     "framing",
 ]
-DATA = Path(os.environ.get("LESION_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("LESION_DATA", NEIGHBOUR))
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +254,7 @@ def test_a_ring_does_not_count_as_dark_or_as_contrast(good: Picture) -> None:
 
 
 def test_example_pictures_warn_where_their_names_say_so() -> None:
-    examples = sorted((Path(__file__).parents[1] / "lesion_demo" / "web" / "examples").glob("*.jpg"))
+    examples = sorted((PROJECT / "lesion_demo" / "web" / "examples").glob("*.jpg"))
     assert len(examples) == 6
     for file in examples:
         names = failed(check_quality(load_image(file)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PROJECT
 
 from lesion_demo.__main__ import main
 from lesion_demo.card import ModelFacts, model_card, read_facts
@@ -18,7 +19,6 @@ from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.errors import CheckpointError
 from lesion_demo.texts import load_texts
 
-PROJECT = Path(__file__).resolve().parent.parent
 TEXTS = load_texts()
 UNKNOWN = "Not recorded in the checkpoint’s files."
 RATES = ("accuracy", "sensitivity", "specificity", "precision", "f1")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 from numpy.typing import NDArray
 from PIL import Image
 
 from lesion_demo.images.field_of_view import find_field_of_view
 from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 
-EXAMPLES = Path(__file__).parent.parent / "lesion_demo" / "web" / "examples"
+EXAMPLES = PROJECT / "lesion_demo" / "web" / "examples"
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -18,7 +18,8 @@ from lesion_demo.images.files import why_skipped
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.labels import distinct_labels
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.pdf import render_pdf
+from lesion_demo.serve.report import report_json
 from lesion_demo.serve.table import CsvRow
 from lesion_demo.texts import Texts
 

@@ -25,7 +25,8 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.batch import BatchItem, analyze_batch
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.guard import one_picture
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.pdf import render_pdf
+from lesion_demo.serve.report import report_json
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.serve.table import FIRST_OF_SEVERAL
 from lesion_demo.texts import load_texts

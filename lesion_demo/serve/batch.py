@@ -68,16 +68,16 @@ class BatchFinding:
         """Its line in a table."""
         if self.analysis is None:
             return CsvRow(self.item.name, error=self.error)
-        found = self.analysis
+        analysis = self.analysis
         return CsvRow.scored(
             self.item.name,
-            found.probability,
-            found.verdict,
-            found.quality,
-            found.familiarity,
-            found.operating_point,
+            analysis.probability,
+            analysis.verdict,
+            analysis.quality,
+            analysis.familiarity,
+            analysis.operating_point,
             self.local,
-            first_of_several=found.first_of_several,
+            first_of_several=analysis.first_of_several,
         )
 
 

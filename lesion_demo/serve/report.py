@@ -52,7 +52,7 @@ def report_json(
     after = at_prevalence(analysis.probability, meta.prevalence, prevalence) if analysis.assessable else None
     number = lead(analysis, meta, texts, prevalence)
     low, high = analysis.uncertain_zone
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "schema_version": REPORT_SCHEMA,
         "time": now().isoformat(),
         "analysis_id": analysis.id,
@@ -90,15 +90,15 @@ def report_json(
         "disclaimer": texts.page.disclaimer,
     }
     noted = {"case_id": case_id, "patient": patient.stated, "file": file}
-    return found | {name: value for name, value in noted.items() if value}
+    return report | {name: value for name, value in noted.items() if value}
 
 
 def _checked(check: QualityCheck) -> dict[str, Any]:
     """A check, with advice only where it failed."""
-    found = {**asdict(check), "passed": check.passed}
+    told = {**asdict(check), "passed": check.passed}
     if check.passed:
-        del found["advice"]
-    return found
+        del told["advice"]
+    return told
 
 
 def _tested(scores: Tested) -> dict[str, Any]:

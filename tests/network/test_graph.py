@@ -22,11 +22,13 @@ from torch import nn
 from lesion_demo.__main__ import main
 from lesion_demo.checkpoint import Checkpoint, LoadedCheckpoint, load_checkpoint, save_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec
+from lesion_demo.data.split_file import write_split
+from lesion_demo.data.splits import prepare_splits
 from lesion_demo.errors import CheckpointError, DeviceError, GraphError
 from lesion_demo.files import sha256_of
 from lesion_demo.images import Pixels
 from lesion_demo.images.files import picture_files
-from lesion_demo.images.load import load_image
+from lesion_demo.images.load import LoadedPicture, load_image, load_picture
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.prepare import prepare
 from lesion_demo.network.export import write_graph
@@ -281,6 +283,38 @@ def test_a_folder_for_other_programs_and_its_example(
     expected = Predictor(load_checkpoint(exported)).probabilities([pixels])[0]
     assert float(said.split()[3]) == pytest.approx(expected, abs=1e-3)
     assert "balanced, threshold 0.5000: " in said
+
+
+def test_it_is_compared_on_validation_pictures(
+    copied: Path, phantom_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, command = copied / "graph.onnx", ["export", "--checkpoint", str(copied), "--data", str(phantom_data)]
+    before = graph.read_bytes()
+    assert main(command) == 1
+    assert "split.csv could not be read" in capsys.readouterr().err
+    write_split(copied / "split.csv", prepare_splits([phantom_data], workers=0))
+    assert main([*command[:-1], str(copied)]) == 1
+    assert "name the same folders in the same order" in capsys.readouterr().err
+    assert graph.read_bytes() == before, "what was said in vain costs no graph"
+    read: list[Path] = []
+
+    def load(file: Path) -> LoadedPicture:
+        read.append(file)
+        return load_picture(file)
+
+    monkeypatch.setattr("lesion_demo.images.load.load_picture", load)
+    for wanted, number in ((500, 12), (5, 5)):
+        read.clear()
+        assert main([*command, "--pictures", str(wanted)]) == 0
+        assert f"On {number} pictures its probability" in capsys.readouterr().out
+        assert len(set(read)) == len(read) == number
+        assert {file.relative_to(phantom_data).parts[:2] for file in read} == {("val", "benign"), ("val", "malignant")}
+
+
+@pytest.mark.parametrize("options", [["--pictures", "0"], ["--check", "a", "--data", "b"]])
+def test_pictures_that_cannot_be_compared_are_told(options: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", *options])
 
 
 WITHOUT_TORCH = """

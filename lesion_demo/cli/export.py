@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from lesion_demo.files import check_folder
 from lesion_demo.run_folder import GRAPH_FILE, SPLIT_FILE
 
 if TYPE_CHECKING:
+    from lesion_demo.checkpoint import LoadedCheckpoint
     from lesion_demo.images import Pixels
 
 HELP = "write a checkpoint's network as graph.onnx, which ONNX Runtime and other programs run without PyTorch"
@@ -23,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
         help="write a folder with graph, weights, settings, example (default: the graph alone, beside the weights)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("onnx", "openvino"), default="onnx",
+        help="with --out: `openvino` adds the same network for OpenVINO, which you install yourself (default: onnx)",
     )  # fmt: skip
     compared = parser.add_mutually_exclusive_group()
     compared.add_argument(
@@ -48,12 +53,18 @@ def count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Export, compare, print the largest difference, and return the exit code."""
+    from lesion_demo.network.openvino import OPENVINO_FILE, require_openvino, write_openvino
+
+    if args.format == "openvino":
+        require_openvino()
+        if args.out is None:
+            raise GraphError("--format openvino fills a folder of its own: name it with --out DIR.")
     if args.out is not None:
         check_folder(args.out, "--out")
 
     from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
     from lesion_demo.network.export import write_graph
-    from lesion_demo.serve.package import TOLERANCE, largest_difference, write_package
+    from lesion_demo.serve.package import write_package
 
     loaded = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint))
     pictures = _pictures(args, loaded.folder)
@@ -63,8 +74,23 @@ def run(args: argparse.Namespace) -> int:
     else:
         write_package(loaded, folder)
     path = folder / GRAPH_FILE
+    if args.format == "openvino":
+        write_openvino(folder)
+        path = folder / OPENVINO_FILE
+    _compare(loaded, path, pictures)
+    return 0
+
+
+def _compare(loaded: LoadedCheckpoint, path: Path, pictures: Iterable[Pixels]) -> None:
+    """Print by how much the graph at `path` differs from PyTorch; one that was not compared or differs is deleted.
+
+    Raises:
+        LesionDemoError: it could not be compared, or differs too much.
+    """
+    from lesion_demo.serve.package import TOLERANCE, largest_difference
+
     try:
-        compared, difference = largest_difference(loaded, folder, pictures)
+        compared, difference = largest_difference(loaded, path.parent, pictures, openvino=path.name != GRAPH_FILE)
     except LesionDemoError:
         path.unlink()  # what was not compared is not kept
         raise
@@ -75,7 +101,6 @@ def run(args: argparse.Namespace) -> int:
     if not difference <= TOLERANCE:
         path.unlink()
         raise GraphError(f"That is more than {TOLERANCE:g}, so {path} was deleted; this network runs with PyTorch.")
-    return 0
 
 
 def _pictures(args: argparse.Namespace, checkpoint: Path) -> Iterator[Pixels]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT
+from printed import printed
 
 from lesion_demo.__main__ import main, parse
 from lesion_demo.train.run import _logging_to
@@ -18,22 +19,6 @@ from lesion_demo.train.run import _logging_to
 SHORT = {"app.py": "app", "train.py": "train"}
 """Files that start a command."""
 OTHERS = ("pip", "pytest", "venv")
-
-
-def printed() -> list[str]:
-    """All that begins with `python`, in code blocks, between backticks and at the head of scripts."""
-    places = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), *(PROJECT / "scripts").rglob("*.py")]
-    found = set()
-    for place in places:
-        text = place.read_text(encoding="utf-8").replace("\\\n", " ").replace("\\", "")
-        found |= set(re.findall(r"`(python [^`]+)`", text))
-        launched = re.findall(
-            r"^(?:torchrun|accelerate launch) .*?(-m lesion_demo .+|train\.py .+)$", text, re.MULTILINE
-        )
-        found |= {f"python {words.strip()}" for words in launched}
-        for line in re.findall(r"^ *(python .+|.*&& python .+)$", text, re.MULTILINE):
-            found |= {part.strip() for part in line.split("#")[0].split("&&")}
-    return sorted(found)
 
 
 COMMANDS = printed()

@@ -19,6 +19,7 @@ from conftest import PROJECT
 from fake_app import Served, served
 from gradio_client import Client, handle_file
 from PIL import Image
+from printed import command
 
 from lesion_demo.__main__ import parse
 from lesion_demo.cli.app import port_number, root_path
@@ -153,7 +154,7 @@ def test_starts_on_ipv6_behind_proxies_with_a_login_and_any_port(tmp_path: Path,
 # --- behind a proxy that shows the page below /lesion, with HTTPS ----------------------------------------------------
 
 
-BEHIND = ("--root-path", "/lesion", "--trusted-proxy", "127.0.0.1", "--allow-host", NAME)
+BEHIND = command("docs/hosting.md", "python app.py --root-path")[2:]
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-import matplotlib
-from fpdf import FPDF
-from fpdf.fonts import TTFFont
 from PIL import Image
 
 from lesion_demo import __version__
@@ -163,6 +160,10 @@ class _Page:
     """An A4 page, written from top to bottom. What it cannot print stands there as a code, such as `\\u60a3`."""
 
     def __init__(self) -> None:
+        import matplotlib  # with the first report: a third of a second that the page's start can do without
+        from fpdf import FPDF
+        from fpdf.fonts import TTFFont
+
         self._pdf = FPDF(format="A4")
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # a font with most of the world's letters
         self._pdf.add_font(FONT, "", folder / "DejaVuSans.ttf")

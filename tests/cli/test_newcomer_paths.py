@@ -131,6 +131,33 @@ def test_deploy_to_a_space_as_a_dry_run(capsys: pytest.CaptureFixture[str]) -> N
     assert "A dry run: nothing was uploaded." in said
 
 
+SERVING_ONLY = """
+import sys
+for name in ("torch", "torchvision", "onnx", "sklearn", "accelerate", "pytorch_grad_cam"):
+    sys.modules[name] = None  # as after `make app`
+from lesion_demo.__main__ import main
+for command in sys.argv[1:]:
+    print(main(command.split()), command)
+"""
+
+
+def test_after_make_app_a_command_says_what_it_needs_or_does_without() -> None:
+    without = ["deploy OWNER/SPACE --dry-run", "push OWNER/MODEL --dry-run"]
+    more = ["evaluate --data pictures", "audit --data pictures", "export", "recalibrate --data pictures --out a.json"]
+    more.append("train --preset quick --data pictures --labels labels.csv --out runs")
+    search = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
+    program = [sys.executable, "-c", SERVING_ONLY, *without, *more]
+    found = subprocess.run(
+        program, env=os.environ | {"PYTHONPATH": search}, capture_output=True, text=True, timeout=120, check=True
+    )
+    answers = [line for line in found.stdout.splitlines() if re.match(r"[01] \w", line)]
+    assert answers == [f"0 {one}" for one in without] + [f"1 {one}" for one in more]
+    errors = re.findall(
+        r"^error: (\w+) needs \w+, which .*: python -m pip install -r requirements\.txt$", found.stderr, re.M
+    )
+    assert errors == [one.split()[0] for one in more]
+
+
 def test_retrain_from_a_spreadsheet_and_look_at_its_mistakes(trained: Path) -> None:
     sides = (trained / "split.csv").read_text(encoding="utf-8")
     assert sides.count(",train,") + sides.count(",val,") == 40

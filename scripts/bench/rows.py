@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from lesion_demo.config import TrainConfig
+from lesion_demo.config import AugmentConfig, TrainConfig
 from lesion_demo.data.dataset import LesionDataset
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
@@ -36,6 +36,11 @@ FORMER_SINGLE_MS = 76.0
 """`analyze` of one look by PyTorch, before any of this, on an AMD EPYC with AVX-512 bf16 and two cores."""
 SCORED, TRAIN_SIDE, TRAIN_BATCH = 160, 224, 16
 CLIENTS, EACH, SESSIONS = 32, 19, 50
+PLAIN = AugmentConfig(
+    ring=0.0, crop_scale=(0.7, 1.0), crop_ratio=(0.75, 1.33), rotation=1.0, perspective=0.0, colour_jitter=1.0,
+    lighting=0.0, softness=0.0, auto_augment=0.0, erasing=0.0,
+)  # fmt: skip
+"""What `baselines.PlainPictures` draws."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +116,21 @@ def training(bench: Bench) -> Iterator[Row]:
     torch.set_num_threads(1)
     reader, chosen = PictureReader(), [Picture(file, file.name, "bench", "train", 0) for file in bench.files]
     reader.cache(chosen, bench.scratch / "decoded")
-    dataset = LesionDataset(chosen, train_transform(config.preprocess, config.augment, TRAIN_SIDE), reader)
-    own, other, ratio = paired(
-        lambda: [dataset[index] for index in range(len(chosen))],
-        partial(read_all, bench.files, TRAIN_SIDE),
-        bench.pairs,
-    )
+    works = {
+        "input pipeline, one core, the augmentations of the plain one": PLAIN,
+        "input pipeline, one core, all augmentations": config.augment,
+    }
+    for work, augment in works.items():
+        dataset = LesionDataset(chosen, train_transform(config.preprocess, augment, TRAIN_SIDE), reader)
+        own, other, ratio = paired(
+            lambda dataset=dataset: [dataset[index] for index in range(len(chosen))],
+            partial(read_all, bench.files, TRAIN_SIDE),
+            bench.pairs,
+        )
+        ours, theirs = _rate(len(chosen) / own), _rate(len(chosen) / other)
+        yield Row(work, ours, "torchvision's PIL transforms from JPEG", theirs, f"{ratio:.2f}×", "≥ 3×")
     reader.close()
     torch.set_num_threads(threads)
-    ours, theirs = _rate(len(chosen) / own), _rate(len(chosen) / other)
-    yield Row(
-        "input pipeline, one core", ours, "torchvision's PIL transforms from JPEG", theirs, f"{ratio:.2f}×", "≥ 3×"
-    )
 
 
 def serving(bench: Bench) -> Iterator[Row]:

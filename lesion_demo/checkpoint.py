@@ -139,14 +139,23 @@ def save_checkpoint(
     (folder / GRAPH_FILE).unlink(missing_ok=True)  # of the weights that were here before
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
     if known is not None:
-        try:
-            write_known(folder / KNOWN_FILE, known)
-        except OSError as error:
-            raise CheckpointError(
-                f"Could not write {folder / KNOWN_FILE} ({error}). Free some disk space and evaluate again."
-            ) from error
-        meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
+        meta = save_known(folder, meta, known)
     return save_meta(folder, meta)
+
+
+def save_known(folder: Path, meta: Checkpoint, known: FamiliarityModel) -> Checkpoint:
+    """Write `known` into `folder`; gives `meta` that vouches for it, which is to be saved next.
+
+    Raises:
+        CheckpointError: the disk refused.
+    """
+    try:
+        write_known(folder / KNOWN_FILE, known)
+    except OSError as error:
+        raise CheckpointError(
+            f"Could not write {folder / KNOWN_FILE} ({error}). Free some disk space and evaluate again."
+        ) from error
+    return replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
 
 
 def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:

@@ -132,6 +132,11 @@ class Scorer:
         (found,) = self.edited(pictures, (None,), title, measure)
         return found
 
+    @property
+    def one_look(self) -> Scorer:
+        """The same without turns, for early features and quality, to which they would add nothing but time."""
+        return replace(self, spec=replace(self.spec, turns=1))
+
     def last_features(self, pictures: Sequence[Picture], title: str) -> Floats | None:
         """Means of the last maps [N, C] of `pictures`; None where the network has no maps."""
         loader = eval_loader(LesionDataset(pictures, eval_transform(self.spec), self.reader), workers=self.workers)

@@ -139,14 +139,23 @@ def save_checkpoint(
     (folder / GRAPH_FILE).unlink(missing_ok=True)  # of the weights that were here before
     meta = replace(meta, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
     if known is not None:
-        try:
-            write_known(folder / KNOWN_FILE, known)
-        except OSError as error:
-            raise CheckpointError(
-                f"Could not write {folder / KNOWN_FILE} ({error}). Free some disk space and evaluate again."
-            ) from error
-        meta = replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
+        meta = save_known(folder, meta, known)
     return save_meta(folder, meta)
+
+
+def save_known(folder: Path, meta: Checkpoint, known: FamiliarityModel) -> Checkpoint:
+    """Write `known` into `folder`; gives `meta` that vouches for it, which is to be saved next.
+
+    Raises:
+        CheckpointError: the disk refused.
+    """
+    try:
+        write_known(folder / KNOWN_FILE, known)
+    except OSError as error:
+        raise CheckpointError(
+            f"Could not write {folder / KNOWN_FILE} ({error}). Free some disk space and evaluate again."
+        ) from error
+    return replace(meta, known_sha256=sha256_of(folder / KNOWN_FILE))
 
 
 def save_meta(folder: Path, meta: Checkpoint) -> Checkpoint:
@@ -238,10 +247,10 @@ def _check_hash(path: Path, expected: str) -> None:
     try:
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
-        found = sha256_of(path)
+        actual = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
-    if found != expected:
+    if actual != expected:
         raise CheckpointError(
             f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
         )
@@ -284,13 +293,13 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
 
 def runs_in(folder: Path) -> list[Run]:
     """Every run in `folder` whose description can be read, by name."""
-    found = []
+    runs = []
     for path in sorted(folder.glob(f"*/{META_FILE}")):
         try:
-            found.append(run_in(path.parent))
+            runs.append(run_in(path.parent))
         except CheckpointError as error:
             log.warning("Skipped: %s", error)
-    return found
+    return runs
 
 
 def run_in(folder: Path) -> Run:

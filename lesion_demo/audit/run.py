@@ -83,11 +83,6 @@ class Auditor:
         spread = found.spread if found.spread is not None else np.zeros(len(pictures))
         return EvaluatedSplit(tuple(pictures), found.probabilities(self.temperature)), spread
 
-    @property
-    def _one_look(self) -> Scorer:
-        """Early features and quality are those of the picture as it is: its turns would add nothing but time."""
-        return replace(self.scorer, spec=replace(self.scorer.spec, turns=1))
-
     def changes(self, plain: EvaluatedSplit, keep: Callable[[ChangeResult], None]) -> Iterator[ChangeResult]:
         """What should not move a verdict, and how much it does."""
         for result in audit_changes(self.scorer, plain, list(CHANGES), temperature=self.temperature, point=self.point):
@@ -104,12 +99,12 @@ class Auditor:
     def familiarity(self) -> tuple[list[UntouchedResult], list[UnrelatedResult], list[NewClinicResult]]:
         """What is held back of validation pictures, of unrelated ones, and of pictures from elsewhere."""
         val, known = self.splits.of("val"), self.scorer.known
-        seen = self._one_look.predict(val, "validation")
+        seen = self.scorer.one_look.predict(val, "validation")
         as_they_are = untouched(val, seen.measured, known, seen.early)
         if known is None or seen.early is None:
             return as_they_are, [], []
         kinds, pictures = self._unrelated(val)
-        strange = early_features(self.scorer.model, eval_transform(self.scorer.spec), pictures, "unrelated")
+        strange = early_features(self.scorer.network, eval_transform(self.scorer.spec), pictures, "unrelated")
         held_back = refused(kinds, [check_quality(picture) for picture in pictures], strange, known)
         sources = sorted({picture.source for picture in val})
         by_source = {source: seen.early[[picture.source == source for picture in val]] for source in sources}
@@ -131,7 +126,7 @@ class Auditor:
         train = by_source(self.splits.of("train"))
         samples = {source: (own := train.get(source, []))[:: max(1, len(own) // DESCRIBED)] for source in sources}
         chosen = [picture for sample in samples.values() for picture in sample]
-        early = self._one_look.predict(chosen, "training", None).early if chosen else np.empty((0, 0))
+        early = self.scorer.one_look.predict(chosen, "training", None).early if chosen else np.empty((0, 0))
         assert early is not None
         ends = np.cumsum([len(sample) for sample in samples.values()])[:-1]
         return dict(zip(sources, np.split(early, ends), strict=True))

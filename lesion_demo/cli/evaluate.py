@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "any further --data, and write them into the checkpoint; nothing is trained",
     )
     parser.add_argument(
+        "--familiarity",
+        action="store_true",
+        help="first learn again, from the run's training pictures, which pictures are familiar, and write it into the "
+        "checkpoint; weights and operating points stay",
+    )
+    parser.add_argument(
         "--external",
         type=Path,
         metavar="DIR",
@@ -53,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, and return the exit code."""
-    if not args.data and (args.choose or args.external is None):
+    if not args.data and (args.choose or args.familiarity or args.external is None):
         raise DataError("Name the data sets of the checkpoint's run with --data, or an outside folder with --external.")
 
     from lesion_demo.audit.gallery import check_gallery
@@ -68,8 +74,12 @@ def run(args: argparse.Namespace) -> int:
         from lesion_demo.evaluate.reevaluate import choose_again
 
         loaded = replace(loaded, meta=choose_again(loaded, args.data, workers=args.workers, device=args.device))
+    if args.familiarity:
+        from lesion_demo.evaluate.known import learn_known_again
+
+        loaded = learn_known_again(loaded, args.data, workers=args.workers, device=args.device)
     print(f"{loaded.folder}: {loaded.meta.backbone}, temperature {loaded.meta.temperature:.3f}")
-    if args.choose:
+    if args.choose or args.familiarity:
         print_reports(loaded.meta.metrics)
     elif args.external is None and (stopped := _evaluate(loaded, args)):
         return stopped

@@ -267,6 +267,13 @@ DEGRADATIONS = (
 )
 
 
+def spoil(image: Pixels, index: int) -> Pixels:
+    """A copy of `image` with one of DEGRADATIONS, each in turn by `index`, at mild or moderate strength."""
+    rng = np.random.default_rng(index)
+    degradation = DEGRADATIONS[index % len(DEGRADATIONS)]
+    return degradation.apply(image, rng, degradation.strengths[int(rng.integers(2))])
+
+
 def _line(length: float, angle: float) -> Values:
     """A kernel [k, k], k odd, of sum 1: a line through the middle, `length` pixels long, at `angle` (radians)."""
     reach = int(np.ceil(length / 2)) + 1

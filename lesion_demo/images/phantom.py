@@ -66,7 +66,7 @@ def render_phantom(
         hair: draw hairs; None leaves it to chance (one picture in four).
         brightness: factor on every value; 0.2 is too dark to judge.
         contrast: factor on the distance from the mean colour; 0.2 is too flat to judge.
-        dermatoscope: as if through its gel and lens, which hide the furrows of the skin and draw softly.
+        dermatoscope: as if through its gel and lens, which hide the furrows of the skin and show a fine grain.
     """
     rng = np.random.default_rng((seed, int(malignant)))
     picture = _skin(rng, size, furrows=not dermatoscope)
@@ -77,9 +77,9 @@ def render_phantom(
     wants_hair = rng.random() < 0.25
     if wants_hair if hair is None else hair:
         picture = _draw_hairs(rng, picture)
-    picture += rng.normal(0.0, 0.010, picture.shape)
+    picture += rng.normal(0.0, 0.004 if dermatoscope else 0.010, picture.shape)
     if dermatoscope:
-        picture = _softened(picture)
+        picture = _through_dermatoscope(rng, picture)
     mean = picture.mean(axis=(0, 1), keepdims=True)
     picture = (mean + (picture - mean) * contrast) * brightness
     pixels = (np.clip(picture, 0.0, 1.0) * 255).astype(np.uint8)
@@ -151,13 +151,19 @@ def _pick(rng: np.random.Generator, palette: Sequence[Colour]) -> Colour:
     return float(red), float(green), float(blue)
 
 
-def _softened(picture: Painting) -> Painting:
-    """`picture` [S, S, 3] as a lens close to the skin draws it: bright, of little contrast, without what is finest."""
+def _through_dermatoscope(rng: np.random.Generator, picture: Painting) -> Painting:
+    """`picture` [S, S, 3] as a lens close to the skin shows it: bright, of less contrast, and with a fine grain.
+
+    Lightness and colour have a grain each: pigment and blood lie in patterns of their own. Without the second, the
+    shipped checkpoint takes every phantom for a photograph.
+    """
     size = picture.shape[0]
     mean = picture.mean(axis=(0, 1), keepdims=True)
-    bright = np.clip(mean + 0.8 * (picture - mean), 0.0, 1.0) ** 0.77
+    light, colour = (_fractal(rng, size, (16, 32, 64, 128), fade=0.7)[..., None] for _ in range(2))
+    grain = (1.0 + 0.03 * light * np.array([0.6, 1.0, 1.05])) * (1.0 + 0.018 * colour * np.array([0.3, -1.0, 0.8]))
+    bright = np.clip((mean + 0.85 * (picture - mean)) * grain, 0.0, 1.0) ** 0.8
     image = Image.fromarray((bright * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 190)), np.float32) / 255
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 600)), np.float32) / 255
 
 
 def _skin(rng: np.random.Generator, size: int, *, furrows: bool) -> Painting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,7 @@ WORDS = [
     "seen",
 ]
 PHOTOGRAPHS = (
+    ("gradio", "media_assets/images", ("cheetah.jpg", "cheetah1.jpg", "groot.jpeg", "lion.jpg", "tower.jpg")),
     ("sklearn", "datasets/images", ("china.jpg", "flower.jpg")),
     ("matplotlib", "mpl-data/sample_data", ("grace_hopper.jpg",)),
     (
@@ -47,6 +49,10 @@ PHOTOGRAPHS = (
     ),
 )  # fmt: skip
 """Package, folder and files of sample pictures."""
+CLOSE = (0.8, 0.6, 0.45, 0.35, 0.35, 0.25, 0.25, 0.25, 0.15, 0.15)
+"""Sides of the squares of a sample picture that are looked at beside the whole, as shares of its shorter side."""
+SMALLEST = 48
+"""Side in pixels below which such a square is left out."""
 FACES = ("skimage", "data/lfw_subset.npy")
 """Package and file of 100 grey faces, float [200, 25, 25] in 0–1; what follows them is no face."""
 FACE_STEP = 5
@@ -59,29 +65,35 @@ CLOSE_UP = 0.5
 
 
 def unrelated_pictures() -> Iterator[tuple[str, Pixels]]:
-    """All of them: (kind, picture).
+    """All that nothing was learnt from: (kind, picture).
 
     Raises:
         LesionDemoError: a package with sample pictures is not installed.
     """
-    yield from photographs()
+    yield from (("photograph", image) for image in photographs(learnt=False))
     yield from faces()
     yield from drawings()
 
 
-def photographs(crops: int = 3) -> Iterator[tuple[str, Pixels]]:
-    """Sample photographs of the installed packages, each whole and in `crops` random squares of it.
+def photographs(*, learnt: bool) -> Iterator[Pixels]:
+    """Sample photographs of the installed packages, each whole and in squares of it, see CLOSE: uint8 [H, W, 3].
+
+    One half is there to learn from, the other to report; a file lies in one of them with all of its squares.
 
     Raises:
         LesionDemoError: one of the packages is not installed.
     """
-    rng = np.random.default_rng(0)
     for package, folder, files in PHOTOGRAPHS:
         for file in files:
-            image = np.asarray(Image.open(_file_of(package, f"{folder}/{file}")).convert("RGB"))
-            yield "photograph", image
-            for _ in range(crops):
-                yield "photograph", _part(rng, image)
+            if to_learn_from(file) == learnt:
+                image = np.asarray(Image.open(_file_of(package, f"{folder}/{file}")).convert("RGB"))
+                yield image
+                yield from _close_ups(np.random.default_rng(0), image)
+
+
+def to_learn_from(file: str) -> bool:
+    """Does the half that is learnt from have this file? By the hash of its name, so that nobody chooses."""
+    return hashlib.sha256(file.encode()).digest()[0] % 2 == 0
 
 
 def faces(side: int = 250) -> Iterator[tuple[str, Pixels]]:
@@ -136,11 +148,12 @@ def _file_of(package: str, file: str) -> Path:
     return Path(spec.origin).parent / file
 
 
-def _part(rng: np.random.Generator, image: Pixels) -> Pixels:
-    height, width = image.shape[:2]
-    side = int(rng.uniform(0.35, 0.8) * min(height, width))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    return image[top : top + side, left : left + side]
+def _close_ups(rng: np.random.Generator, image: Pixels) -> Iterator[Pixels]:
+    shorter = min(image.shape[:2])
+    for side in (round(share * shorter) for share in CLOSE):
+        if side >= SMALLEST:
+            top, left = (int(rng.integers(length - side + 1)) for length in image.shape[:2])
+            yield image[top : top + side, left : left + side]
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:

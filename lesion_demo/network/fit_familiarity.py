@@ -1,8 +1,9 @@
 """Learn where the pictures that a network knows lie in its early features, and what tells photographs and bare skin.
 
-The covariance is Ledoit & Wolf's (2004). Bare skin is what most of every picture shows, so no distance tells it; a
-logistic regression on the same features does, which has learnt from corners without lesion against whole pictures and
-close-ups of lesions.
+The covariance is Ledoit & Wolf's (2004). The distance alone passes close-ups of fur and the like, so a linear
+discriminant that has learnt from everyday pictures is added to it, both of the same spread. Bare skin is what most of
+every picture shows, so no distance tells it; a logistic regression on the same features does, which has learnt from
+corners without lesion against whole pictures and close-ups of lesions.
 """
 
 from __future__ import annotations
@@ -36,20 +37,35 @@ class Crops:
     lesion: Floats
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """Features of `everyday` [K, D] pictures and of `spoilt` [L, D] copies of training pictures.
+
+    The spoilt ones are lesions as well: else blur or a colour cast would count as signs of an everyday picture.
+    """
+
+    everyday: Floats
+    spoilt: Floats
+
+
 def learn(
     train: Floats,
     val: Floats,
     *,
+    contrast: Contrast | None = None,
     photographs: tuple[Bools, Bools] | None = None,
     crops: tuple[Crops, Crops] | None = None,
 ) -> FamiliarityModel:
     """What is known after `train` [N, D], with limits that refuse REFUSED of `val` [M, D] in all.
 
     Args:
+        contrast: what lesions are told from and do not look like.
         photographs: which of `train` [N] and of `val` [M] were taken without a dermatoscope.
         crops: parts of training and of validation pictures.
     """
     known = FamiliarityModel(train.mean(axis=0), LedoitWolf().fit(train).precision_, limit=np.inf)
+    if contrast is not None:
+        known = replace(known, unrelated=_unrelated_direction(known, train, val, contrast))
     if crops is not None and len(crops[0].skin) >= FEW:
         known = replace(known, bare=_bare_direction(train, crops[0], val, crops[1]))
     if photographs is not None and _can_be_told(*photographs):
@@ -57,6 +73,16 @@ def learn(
     bare = known.bare_skin(val)
     left = max(0.0, REFUSED * len(val) - bare.sum()) / max(1, (~bare).sum())
     return replace(known, limit=float(np.quantile(known.distances(val[~bare]), 1 - left)))
+
+
+def _unrelated_direction(known: FamiliarityModel, train: Floats, val: Floats, contrast: Contrast) -> Floats:
+    """Fisher's linear discriminant of everyday pictures, of mean 0 on `val` and of the spread of its distances."""
+    lesions, everyday = np.concatenate([train, contrast.spoilt]), contrast.everyday
+    within = np.concatenate([lesions - lesions.mean(axis=0), everyday - everyday.mean(axis=0)])
+    precision = LedoitWolf(assume_centered=True).fit(within).precision_
+    weights = precision @ (everyday.mean(axis=0) - lesions.mean(axis=0))
+    weights *= known.distances(val).std() / (val @ weights).std()
+    return np.append(weights, -(val @ weights).mean())
 
 
 def _can_be_told(train: Bools, val: Bools) -> bool:

@@ -14,29 +14,23 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
 
-from lesion_demo.arrays import Floats
 from lesion_demo.checkpoint import Checkpoint, save_checkpoint
 from lesion_demo.config import CLASSES, TrainConfig
-from lesion_demo.data.dataset import PictureReader, balanced_weights, measure_all
+from lesion_demo.data.dataset import PictureReader, balanced_weights
 from lesion_demo.data.folders import name_sources, scan
-from lesion_demo.data.picture import Picture, by_source
 from lesion_demo.data.split_file import read_sides, read_split, write_split
 from lesion_demo.data.split_record import SplitRecord, check_labels, check_record, write_record
 from lesion_demo.data.splits import Splits, prepare_splits
 from lesion_demo.data.table import LabelTable
 from lesion_demo.errors import GraphError
 from lesion_demo.evaluate.calibration import fit_bias
-from lesion_demo.evaluate.inference import Predictions, early_features
+from lesion_demo.evaluate.inference import Predictions
+from lesion_demo.evaluate.known import learn_known
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import PREVALENCE, EvaluatedSplit
 from lesion_demo.evaluate.settle import Choices, describe, settle
 from lesion_demo.files import sha256_of
-from lesion_demo.images import Pixels
-from lesion_demo.images.transforms import eval_transform
-from lesion_demo.images.unrelated import close_up, plain_skin
 from lesion_demo.network.export import write_graph
-from lesion_demo.network.familiarity import FamiliarityModel
-from lesion_demo.network.fit_familiarity import Crops, learn
 from lesion_demo.network.init import NO_FOLDERS, check_first_weights
 from lesion_demo.network.model import head_layer
 from lesion_demo.network.weights import round_to_half, write_weights
@@ -49,11 +43,6 @@ from lesion_demo.train.state import Start, check_room, check_run, claiming, writ
 from lesion_demo.train.tracking import TRACKING_FOLDER, Tracking, check_tracking, log_mistakes, tracked
 
 log = logging.getLogger(__name__)
-
-KNOWN_PER_SOURCE = 1000
-"""Training pictures of each data set, about, that familiarity is learnt from."""
-CROPPED = 3
-"""One in so many of them, and of the validation pictures, shows what bare skin looks like, too."""
 
 
 def train(
@@ -177,7 +166,7 @@ def finish(
     predictions = before.shifted(correct_bias(result.model, before, balanced_weights(val, config.source_balance)))
     write_weights(folder / WEIGHTS_FILE, result.model.state_dict(), half=True)  # before anything is said of them
     log.info("The weights are saved. If a later step fails, --resume continues from here.")
-    known = learn_known(scorer, config, splits, predictions.early)
+    known = learn_known(scorer, splits, config.photographs, predictions.early)
     choices = Choices(config.photographs, config.source_balance)
     calibration, metrics = settle(
         folder,
@@ -232,49 +221,6 @@ def correct_bias(model: nn.Module, predictions: Predictions, weights: NDArray[np
     bias[1] += fit_bias(predictions.logits, predictions.labels, weights=weights)
     round_to_half(model)
     return float(bias[1]) - before
-
-
-def learn_known(
-    scorer: Scorer, config: TrainConfig, splits: Splits, val_features: Floats | None
-) -> FamiliarityModel | None:
-    """What the network of `scorer` has learnt from, by KNOWN_PER_SOURCE pictures of each data set.
-
-    None if its layout forbids it: then it has no early features, nor of validation pictures `val_features` [N, D].
-    """
-    if val_features is None:
-        log.warning("%s has too few feature blocks to recognise unfamiliar pictures.", config.backbone)
-        return None
-    train, val = splits.of("train"), splits.of("val")
-    chosen: list[Picture] = []
-    for own in by_source(train).values():
-        chosen += own[:: max(1, len(own) // KNOWN_PER_SOURCE)]
-    train_features = scorer.predict(chosen, "familiarity, training", None).early
-    assert train_features is not None
-    train_photographs, val_photographs = (
-        np.array([picture.source in config.photographs for picture in pictures]) for pictures in (chosen, val)
-    )
-    train_crops, val_crops = (_crops(scorer, pictures[::CROPPED]) for pictures in (chosen, val))
-    crops = None if train_crops is None or val_crops is None else (train_crops, val_crops)
-    return learn(train_features, val_features, photographs=(train_photographs, val_photographs), crops=crops)
-
-
-def _crops(scorer: Scorer, pictures: Sequence[Picture]) -> Crops | None:
-    """Bare skin in the corners of `pictures`, and close-ups of their lesions; None where no corner is surely bare."""
-    found = measure_all(pictures, skin_and_middle, scorer.reader, "corners", workers=scorer.workers)
-    pairs = [pair for pair in found if pair is not None]
-    if not pairs:
-        return None
-    transform = eval_transform(scorer.spec)
-    skins, middles = ([pair[place] for pair in pairs] for place in (0, 1))
-    features = (early_features(scorer.model, transform, part, "familiarity, crops") for part in (skins, middles))
-    return Crops(*features)
-
-
-def skin_and_middle(image: Pixels) -> tuple[Pixels, Pixels] | None:
-    """A corner of bare skin of `image` (uint8 [H, W, 3]) and a close-up of its lesion; None where no corner is bare."""
-    skin = plain_skin(image)
-    # Copies, because a part that is only a view would keep its whole picture in memory.
-    return None if skin is None else (skin.copy(), close_up(image).copy())
 
 
 @contextmanager

@@ -46,6 +46,7 @@ RUN_ELSEWHERE = {
     r"lesion_demo card": "card/test_model_card.py::test_command_writes_the_card_beside_the_weights",
     r"deploy OWNER/SPACE( --public)?$": "cli/test_deploy.py::test_with_a_token_it_is_uploaded",
     r"evaluate --choose": "evaluate/test_figures.py::test_choices_are_made_again_without_training",
+    r"evaluate --familiarity": "evaluate/test_known.py::test_what_is_familiar_is_learnt_again_and_nothing_else_changes",
     r"evaluate --external": "evaluate/test_figures.py::test_the_command_says_what_it_lacks_and_reports_from_outside",
     r"push OWNER/MODEL": "test_hub.py::test_what_is_pushed_is_what_is_loaded",
     r"recalibrate|--calibration": "cli/test_recalibrate_command.py::test_the_command_writes_what_score_then_uses",
@@ -61,6 +62,7 @@ RUN_ELSEWHERE = {
     r"pip install \.": "test_public.py::test_the_wheel_works_where_nothing_else_is",
     r"scripts\.prepare_data": "data/test_prepare_data.py::test_the_commands_on_the_page_run",
     r"scripts\.recalibration_curve": "cli/test_recalibrate_command.py::test_the_experiment_runs_as_its_head_says",
+    r"scripts\.elsewhere": "evaluate/test_elsewhere.py::test_only_other_data_sets_are_judged_and_no_lesion_trained_on",
     r"scripts\.fuzz": "project/test_reliability.py::test_the_fuzzer_begins_with_files_that_are_good",
     r"scripts\.golden": "serve/test_golden.py::test_made_up_pictures_keep_their_probabilities",
     r"scripts\.kills": "project/test_reliability.py::test_a_training_that_is_killed_ends_with_the_same_weights",
@@ -73,7 +75,7 @@ UNDERSTOOD_ONLY = {
     r"lesion_demo( score)?$": "a name in a sentence",
     r"pip install (-r|pyarrow|ray|openvino)|-m pytest": "CI installs from the lock files and runs all tests",
     r"scripts\.bench": "measures for minutes, on a machine with nothing else to do",
-    r"scripts\.(clinics|reasons)": "experiments on the public data sets, of minutes to days",
+    r"scripts\.(clinics|reasons)|train\.py --config docs/usual": "experiments on the public data sets that take hours",
     r"scripts/make_": "draw the pictures that are part of the project",
 }
 """Command → why nothing runs it; `test_printed_commands` sees that there is such a command with such options."""

@@ -7,13 +7,23 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms import v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.images.field_of_view import Box, find_field_of_view
 from lesion_demo.images.look import Look
 from lesion_demo.images.perturb import draw_random_artefact, draw_random_ring, draw_ring
 from lesion_demo.images.phantom import render_phantom
-from lesion_demo.images.transforms import ColourCast, Exposure, eval_transform, train_transform
+from lesion_demo.images.transforms import (
+    TO_LUMA,
+    ColourCast,
+    ColourJitter,
+    Exposure,
+    Rotation,
+    eval_transform,
+    train_transform,
+)
 
 SPEC = PreprocessSpec(image_size=96)
 PROBABILITIES = [f.name for f in fields(AugmentConfig) if not f.name.startswith(("crop_", "rotation_"))]
@@ -138,9 +148,9 @@ def test_turning_leaves_no_black_corners(picture: np.ndarray) -> None:
 
 
 def test_a_drawn_colour_cast_keeps_the_light_and_stays_within_its_ratio() -> None:
-    grey = torch.full((3, 8, 8), 100, dtype=torch.uint8)
+    grey = Image.new("RGB", (8, 8), (100, 100, 100))
     torch.manual_seed(0)
-    gains = torch.stack([ColourCast(most=2.0)(grey)[:, 0, 0] for _ in range(300)]) / 100.0  # [300, 3]
+    gains = torch.tensor([ColourCast(most=2.0)(grey).getpixel((0, 0)) for _ in range(300)]) / 100.0  # [300, 3]
     ratios = gains.max(dim=1).values / gains.min(dim=1).values
     assert 1.7 < ratios.max() < 2.05
     assert ratios.min() < 1.1
@@ -149,14 +159,37 @@ def test_a_drawn_colour_cast_keeps_the_light_and_stays_within_its_ratio() -> Non
 
 
 def test_drawn_exposure_darkens_or_clips() -> None:
-    ramp = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3))
     torch.manual_seed(0)
-    seen = [Exposure(least=0.4, most=1.8)(ramp)[0, 0].float() for _ in range(100)]
+    seen = [torch.tensor(np.array(Exposure(least=0.4, most=1.8)(ramp)))[0, :, 0].float() for _ in range(100)]
     gains = torch.tensor([float(one[100]) / 100 for one in seen])
     assert gains.min() == pytest.approx(0.4, abs=0.05)
     assert gains.max() == pytest.approx(1.8, abs=0.08)
     assert max(int((one == 255).sum()) for one in seen) > 90  # of 256: clipped, not wrapped around
     assert all((one.diff() >= 0).all() for one in seen)
+
+
+def test_colours_are_jittered_as_torchvision_does_it_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To three values of 255, which torchvision rounds down after each step; the hue turns as far, at the same luma."""
+    skin = Image.fromarray(render_phantom(3, malignant=True, size=64)).point(lambda value: 60 + value // 3)
+    draws = iter([0.8, 0.2, 0.9, 0.5])  # of 0.7 to 1.3, and no turn of the hue
+    monkeypatch.setattr(torch, "rand", lambda _: torch.tensor(next(draws)))
+    expected = v2.functional.adjust_brightness(skin, 1.18)
+    expected = v2.functional.adjust_saturation(v2.functional.adjust_contrast(expected, 0.82), 1.24)
+    assert np.abs(np.asarray(ColourJitter()(skin), float) - np.asarray(expected)).max() <= 3
+    draws = iter([0.5, 0.5, 0.5, 1.0])
+    turned, plain = np.asarray(ColourJitter()(skin), float), np.asarray(skin, float)
+    hue = np.asarray(v2.functional.adjust_hue(skin, 0.04), float)
+    assert np.abs((turned - plain) @ TO_LUMA[0]).max() <= 1
+    chroma = [np.arctan2(*(one.mean(axis=(0, 1)) @ TO_LUMA[1:].T)) for one in (plain, hue, turned)]
+    assert chroma[2] - chroma[0] == pytest.approx(chroma[1] - chroma[0], abs=0.07)
+
+
+def test_a_quarter_turn_is_that_of_the_picture(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda _: torch.tensor(1.0))
+    turned = np.asarray(Rotation(90)(Image.fromarray(picture[:, :200])), float)
+    assert turned.shape == (300, 200, 3)
+    assert np.abs(turned[50:250] - np.rot90(picture[50:250, :200], -1)).max() <= 1
 
 
 ROUND = replace(SPEC, round_window=True)

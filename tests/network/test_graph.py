@@ -201,16 +201,26 @@ def test_a_graph_in_which_a_bit_has_turned_or_that_is_cut_off_is_refused(copied:
 
 
 def test_a_graph_whose_weights_lie_elsewhere_is_refused(copied: Path, tmp_path: Path) -> None:
-    """ONNX Runtime would read any file of the machine for a graph that it trusts."""
+    """ONNX Runtime before 1.24 reads any file of the machine that a graph names."""
     shutil.copy(copied / "model.safetensors", tmp_path / "others.safetensors")
-    for place in ("../others.safetensors", str(tmp_path / "others.safetensors")):
+    for place in ("../others.safetensors", str(tmp_path / "others.safetensors"), "others.safetensor"):
         graph = onnx.load(copied / "graph.onnx", load_external_data=False)
-        for one in graph.graph.initializer:
-            for entry in one.external_data:
-                entry.value = place if entry.key == "location" else entry.value
+        places = [entry for one in graph.graph.initializer for entry in one.external_data if entry.key == "location"]
+        places[-1].value = place
         (copied / "graph.onnx").write_bytes(sealed(graph.SerializeToString()))
-        with pytest.raises(GraphError, match=r"graph\.onnx cannot be loaded"):
+        with pytest.raises(GraphError, match=r"graph\.onnx names another file than model\.safetensors"):
             engine(copied)
+
+
+def test_a_graph_does_not_hide_where_its_weights_lie(copied: Path) -> None:
+    """An entry's last value counts: a second one behind the first, with the entry's length mended."""
+    file = (copied / "graph.onnx").read_bytes()[:-74]
+    entry = b"\x6a\x1d\x0a\x08location\x12\x11model.safetensors"
+    twice = b"\x6a\x2b" + entry[2:] + b"\x12\x0c../../a.file"
+    assert entry in file
+    (copied / "graph.onnx").write_bytes(sealed(file.replace(entry, twice, 1)))
+    with pytest.raises(GraphError, match="names another file"):
+        engine(copied)
 
 
 def test_the_runtime_reports_nothing_to_its_maker(copied: Path, tmp_path: Path) -> None:

@@ -25,13 +25,14 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.batch import BatchItem, analyze_batch
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.guard import one_picture
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.pdf import render_pdf
+from lesion_demo.serve.report import report_json
 from lesion_demo.serve.scoring import score_files
 from lesion_demo.serve.table import FIRST_OF_SEVERAL
 from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_table import Line
 from lesion_demo.web.verdict import verdict_html
-from lesion_demo.web.view import Found, Refused, View
+from lesion_demo.web.view import Analyzed, Refused, View
 
 POINT = OperatingPoint("sensitive", 0.3)
 
@@ -62,7 +63,7 @@ def test_the_first_of_several_is_called_that(
     heading = texts.verdict.first_of_several_heading
     assert (heading in verdict_html(found, analyzer.meta, texts, dermoscopic=True)) == several
     shown = View(analyzer, read_facts(analyzer.folder, analyzer.meta), texts).find(str(path), "id")
-    assert isinstance(shown, Found)
+    assert isinstance(shown, Analyzed)
     assert shown.analysis.first_of_several == several
     assert report_json(found, picture, analyzer.meta, "a-run", texts)["first_of_several"] == several  # the endpoint's
     pdf = PdfReader(io.BytesIO(render_pdf(found, picture, analyzer.meta, "a-run", texts))).pages[0].extract_text()

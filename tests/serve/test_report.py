@@ -19,8 +19,9 @@ from lesion_demo.errors import ReportError
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.prevalence import at_prevalence
 from lesion_demo.serve.analysis import Analysis
+from lesion_demo.serve.pdf import _Page, render_pdf
 from lesion_demo.serve.phrases import SYMBOLS
-from lesion_demo.serve.report import _Page, render_pdf, report_json
+from lesion_demo.serve.report import report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.web.report_download import Circumstances, ReportWriter
 

@@ -15,6 +15,7 @@ from lesion_demo.data.dataset import PictureReader
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.splits import Splits
 from lesion_demo.errors import DataError
+from lesion_demo.evaluate import known as known_again
 from lesion_demo.evaluate import settle
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.model import build_model, head_layer
@@ -92,8 +93,8 @@ def test_finishing_shows_the_network_each_picture_once_for_the_figures_of_the_we
     saved = pipeline.finish(tiny_config, splits, FitResult(model, Progress()), tmp_path, PictureReader())
     assert "no graph for ONNX Runtime: The heat map of MobileNetV3 needs PyTorch" in caplog.text
     known, val = splits.of("train"), splits.of("val")
-    some = [picture for part in (known, val) for picture in part[:: pipeline.CROPPED]]
-    corners = [pipeline.skin_and_middle(PictureReader()(picture)) for picture in some]
+    some = [picture for part in (known, val) for picture in part[:: known_again.CROPPED]]
+    corners = [known_again.skin_and_middle(PictureReader()(picture)) for picture in some]
     crops = 2 * sum(corner is not None for corner in corners)
     assert sum(shown) == len(splits.pictures) + crops
     assert float(head_layer(model).bias[1].detach()) < 0.9, "the bias should have been corrected"

@@ -102,7 +102,7 @@ def test_headlines_are_the_figures_of_the_checkpoint(shipped: FakeAnalyzer) -> N
         found = asdict(estimate)
         value = f"{100 * found['value']:.1f}\u00a0%"
         interval = f"({100 * found['low']:.1f}–{100 * found['high']:.1f})"
-        label = TEXTS.about.headline[rate].format(point="Sensitive", source=clinic_name(clinic.found, TEXTS))
+        label = TEXTS.about.headline[rate].format(point="Sensitive", source=clinic_name(clinic.measured, TEXTS))
         assert f"<dt>{label}</dt><dd><strong>{value}</strong> <span>{interval}</span></dd>" in html
 
 

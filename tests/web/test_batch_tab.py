@@ -23,8 +23,8 @@ from reading import plain
 from lesion_demo.images.perturb import draw_ruler
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.batch import BatchFinding, BatchItem
+from lesion_demo.serve.pdf import render_pdf
 from lesion_demo.serve.phrases import point_choices
-from lesion_demo.serve.report import render_pdf
 from lesion_demo.texts import load_texts
 from lesion_demo.web.batch_tab import Batch, _progress, add_batch_endpoint, add_batch_tab
 from lesion_demo.web.batch_table import COLUMNS, Line

@@ -36,7 +36,7 @@ from lesion_demo.web.quality import quality_html
 from lesion_demo.web.report_download import Circumstances, ReportWriter
 from lesion_demo.web.templates import error_card
 from lesion_demo.web.verdict import CUSTOM, verdict_html
-from lesion_demo.web.view import Choices, Found, Refused, View
+from lesion_demo.web.view import Analyzed, Choices, Refused, View
 
 TEXTS = load_texts("en")
 GOOD = render_phantom(5, malignant=True)
@@ -292,7 +292,7 @@ def test_view_reads_a_file_or_says_why_not(analyzer: FakeAnalyzer, tmp_path: Pat
 def test_session_keeps_a_small_copy(analyzer: FakeAnalyzer, tmp_path: Path) -> None:
     Image.fromarray(np.tile(GOOD, (5, 7, 1))).save(tmp_path / "large.png")
     found = View(analyzer, facts(analyzer), TEXTS).find(str(tmp_path / "large.png"), "a")
-    assert isinstance(found, Found)
+    assert isinstance(found, Analyzed)
     assert max(found.picture.shape) == DISPLAY_SIDE
     assert found.analysis.shape == (1500, 2100)
 
@@ -324,7 +324,7 @@ def test_the_text_for_the_record_has_verdict_numbers_quality_and_model_but_no_ca
     analyzer.probability = 0.7
     view = View(analyzer, facts(analyzer), TEXTS)
     choices = Choices("sensitive", 0.5, True, 2.0)
-    text = plain(view.record(Found(analyzer.analyze(DIM), DIM), choices))
+    text = plain(view.record(Analyzed(analyzer.analyze(DIM), DIM), choices))
     for part in ("Higher concern", "About 9 of 100", "70.0 %", TEXTS.quality.retake["brightness"], "f" * 16):
         assert part in text
     assert TEXTS.page.disclaimer in text

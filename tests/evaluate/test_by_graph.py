@@ -24,6 +24,7 @@ def test_a_graph_and_pytorch_say_the_same_of_every_picture(shipped: LoadedCheckp
     assert np.abs(one.early - two.early).max() < 1e-4
     features = [scorer.last_features(pictures, "phantoms") for scorer in (by_graph, by_torch)]
     assert features[0] is not None
+    assert features[1] is not None
     assert np.abs(features[0] - features[1]).max() < 1e-4
 
 

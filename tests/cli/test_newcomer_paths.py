@@ -22,7 +22,7 @@ from printed import command, printed, python_block
 
 from lesion_demo.__main__ import main
 from lesion_demo.images.phantom import render_phantom
-from scripts.score_with_ray import Scorer
+from scripts import score_with_ray
 
 SMALL = "--preset quick --init none --backbone resnet18 --image-size 64 --epochs 1 --epoch-pictures 32 --workers 0"
 SHORTENED = {
@@ -225,5 +225,16 @@ def test_score_an_archive_whole_in_shards_and_as_an_engine_would(trained: Path) 
     subprocess.run([*torchrun, *launch[1:]], env=environment, check=True, timeout=200, capture_output=True)
     assert Path("out.parquet").stat().st_size > 0
     files = [row["file"] for row in rows("out.csv")]
-    by_engine = Scorer("checkpoints/clinics")({"item": np.array(files)})
+    by_engine = score_with_ray.Scorer("checkpoints/clinics")({"item": np.array(files)})
     assert by_engine["verdict"] == [row["verdict"] for row in rows("out.csv")]
+
+
+def test_without_ray_the_example_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command("docs/use.md", "scripts.score_with_ray")
+    monkeypatch.setattr(sys, "argv", words[2:])
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit):
+        score_with_ray.main()
+    assert "Ray is not installed: python -m pip install ray pyarrow" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from lesion_demo.images.quality import QualityReport
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
 from lesion_demo.network.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Contrast, Crops, learn
+from lesion_demo.network.forward import network_of
 from lesion_demo.network.model import build_model
 from lesion_demo.run_folder import KNOWN_FILE
 from lesion_demo.serve.analysis import Analyzer
@@ -148,7 +149,7 @@ def phantom_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = PreprocessSpec(image_size=64)
     transform = eval_transform(spec)
     pictures = [render_phantom(seed, malignant=seed % 2 == 0, size=96) for seed in range(120)]
-    features = early_features(model, transform, pictures, "phantoms")
+    features = early_features(network_of(model), transform, pictures, "phantoms")
     points = (OperatingPoint("sensitive", 0.5),)
     meta = Checkpoint("mobilenet_v3_small", spec, 1.0, points, val_roc_auc=0.5)
     save_checkpoint(folder, model, meta, learn(features[:80], features[80:]))

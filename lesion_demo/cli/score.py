@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", type=share, metavar="I/N",
         help="with --parts: score only the I-th share of N, while other processes, on any machine, score the others",
     )  # fmt: skip
+    parser.add_argument(
+        "--probabilities-only", action="store_true",
+        help="faster: do not check quality and familiarity, and leave verdict, quality, familiarity, operating_point "
+        "and threshold empty in the table",
+    )  # fmt: skip
     add_checkpoint(parser)
     add_calibration(parser)
     parser.add_argument("--operating-point", metavar="NAME", help="which threshold to use (default: sensitive)")
@@ -66,17 +71,18 @@ def share(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Work:
-    """Pictures to score, and with what."""
+    """Pictures to score, and with what; without a `point`, they get no verdict."""
 
     files: list[str]
     loaded: ServedCheckpoint
     predictor: Predictor
-    point: OperatingPoint
+    point: OperatingPoint | None
 
     def rows(self, files: Sequence[str]) -> Iterator[CsvRow]:
         from lesion_demo.serve.scoring import score_files
 
-        return score_files(files, self.predictor, self.point, self.loaded.meta.margin_at(self.point))
+        margin = 0.0 if self.point is None else self.loaded.meta.margin_at(self.point)
+        return score_files(files, self.predictor, self.point, margin)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,18 +110,20 @@ def run(args: argparse.Namespace) -> int:
     point = loaded.meta.operating_point(args.operating_point or DEFAULT_OPERATING_POINT)
     if args.one_lesion:
         return _score_lesion(files, Analyzer(loaded), point, args.out)
-    work = Work(files, loaded, Predictor(loaded), point)
+    work = Work(files, loaded, Predictor(loaded), None if args.probabilities_only else point)
     return score_whole(work, args.out) if args.parts is None else score_parts(work, args)
 
 
 def check_places(args: argparse.Namespace) -> None:
-    """Raises LesionDemoError where nothing could be written, or it is not said where."""
+    """Raises LesionDemoError where nothing could be written, or it is not said where, or as what."""
     from lesion_demo.serve.parquet import require_parquet
 
     if args.out is None and args.parts is None:
         raise LesionDemoError("Give a file for the table (--out FILE) or a folder for its parts (--parts DIR).")
     if args.one_lesion and (args.out is None or args.parts is not None):
         raise LesionDemoError("--one-lesion writes a single table: name it with --out FILE, and leave out --parts.")
+    if args.probabilities_only and (args.one_lesion or args.operating_point):
+        raise LesionDemoError("--probabilities-only gives no verdict: leave out --one-lesion and --operating-point.")
     if args.shard is not None and args.parts is None:
         raise LesionDemoError("--shard needs --parts DIR, a folder that all processes share.")
     require_parquet(Path(f"part.{args.parts_format}"))
@@ -181,13 +189,15 @@ def shard_of_process() -> tuple[int, int]:
 
 def report(work: Work, rows: Iterable[CsvRow], where: str) -> int:
     """Print what came out and `where` it is, and return the exit code."""
-    verdicts = Counter(row.verdict for row in rows)
-    failed = verdicts.pop("", 0)
-    said = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in verdicts.items())
+    outcomes = Counter("failed" if row.error else row.verdict for row in rows)
+    failed = outcomes.pop("failed", 0)
+    said = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in outcomes.items() if verdict)
+    point = work.point
+    how = f"at the operating point {point.name} (threshold {point.threshold:.3f})" if point else "without verdicts"
     local = f" {work.loaded.meta.local}." if work.loaded.meta.local else ""
     print(
-        f"{verdicts.total()} scored at the operating point {work.point.name} (threshold {work.point.threshold:.3f})"
-        f"{': ' if said else ''}{said}; {failed} failed{': see the error column' if failed else ''}. {where}{local}"
+        f"{outcomes.total()} scored {how}{': ' if said else ''}{said}; "
+        f"{failed} failed{': see the error column' if failed else ''}. {where}{local}"
     )
     return 1 if failed else 0
 

@@ -54,9 +54,10 @@ def _reads_only_its_weights(file: bytes) -> bool:
 class OnnxEngine:
     """A graph in ONNX Runtime, which computes in float32. Threads may share it.
 
-    Pictures that come together are shared out over as many threads as there are cores, or as OMP_NUM_THREADS says.
-    Each picture has one thread: that is no slower than several that wait for one another at every layer, and a lone
-    picture leaves the other cores to whoever measures it meanwhile.
+    Each picture goes through by itself: what lies between two layers then fits into the processor's cache, and a
+    batch takes no more memory than a picture. Those that come together are shared out over as many threads as there
+    are cores, or as OMP_NUM_THREADS says. Each picture has one thread: that is no slower than several that wait for
+    one another at every layer, and a lone picture leaves the other cores to whoever measures it meanwhile.
 
     Attributes:
         early_size: D, how many early features it gives of a picture; 0 where it gives none.
@@ -102,13 +103,14 @@ class OnnxEngine:
         self.head: Head | None = _head(folder / WEIGHTS_FILE, about[HEAD])
 
     def __call__(self, pixels: Array) -> Forward[Array]:
-        parts = np.array_split(pixels, max(1, min(len(pixels), self._threads)))
-        if len(parts) == 1:
-            values = self._run(pixels)
+        pictures = np.array_split(pixels, max(1, len(pixels)))  # [1, 3, S, S] each
+        threads = min(len(pictures), self._threads)
+        if threads == 1:
+            answers = list(map(self._run, pictures))
         else:
-            with ThreadPoolExecutor(len(parts)) as pool:
-                values = [np.concatenate(one) for one in zip(*pool.map(self._run, parts), strict=True)]
-        found = dict(zip(self._names, values, strict=True))
+            with ThreadPoolExecutor(threads) as pool:
+                answers = list(pool.map(self._run, pictures))
+        found = {name: np.concatenate(one) for name, one in zip(self._names, zip(*answers, strict=True), strict=True)}
         return Forward(found.get("early"), found["maps"], found["logits"])
 
     def _run(self, pixels: Array) -> list[Array]:

@@ -33,6 +33,7 @@ class Plan:
     Attributes:
         files: SHA-256, hex, of the names of all `pictures`, in their order.
         checkpoint: SHA-256, hex, of its `checkpoint.json`, which vouches for all else.
+        operating_point: its name; empty, with a threshold of 0, for probabilities alone.
         calibration: the clinic that probabilities are fitted to, or empty.
         suffix: of the parts' files: `.csv` or `.parquet`.
     """
@@ -47,12 +48,15 @@ class Plan:
     suffix: str = ".csv"
 
     @classmethod
-    def of(cls, files: Sequence[str], loaded: ServedCheckpoint, point: OperatingPoint, suffix: str = ".csv") -> Plan:
-        """For a table of `files`, judged at `point`, in parts whose files end in `suffix`."""
+    def of(
+        cls, files: Sequence[str], loaded: ServedCheckpoint, point: OperatingPoint | None, suffix: str = ".csv"
+    ) -> Plan:
+        """For a table of `files`, judged at `point` or not at all, in parts whose files end in `suffix`."""
         names = hashlib.sha256("\0".join(files).encode("utf-8", "surrogateescape")).hexdigest()
         local = "" if loaded.meta.local is None else str(loaded.meta.local)
         checkpoint = sha256_of(loaded.folder / META_FILE)
-        return cls(len(files), names, checkpoint, point.name, point.threshold, local, PART_PICTURES, suffix)
+        name, threshold = ("", 0.0) if point is None else (point.name, point.threshold)
+        return cls(len(files), names, checkpoint, name, threshold, local, PART_PICTURES, suffix)
 
     @property
     def parts(self) -> int:

@@ -25,17 +25,21 @@ from lesion_demo.serve.table import CsvRow
 log = logging.getLogger(__name__)
 
 
-def score_files(files: Sequence[str], predictor: Predictor, point: OperatingPoint, margin: float) -> Iterator[CsvRow]:
+def score_files(
+    files: Sequence[str], predictor: Predictor, point: OperatingPoint | None, margin: float = 0.0
+) -> Iterator[CsvRow]:
     """A row for each of `files`, in that order, as soon as its batch is done; what cannot be scored says why.
 
     Args:
+        point: what the verdicts are found with. If it is None, the rows have no verdict, and nothing is measured that
+            only a verdict needs.
         margin: closer to the threshold than this, in log-odds, a picture is `uncertain`.
 
     Raises:
         CheckpointError: the network is damaged.
     """
     batches = [files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE)]
-    reading = read_ahead(_read_batch(batch, predictor) for batch in batches)
+    reading = read_ahead(_read_batch(batch, predictor, judged=point is not None) for batch in batches)
     with tqdm(total=len(files), unit="picture") as progress:
         for rows, readable in reading:
             rows |= _judge(readable, predictor, point, margin)
@@ -63,30 +67,35 @@ def _pictures_below(folder: str) -> list[str]:
     return sorted(map(str, (*found.pictures, *found.closed)))
 
 
-def _read_batch(files: Sequence[str], predictor: Predictor) -> tuple[dict[int, CsvRow], list[_Readable]]:
+def _read_batch(
+    files: Sequence[str], predictor: Predictor, *, judged: bool
+) -> tuple[dict[int, CsvRow], list[_Readable]]:
     """Those of `files` that can be read, and of the others a row that says why not, by their places."""
     rows: dict[int, CsvRow] = {}
     readable: list[_Readable] = []
     for index, file in enumerate(files):
         try:
-            readable.append(_Readable(index, file, *_read(file, predictor)))
+            readable.append(_Readable(index, file, *_read(file, predictor, judged=judged)))
         except Exception as error:  # noqa: BLE001  # one bad file never stops the rest
             rows[index] = CsvRow(file, error=reason(error, file))
     return rows, readable
 
 
 class _Readable(NamedTuple):
-    """A picture on its way to the network: its place in the batch, and `inputs` float32 [3, S, S]."""
+    """A picture on its way to the network: its place in the batch, and `inputs` float32 [3, S, S].
+
+    Its quality is None where no verdict is asked for.
+    """
 
     place: int
     file: str
     inputs: Inputs
-    quality: QualityReport
+    quality: QualityReport | None
     first_of_several: bool
 
 
 def _judge(
-    pictures: Sequence[_Readable], predictor: Predictor, point: OperatingPoint, margin: float
+    pictures: Sequence[_Readable], predictor: Predictor, point: OperatingPoint | None, margin: float
 ) -> dict[int, CsvRow]:
     """Rows by their places; if the network refuses all at once, it is asked for one after the other.
 
@@ -101,6 +110,9 @@ def _judge(
         found = predictor.predict(stacked)
         findings = zip(pictures, found.probabilities, found.familiarity, strict=True)
         for (place, file, _, quality, several), probability, familiarity in findings:
+            if point is None or quality is None:
+                rows[place] = CsvRow.unjudged(file, float(probability), predictor.local, first_of_several=several)
+                continue
             assessable = quality.assessable and (familiarity is None or familiarity.familiar)
             verdict = decide(float(probability), point, margin=margin, assessable=assessable)
             rows[place] = CsvRow.scored(
@@ -123,9 +135,9 @@ def _judge(
     return rows
 
 
-def _read(file: str, predictor: Predictor) -> tuple[Inputs, QualityReport, bool]:
-    """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged, and whether
-    there are more pictures in the file.
+def _read(file: str, predictor: Predictor, *, judged: bool) -> tuple[Inputs, QualityReport | None, bool]:
+    """The network's input float32 [3, S, S] from the picture in `file`, whether it is fit to be judged (None unless it
+    is to be `judged`), and whether there are more pictures in the file.
 
     Raises:
         ImageError: there is no readable picture there.
@@ -135,4 +147,4 @@ def _read(file: str, predictor: Predictor) -> tuple[Inputs, QualityReport, bool]
     loaded = load_picture(file, scaled=True)
     with one_picture(f"“{Path(file).name}”"):
         look = Look(loaded.pixels, loaded.whole)
-        return predictor.prepare(look), check_quality(look), loaded.first_of_several
+        return predictor.prepare(look), check_quality(look) if judged else None, loaded.first_of_several

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -41,7 +41,8 @@ class CsvRow:
         familiarity: `ok`, `unlike training pictures`, `no lesion` on bare skin, or `photograph, not dermoscopy`, which
             the figures were not measured on; empty where the checkpoint cannot tell.
         error: why there is no probability, or empty.
-        operating_point, threshold: what the verdict was found with.
+        operating_point, threshold: what the verdict was found with. They are empty, and so are verdict, quality and
+            familiarity, where only probabilities were asked for.
         calibration: the clinic that probability and threshold are fitted to; empty where they are the checkpoint's own.
         note: `first picture of several in the file`, of which the others were not looked at, or empty.
     """
@@ -58,6 +59,18 @@ class CsvRow:
     note: str = ""
 
     @classmethod
+    def unjudged(
+        cls, file: str, probability: float, local: LocalCalibration | None = None, *, first_of_several: bool = False
+    ) -> CsvRow:
+        """The row of a picture with a `probability` of malignancy (0–1), and nothing else that is found of it."""
+        return cls(
+            file=file,
+            probability=f"{probability:.6f}",
+            calibration="" if local is None else str(local),
+            note=FIRST_OF_SEVERAL if first_of_several else "",
+        )
+
+    @classmethod
     def scored(
         cls,
         file: str,
@@ -71,16 +84,13 @@ class CsvRow:
         first_of_several: bool = False,
     ) -> CsvRow:
         """The row of a picture with a `probability` of malignancy (0–1), judged at `point`, with a clinic's fit."""
-        return cls(
-            file=file,
-            probability=f"{probability:.6f}",
+        return replace(
+            cls.unjudged(file, probability, local, first_of_several=first_of_several),
             verdict=verdict.value,
             quality="; ".join(check.name for check in quality.warnings) or OK,
             familiarity="" if familiarity is None else _in_a_word(familiarity, quality),
             operating_point=point.name,
             threshold=f"{point.threshold:.6f}",
-            calibration="" if local is None else str(local),
-            note=FIRST_OF_SEVERAL if first_of_several else "",
         )
 
 

@@ -72,7 +72,9 @@ class Site:
         (path,) = http.post("/upload", files={"files": (file.name, file.read_bytes())}).json()
         picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
         body = {"data": [picture, "sensitive", True, 0.1], "fn_index": self._function, "session_hash": session}
-        http.post("/queue/join", json=body).raise_for_status()
+        while (joined := http.post("/queue/join", json=body)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            time.sleep(0.1)  # all places in the queue are taken
+        joined.raise_for_status()
         with http.stream("GET", "/queue/data", params={"session_hash": session}) as lines:
             messages = (json.loads(one[5:]) for one in lines.iter_lines() if one.startswith("data:"))
             found = next(one for one in messages if one["msg"] == "process_completed")

@@ -37,7 +37,7 @@ RUN_HERE = (
     r"train\.py --preset quick .*--labels",
     r"evaluate .*--gallery",
     r"export ",
-    r"score (ARCHIVE|PICTURES…)",
+    r"score (ARCHIVE|PICTURES…)(?!.*--probabilities-only)",
     r"scripts\.score_with_ray",
     r"app\.py$",
 )
@@ -54,6 +54,8 @@ RUN_ELSEWHERE = {
     r"app\.py --root-path": "web/test_server.py::test_the_nginx_example_serves_the_page_below_a_path_with_https",
     r"app\.py --port": "web/test_server.py::test_starts_on_ipv6_behind_proxies_with_a_login_and_any_port",
     r"app\.py --help": "project/test_printed_commands.py::test_what_is_printed_is_understood",
+    r"score .*--probabilities-only": "cli/test_score.py"
+    "::test_probabilities_alone_are_the_same_and_nothing_else_is_measured",
     r"score --one-lesion": "serve/test_several.py::test_command_gives_one_answer_after_the_pictures_own",
     r"train\.py --data DIR$": "train/test_training.py::test_a_run_leaves_everything_it_promises",
     r"train\.py --preset clinics": "test_expected.py::test_one_command_trains_audits_and_writes_the_card",

@@ -88,6 +88,32 @@ def test_folder_gives_a_sorted_row_per_picture_as_the_predictor_says(
     assert "20/20" in captured.err  # the progress bar
 
 
+def test_probabilities_alone_are_the_same_and_nothing_else_is_measured(
+    pictures: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, out, parts = tmp_path / "whole.csv", tmp_path / "out.csv", tmp_path / "parts"
+    (pictures / "z.jpg").write_bytes(b"no picture")
+    command = (pictures, "--checkpoint", checkpoint)
+    assert score(*command, "--out", whole) == 1
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.delattr("lesion_demo.serve.scoring.check_quality")
+        assert score(*command, "--out", out, "--probabilities-only") == 1
+    assert f"20 scored without verdicts; 1 failed: see the error column. The table is {out}." in capsys.readouterr().out
+    empty = dict.fromkeys(("verdict", "quality", "familiarity", "operating_point", "threshold"), "")
+    assert read(out) == [row | empty for row in read(whole)]
+    assert score(*command, "--parts", parts) == 1
+    assert score(*command, "--parts", parts, "--probabilities-only") == 1, "these parts have verdicts"
+    assert "parts of another table (different operating_point, threshold)" in capsys.readouterr().err
+    for refused in (["--one-lesion"], ["--operating-point", "accuracy"]):
+        assert score(*command, "--out", out, "--probabilities-only", *refused) == 1
+        assert "--probabilities-only gives no verdict: leave out" in capsys.readouterr().err
+
+
 def test_a_folder_is_searched_as_training_searches_it(
     pictures: Path, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

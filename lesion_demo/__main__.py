@@ -15,6 +15,8 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import refused_by_disk
 
 COMMANDS = ("app", "train", "evaluate", "audit", "card", "score", "export", "recalibrate", "deploy", "push")
+BEYOND_SERVING = ("torch", "torchvision", "accelerate", "sklearn", "onnx", "pytorch_grad_cam")
+"""Modules of packages that requirements-serve.txt, and so `make app`, does without."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = args.handler(args)
     except LesionDemoError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (package := (error.name or "").partition(".")[0]) not in BEYOND_SERVING:
+            raise
+        print(
+            f"error: {args.command} needs {package}, which the page and score do without: "
+            "python -m pip install -r requirements.txt",
+            file=sys.stderr,
+        )
         return 1
     except OSError as error:
         if not (said := refused_by_disk(error)):

@@ -247,10 +247,10 @@ def _check_hash(path: Path, expected: str) -> None:
     try:
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
-        found = sha256_of(path)
+        actual = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
-    if found != expected:
+    if actual != expected:
         raise CheckpointError(
             f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
         )
@@ -293,13 +293,13 @@ def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None =
 
 def runs_in(folder: Path) -> list[Run]:
     """Every run in `folder` whose description can be read, by name."""
-    found = []
+    runs = []
     for path in sorted(folder.glob(f"*/{META_FILE}")):
         try:
-            found.append(run_in(path.parent))
+            runs.append(run_in(path.parent))
         except CheckpointError as error:
             log.warning("Skipped: %s", error)
-    return found
+    return runs
 
 
 def run_in(folder: Path) -> Run:

@@ -58,10 +58,10 @@ class Texts:
             return self.page.over.format(limit=self._percent(100 - step, digits))
         return self._percent(share * 100, digits)
 
-    def interval(self, found: Interval, digits: int = 1) -> str:
+    def interval(self, estimate: Interval, digits: int = 1) -> str:
         """A share with its interval: `90.4 % (87.7–92.9)`."""
-        low, high = (self.number(end * 100, digits) for end in (found.low, found.high))
-        return f"{self.percent(found.value, digits)} ({low}–{high})"
+        low, high = (self.number(end * 100, digits) for end in (estimate.low, estimate.high))
+        return f"{self.percent(estimate.value, digits)} ({low}–{high})"
 
     def range_of(self, low: float, high: float) -> str:
         """Two shares (0–1) in whole percent: `92–99 %`, or one where they are the same."""
@@ -79,8 +79,8 @@ class Texts:
 
 def languages() -> list[str]:
     """The codes of the languages there are, `en` first."""
-    found = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
-    return sorted(found, key=lambda code: code != SOURCE)
+    codes = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
+    return sorted(codes, key=lambda code: code != SOURCE)
 
 
 def load_texts(language: str = SOURCE) -> Texts:
@@ -105,16 +105,16 @@ def _read(language: str) -> dict[str, dict[str, Any]]:
     return values
 
 
-def _require_same(source: Mapping[str, Any], found: Mapping[str, Any], where: str) -> None:
-    """Has `found` the keys of `source`, at every depth?"""
-    if missing := sorted(source.keys() - found.keys()):
+def _require_same(source: Mapping[str, Any], translated: Mapping[str, Any], where: str) -> None:
+    """Has `translated` the keys of `source`, at every depth?"""
+    if missing := sorted(source.keys() - translated.keys()):
         raise LesionDemoError(f"{where} lacks {', '.join(missing)}: correct the translation.")
-    if unknown := sorted(found.keys() - source.keys()):
+    if unknown := sorted(translated.keys() - source.keys()):
         raise LesionDemoError(f"{where} should not have {', '.join(unknown)}: correct the translation.")
     for key, value in source.items():
         deeper = f"{where}: {key}" if where.endswith(".json") else f"{where}.{key}"
-        if isinstance(value, dict) != isinstance(found[key], dict):
+        if isinstance(value, dict) != isinstance(translated[key], dict):
             kind = "texts by name" if isinstance(value, dict) else "a text"
             raise LesionDemoError(f"{deeper} should be {kind}: correct the translation.")
         if isinstance(value, dict):
-            _require_same(value, found[key], deeper)
+            _require_same(value, translated[key], deeper)

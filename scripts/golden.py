@@ -1,6 +1,7 @@
 """The golden set: 50 pictures and the probabilities that the shipped checkpoint gives them; remade with its weights.
 
-python -m scripts.golden --data ../shared/data   # writes tests/golden.json
+python -m scripts.golden --data ../shared/data           # writes tests/golden.json
+python -m scripts.golden --data ../shared/data --check   # compares with it instead, for docs/RELIABILITY.md
 
 30 pictures are made up and drawn anew each time. 20 are validation pictures of the public data sets, which may not be
 copied: the file has their names and hashes. Compare before you remake it: a change that nobody meant is a fault.
@@ -13,7 +14,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.config import from_dict
@@ -24,6 +28,7 @@ from lesion_demo.images.load import load_image
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.opened import open_checkpoint
+from scripts.reliability import record
 
 FILE = Path(__file__).resolve().parent.parent / "tests" / "golden.json"
 MADE_UP = 30
@@ -81,10 +86,26 @@ def chosen(checkpoint: Path, data: Path) -> list[Path]:
     return [path for paths in by_source for path in paths[:: len(paths) // REAL_PER_SOURCE][:REAL_PER_SOURCE]]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder with the public data sets")
-    data = parser.parse_args(arguments).data.resolve()
+def pictures_of(golden: GoldenSet, data: Path) -> list[Pixels]:
+    """The made-up ones, then the real ones, from the folder `data` that has the public data sets."""
+    return [*map(made_up, range(len(golden.made_up))), *(load_image(data / one.name) for one in golden.real)]
+
+
+def check(data: Path) -> None:
+    """Compare what both engines say here, with what is installed, and keep the greatest difference."""
+    golden = read_golden()
+    pictures, checkpoint = pictures_of(golden, data), find_best_checkpoint()
+    expected = np.asarray([one.probability for one in (*golden.made_up, *golden.real)])
+    found = {}
+    for engine in ("onnx", "torch"):
+        probabilities = Predictor(open_checkpoint(checkpoint, engine)).probabilities(pictures)
+        found[engine] = float(np.abs(np.asarray(probabilities) - expected).max())
+        print(f"{engine}: {len(pictures)} pictures, greatest difference {found[engine]:.6f}")
+    record(f"golden, torch {version('torch')}", {"pictures": len(pictures), **found}, command="golden")
+
+
+def write(data: Path) -> None:
+    """Make the set anew from the checkpoint that ships."""
     served = open_checkpoint(find_best_checkpoint())
     predictor = Predictor(served)
     drawn, files = [made_up(number) for number in range(MADE_UP)], chosen(served.folder, data)
@@ -95,6 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     golden = GoldenSet(served.meta.weights_sha256, tuple(found[:MADE_UP]), tuple(found[MADE_UP:]))
     write_json(FILE, asdict(golden))
     print(f"Wrote {FILE}: {len(found)} pictures, probabilities {min(probabilities):.3f} to {max(probabilities):.3f}.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the public data sets")
+    parser.add_argument("--check", action="store_true", help="compare with the set instead of writing it")
+    args = parser.parse_args(arguments)
+    (check if args.check else write)(args.data.resolve())
 
 
 if __name__ == "__main__":

@@ -132,42 +132,42 @@ def disturb(folder: Path, kills: int, chance: random.Random, every: int = 1) -> 
     config = folder / "tiny.json"
     config.write_text(json.dumps(TINY), encoding="utf-8")
     start = ["--data", str(folder / "data"), "--config", str(config)]
-    found = Kills()
+    outcome = Kills()
     alone = Training(folder / "alone", start)
     alone.load()
     began = time.monotonic()
     alone.begin().join()
-    found.seconds = round(time.monotonic() - began, 2)
+    outcome.seconds = round(time.monotonic() - began, 2)
     expected = alone.weights()
     number = 0
-    while found.kills < kills and not found.faults:
+    while outcome.kills < kills and not outcome.faults:
         began = time.monotonic()
         training, met, number = Training(folder / f"killed {number}", start), 0, number + 1
         while True:
             process = training.begin()
-            process.join(chance.uniform(0, found.seconds) if found.kills < kills else None)
+            process.join(chance.uniform(0, outcome.seconds) if outcome.kills < kills else None)
             if process.exitcode is not None:
                 break
             process.kill()
             process.join()
             met += 1
-            found.kills += 1
-            found.early += not training.begun
+            outcome.kills += 1
+            outcome.early += not training.begun
         if not met:  # the machine has more time for it than before
-            found.seconds = round(min(found.seconds, time.monotonic() - began), 2)
+            outcome.seconds = round(min(outcome.seconds, time.monotonic() - began), 2)
         if process.exitcode != 0:
-            found.faults.append(f"After {met} kills it did not go on: {training.said()[-300:]}")
+            outcome.faults.append(f"After {met} kills it did not go on: {training.said()[-300:]}")
         elif met:
-            found.runs += 1
+            outcome.runs += 1
             if training.weights() != expected:
-                found.faults.append(f"After {met} kills its weights were others.")
+                outcome.faults.append(f"After {met} kills its weights were others.")
     if every:
-        fill(folder, start, expected, every, found)
-    return found
+        fill(folder, start, expected, every, outcome)
+    return outcome
 
 
-def fill(folder: Path, start: list[str], expected: tuple[str, str, str], every: int, found: Kills) -> None:
-    """Let trainings find the disk full at one file after another, and add to `found` what came of it."""
+def fill(folder: Path, start: list[str], expected: tuple[str, str, str], every: int, outcome: Kills) -> None:
+    """Let trainings find the disk full at one file after another, and add to `outcome` what came of it."""
     for number in itertools.count(1, every):
         training = Training(folder / f"full {number}", start)
         process = training.begin(number)
@@ -175,18 +175,18 @@ def fill(folder: Path, start: list[str], expected: tuple[str, str, str], every: 
         said = training.said()
         if FULL not in said:
             return  # it saves fewer files
-        found.full += 1
+        outcome.full += 1
         if process.exitcode == 0:  # it went on without a copy that only saves time
             if training.weights() != expected:
-                found.faults.append(f"Without file {number} its weights were others: {said[-300:]}")
+                outcome.faults.append(f"Without file {number} its weights were others: {said[-300:]}")
             continue
         told = [line for line in said.splitlines() if line.startswith("error: ")]
         if "Traceback" in said or process.exitcode != 1 or len(told) != 1:
-            found.faults.append(f"A full disk at file {number} was not told in a sentence: {said[-300:]}")
+            outcome.faults.append(f"A full disk at file {number} was not told in a sentence: {said[-300:]}")
         again = training.begin()
         again.join()
         if again.exitcode != 0 or training.weights() != expected:
-            found.faults.append(f"After a full disk at file {number} it did not go on: {training.said()[-300:]}")
+            outcome.faults.append(f"After a full disk at file {number} it did not go on: {training.said()[-300:]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -198,11 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"  # sums in one order
     with tempfile.TemporaryDirectory() as folder:
-        found = disturb(Path(folder), args.kills, random.Random(args.seed), args.every)
-    print(json.dumps(asdict(found), indent=2))
+        outcome = disturb(Path(folder), args.kills, random.Random(args.seed), args.every)
+    print(json.dumps(asdict(outcome), indent=2))
     if not args.no_record:
-        record("kills", asdict(found))
-    return int(bool(found.faults))
+        record("kills", asdict(outcome))
+    return int(bool(outcome.faults))
 
 
 if __name__ == "__main__":

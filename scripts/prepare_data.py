@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Found:
+class Content:
     """What a set's downloads hold: rows to prepare, counts to hold against `Source.expected`, and what is left out."""
 
     rows: list[Row]
@@ -82,13 +82,13 @@ class Source:
     files: str
     licence: str
     expected: Mapping[str, int]
-    read: Callable[[Sequence[Entry]], Found]
+    read: Callable[[Sequence[Entry]], Content]
 
 
 # --- the sets --------------------------------------------------------------------------------------------------------
 
 
-def _read_melanoma10k(entries: Sequence[Entry]) -> Found:
+def _read_melanoma10k(entries: Sequence[Entry]) -> Content:
     """Split and class are the two folders that a picture lies in."""
     rows: dict[str, Row] = {}
     counts: Counter[str] = Counter()
@@ -98,25 +98,25 @@ def _read_melanoma10k(entries: Sequence[Entry]) -> Found:
             name = safe_name(entry.path.stem, entry.origin)
             row = rows.setdefault("/".join((*place, name)), Row(entry, name, place[0], place[1]))
             counts["/".join(place)] += row.entry is entry
-    return Found(list(rows.values()), counts)
+    return Content(list(rows.values()), counts)
 
 
-def _read_ham10000(entries: Sequence[Entry]) -> Found:
+def _read_ham10000(entries: Sequence[Entry]) -> Content:
     table = find_table(entries, ("image_id", "lesion_id", "dx"), "HAM10000_metadata")
     kept = {"dx_type": "dx_type", "lesion_id": "lesion_id", "age": "age", "sex": "sex", "localization": "site"}
     rows = _rows(by_stem(entries, PICTURES), table, "image_id", lambda line: line["dx"].lower(), kept)
-    return Found(rows, Counter(row.dx for row in rows))
+    return Content(rows, Counter(row.dx for row in rows))
 
 
-def _read_padufes20(entries: Sequence[Entry]) -> Found:
+def _read_padufes20(entries: Sequence[Entry]) -> Content:
     table = find_table(entries, ("img_id", "patient_id", "diagnostic"), "metadata.csv of PAD-UFES-20")
     kept = {name: name for name in ("patient_id", "lesion_id", "age")}
     kept |= {"gender": "sex", "region": "site", "fitspatrick": "fitzpatrick", "biopsed": "biopsied"}
     rows = _rows(by_stem(entries, PICTURES), table, "img_id", lambda line: line["diagnostic"].upper(), kept)
-    return Found(rows, Counter(row.dx for row in rows))
+    return Content(rows, Counter(row.dx for row in rows))
 
 
-def _read_isic2018(entries: Sequence[Entry]) -> Found:
+def _read_isic2018(entries: Sequence[Entry]) -> Content:
     """Task 1 has no diagnoses; the ISIC Archive's table has them. Pictures without a usable one are left out."""
     table = find_table(entries, ("isic_id",), "metadata.csv of the ISIC Archive, which has the diagnoses")
     training = [entry for entry in entries if ISIC2018_FOLDER in f"{entry.origin}/{entry.path}".lower()]
@@ -126,7 +126,7 @@ def _read_isic2018(entries: Sequence[Entry]) -> Found:
     rows = _rows(pictures, table, "isic_id", isic_diagnosis, kept)
     left_out = Counter(row.dx.replace("?", "diagnosis ") for row in rows if row.dx.startswith("?"))
     left_out["not in the table"] = len(pictures.keys() - {row.name for row in rows})
-    return Found([row for row in rows if not row.dx.startswith("?")], Counter(pictures=len(pictures)), +left_out)
+    return Content([row for row in rows if not row.dx.startswith("?")], Counter(pictures=len(pictures)), +left_out)
 
 
 def isic_diagnosis(line: Mapping[str, str]) -> str:
@@ -202,10 +202,10 @@ SOURCES = {
 # --- from downloads to a data set ------------------------------------------------------------------------------------
 
 
-def differences(found: Found, expected: Mapping[str, int]) -> str:
+def differences(content: Content, expected: Mapping[str, int]) -> str:
     """What was counted other than as published, in words; empty where all is there."""
-    odd = [key for key in {**expected, **found.counts} if found.counts[key] != expected.get(key, 0)]
-    return ", ".join(f"{key} {found.counts[key]:,} instead of {expected.get(key, 0):,}" for key in odd)
+    odd = [key for key in {**expected, **content.counts} if content.counts[key] != expected.get(key, 0)]
+    return ", ".join(f"{key} {content.counts[key]:,} instead of {expected.get(key, 0):,}" for key in odd)
 
 
 def write_set(target: Path, rows: Sequence[Row], side: int) -> None:
@@ -267,18 +267,18 @@ def shrink(entry: Entry, side: int) -> tuple[bytes, str]:
 def prepare(source: Source, args: argparse.Namespace) -> None:
     """Raises: DataError, see `list_entries`, `find_table` and `write_set`; or a count differs and not --partial."""
     with ExitStack() as stack:
-        found = source.read(list_entries(args.downloads, stack))
-        unwanted = _read_names(args.leave_out, found.rows) if args.leave_out else set()
-        rows = [row for row in found.rows if row.name not in unwanted]
+        content = source.read(list_entries(args.downloads, stack))
+        unwanted = _read_names(args.leave_out, content.rows) if args.leave_out else set()
+        rows = [row for row in content.rows if row.name not in unwanted]
         if not rows:
             raise DataError(f"{args.downloads} holds no pictures of {source.title}; it needs {source.files}.")
-        odd = differences(found, source.expected)
+        odd = differences(content, source.expected)
         if odd and not args.partial:
             raise DataError(
                 f"{source.title} is not as published: {odd}. It needs {source.files}; download what is missing, or "
                 f"give --partial to go on with what is there."
             )
-        for line in _summary(source, found, rows, odd):
+        for line in _summary(source, content, rows, odd):
             print(line)
         for name, size, digests in checksums(args.downloads):
             print(f"{name}: {size:,} bytes", *(f"  {kind} {value}" for kind, value in digests.items()), sep="\n")
@@ -293,15 +293,15 @@ def _read_names(path: Path, rows: Sequence[Row]) -> set[str]:
     return names
 
 
-def _summary(source: Source, found: Found, rows: Sequence[Row], odd: str) -> Iterator[str]:
+def _summary(source: Source, content: Content, rows: Sequence[Row], odd: str) -> Iterator[str]:
     labels = Counter(row.label for row in rows)
     yield f"{source.title}: {len(rows):,} pictures, " + ", ".join(f"{labels[name]:,} {name}" for name in CLASSES)
     yield f"Licence of the pictures: {source.licence}"
     if odd:
         yield f"warning: not as published: {odd}"
-    for reason, count in found.left_out.most_common():
+    for reason, count in content.left_out.most_common():
         yield f"left out: {count:,} ({reason})"
-    if unwanted := len(found.rows) - len(rows):
+    if unwanted := len(content.rows) - len(rows):
         yield f"left out: {unwanted:,} (named by --leave-out)"
 
 

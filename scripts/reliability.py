@@ -20,7 +20,7 @@ from scripts.bench.timing import processor
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES, PAGE = DOCS / "reliability.json", DOCS / "RELIABILITY.md"
-PACKAGES = ("torch", "onnxruntime", "pillow", "pillow-heif", "gradio")
+PACKAGES = ("torch", "onnxruntime", "numpy", "scipy", "pillow", "pillow-heif", "gradio")
 
 HEAD = """# Reliability
 
@@ -70,6 +70,15 @@ format.
 | Files | {files:,} in {minutes:g} minutes |
 | Neither read nor refused in a sentence, or slower than 5 s | {found} |
 """
+GOLDEN = """
+## The same answers with other versions
+
+The probabilities of {pictures} pictures, 20 of them real, are recorded. They were scored again with the oldest versions
+that `requirements.txt` allows, and with newer ones. A test fails if a probability differs by more than 0.001.
+
+| installed | greatest difference, ONNX Runtime | PyTorch |
+| --- | --- | --- |
+"""
 MADE = "\nMade on {date} by `{command}` on {processor}; {packages}.\n"
 KNOWN = """
 ## What this has found so far
@@ -78,21 +87,24 @@ KNOWN = """
   explain this: the script confused the answers to two requests, and the endpoint wrote equal pictures into one file
   while others were reading it. Which of the two it was is not known. Both have been corrected.
 - When many clients asked at the same moment, the message about a full queue was Gradio's instead of ours:
-  `tests/test_guard.py::test_a_full_queue_says_so_with_a_number`.
+  `tests/web/test_guard.py::test_a_full_queue_says_so_with_a_number`.
 - When a server had ended, a file of ONNX Runtime's was left among the temporary files. It belonged to its telemetry,
   which is on by default since version 1.29 and is now off:
-  `tests/test_graph.py::test_the_runtime_reports_nothing_to_its_maker`.
+  `tests/network/test_graph.py::test_the_runtime_reports_nothing_to_its_maker`.
 - A TIFF file with fractions in place of the number of bits per value caused an unhandled error. It is now refused as
-  damaged: `tests/test_loading_limits.py::test_a_tag_of_another_type_raises_nothing_else`.
+  damaged: `tests/images/test_loading_limits.py::test_a_tag_of_another_type_raises_nothing_else`.
 """
 
 
-def record(name: str, figures: Mapping[str, Any]) -> None:
-    """Keep the `figures` of the script called `name`, with what they were made by and on, and write the page again."""
+def record(name: str, figures: Mapping[str, Any], command: str = "") -> None:
+    """Keep `figures` as `name`, with what they were made by and on, and write the page again.
+
+    The script that made them has the same name, unless `command` is given.
+    """
     kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
     made = {
         "date": datetime.date.today().isoformat(),
-        "command": " ".join(["python", "-m", f"scripts.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"scripts.{command or name}", *sys.argv[1:]]),
         "processor": processor(),
         "packages": ", ".join([f"Python {platform.python_version()}", *(f"{one} {version(one)}" for one in PACKAGES)]),
     }
@@ -113,6 +125,10 @@ def page(figures: Mapping[str, Any]) -> str:
         found.append(KILLS.format(**{**kills, "faults": said(kills["faults"])}) + MADE.format(**kills["made"]))
     if fuzz := figures.get("fuzz"):
         found.append(FUZZ.format(**{**fuzz, "found": said(fuzz["found"])}) + MADE.format(**fuzz["made"]))
+    if golden := [one for name, one in figures.items() if name.startswith("golden")]:
+        rows = [f"| {one['made']['packages']} | {one['onnx']:.6f} | {one['torch']:.6f} |\n" for one in golden]
+        made = "\nMade on {date} by `python -m scripts.golden --data DIR --check` on {processor}.\n"
+        found += [GOLDEN.format(**golden[0]), *rows, made.format(**golden[0]["made"])]
     return "".join([*found, KNOWN])
 
 

@@ -46,8 +46,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="how many processes score (default: 2)")
     args = parser.parse_args()
 
-    import ray  # here: the help does not need it
-
+    try:
+        import ray  # here: the help does not need it
+    except ModuleNotFoundError:
+        parser.error("Ray is not installed: python -m pip install ray pyarrow")
     files = find_files(args.archive)
     pictures = ray.data.from_items(files, override_num_blocks=-(-len(files) // (8 * BATCH_SIZE)))
     scored = pictures.map_batches(

@@ -63,17 +63,17 @@ class Soak:
 
     def faults(self) -> list[str]:
         """What is not as it should be, in words."""
-        found = list(dict.fromkeys(self.errors))
+        faults = list(dict.fromkeys(self.errors))
         if self.wrong:
-            found.append(f"{self.wrong} answers were not those of the single user.")
+            faults.append(f"{self.wrong} answers were not those of the single user.")
         before, after, _ = self.memory_mb
         if after > before * (1 + GROWTH):
-            found.append(f"The memory grew from {before} to {after} MB.")
+            faults.append(f"The memory grew from {before} to {after} MB.")
         if self.ended_seconds > GRACE_SECONDS:
-            found.append(f"The server took {self.ended_seconds:.1f} s to end.")
+            faults.append(f"The server took {self.ended_seconds:.1f} s to end.")
         if self.left:
-            found.append(f"Files were left behind: {', '.join(self.left)}.")
-        return found
+            faults.append(f"Files were left behind: {', '.join(self.left)}.")
+        return faults
 
 
 def memory_mb(app: Served) -> int:
@@ -87,7 +87,7 @@ def soak(app: Served, clients: int, analyses: int, minutes: float, made: int = P
     pictures = [_png(number) for number in range(made)]
     single = Visitor(app, 0)
     expected = [single.ask(picture) for picture in pictures]
-    found, times, held, lock = Soak(clients), list[float](), list[int](), threading.Lock()
+    result, times, held, lock = Soak(clients), list[float](), list[int](), threading.Lock()
     enough, ending = threading.Event(), threading.Event()
 
     def visit(number: int) -> None:
@@ -98,21 +98,21 @@ def soak(app: Served, clients: int, analyses: int, minutes: float, made: int = P
             try:
                 answer = visitor.ask(pictures[turn % made])
             except FullError:
-                found.waited += 1
+                result.waited += 1
                 time.sleep(0.5)
                 continue
             except (httpx.HTTPError, RuntimeError, OSError) as error:
                 if not enough.is_set():  # after it the server may end at any moment
-                    found.errors.append(f"{type(error).__name__}: {error}")
+                    result.errors.append(f"{type(error).__name__}: {error}")
                 time.sleep(0.5)
                 continue
             with lock:
                 if not enough.is_set():
-                    found.analyses += 1
-                    found.wrong += answer != expected[turn % made]
+                    result.analyses += 1
+                    result.wrong += answer != expected[turn % made]
                     times.append(time.monotonic() - began)
                     held.append(memory_mb(app))
-                    if found.analyses >= analyses:
+                    if result.analyses >= analyses:
                         enough.set()
 
     began = time.monotonic()
@@ -121,15 +121,15 @@ def soak(app: Served, clients: int, analyses: int, minutes: float, made: int = P
         thread.start()
     enough.wait(60 * minutes)
     enough.set()
-    found.minutes = round((time.monotonic() - began) / 60, 2)
-    found.ended_seconds = round(end(app), 2)
+    result.minutes = round((time.monotonic() - began) / 60, 2)
+    result.ended_seconds = round(end(app), 2)
     ending.set()
-    found.left = app.left()
-    found.seconds = (round(statistics.median(times), 2), round(statistics.quantiles(times, n=20)[-1], 2))
+    result.left = app.left()
+    result.seconds = (round(statistics.median(times), 2), round(statistics.quantiles(times, n=20)[-1], 2))
     half = held[len(held) // 2 :]
     tenth = max(1, len(half) // 10)
-    found.memory_mb = (round(statistics.median(half[:tenth])), round(statistics.median(half[-tenth:])), max(held))
-    return found
+    result.memory_mb = (round(statistics.median(half[:tenth])), round(statistics.median(half[-tenth:])), max(held))
+    return result
 
 
 def end(app: Served) -> float:
@@ -154,11 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-record", action="store_true", help="leave docs/RELIABILITY.md as it is")
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, server(Path(folder), COMMAND, {}) as app:
-        found = soak(app, args.clients, args.analyses, args.minutes)
-    print(json.dumps(asdict(found), indent=2))
+        result = soak(app, args.clients, args.analyses, args.minutes)
+    print(json.dumps(asdict(result), indent=2))
     if not args.no_record:
-        record("soak", asdict(found))
-    faults = found.faults()
+        record("soak", asdict(result))
+    faults = result.faults()
     print("\n".join(faults) or "As it should be.")
     return int(bool(faults))
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 
 from lesion_demo.config import TrainConfig
 from lesion_demo.errors import LesionDemoError, TrainingError
 from lesion_demo.files import check_file, check_folder, replacing, write_json
 from lesion_demo.train.state import write_config
 
-PACKAGE = Path(__file__).resolve().parent.parent / "lesion_demo"
+PACKAGE = PROJECT / "lesion_demo"
 
 
 def write(path: Path, text: str = "new") -> None:

@@ -28,7 +28,8 @@ from lesion_demo.local_calibration import LocalCalibration, LocalPoint, Share, r
 from lesion_demo.results import Interval
 from lesion_demo.serve.batch import BatchItem, analyze_batch
 from lesion_demo.serve.local import localised, with_calibration
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.pdf import render_pdf
+from lesion_demo.serve.report import report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.web.about_tab import add_about_tab
 from lesion_demo.web.predictive_values import meaning_html

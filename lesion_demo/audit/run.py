@@ -104,7 +104,7 @@ class Auditor:
         if known is None or seen.early is None:
             return as_they_are, [], []
         kinds, pictures = self._unrelated(val)
-        strange = early_features(self.scorer.model, eval_transform(self.scorer.spec), pictures, "unrelated")
+        strange = early_features(self.scorer.network, eval_transform(self.scorer.spec), pictures, "unrelated")
         held_back = refused(kinds, [check_quality(picture) for picture in pictures], strange, known)
         sources = sorted({picture.source for picture in val})
         by_source = {source: seen.early[[picture.source == source for picture in val]] for source in sources}

@@ -23,29 +23,29 @@ MOSTLY = 0.5
 class Clinic:
     """One operating point on the pictures of one source."""
 
-    found: SourceResult
+    measured: SourceResult
     point: PointReport
 
     @property
     def source(self) -> str:
-        return self.found.source
+        return self.measured.source
 
     @property
     def part(self) -> str:
-        return self.found.part
+        return self.measured.part
 
     @property
     def n_malignant(self) -> int:
-        return self.found.result.n_malignant
+        return self.measured.result.n_malignant
 
     @property
     def n_benign(self) -> int:
-        return self.found.result.n - self.n_malignant
+        return self.measured.result.n - self.n_malignant
 
     @property
     def flatters(self) -> bool:
         """Did training show most of its malignant pictures, in another crop?"""
-        seen = self.found.result.seen_malignant
+        seen = self.measured.result.seen_malignant
         return self.n_malignant > 0 and seen >= MOSTLY * self.n_malignant
 
     @property
@@ -102,8 +102,8 @@ class Tested:
         """
 
         def goodness(clinic: Clinic) -> float:
-            found = clinic.malignant_among(answer, prevalence)
-            return math.inf if found is None else found if answer is Outcome.MALIGNANT else -found
+            share = clinic.malignant_among(answer, prevalence)
+            return math.inf if share is None else share if answer is Outcome.MALIGNANT else -share
 
         both = [one for one in self.clinics if min(one.answers.benign.total, one.answers.malignant.total) > 0]
         enough = [one for one in both if min(one.n_benign, one.n_malignant) >= ENOUGH]
@@ -119,12 +119,12 @@ def _worst_first(rates: Iterable[tuple[Clinic, Interval, int]]) -> list[tuple[Cl
 def tested(meta: Checkpoint, point: OperatingPoint) -> Tested | None:
     """How `point` did on the checkpoint's dermoscopic sources; None where it, at this threshold, was not tested on both
     classes."""
-    return tested_on([found for found in sources_of(meta.metrics, meta) if _at(found, point)], point.name)
+    return tested_on([source for source in sources_of(meta.metrics, meta) if _at(source, point)], point.name)
 
 
-def _at(found: SourceResult, point: OperatingPoint) -> bool:
-    """Are the figures of `point` in `found` of its threshold, too?"""
-    result = found.result.point(point.name)
+def _at(source: SourceResult, point: OperatingPoint) -> bool:
+    """Are the figures of `point` in `source` of its threshold, too?"""
+    result = source.result.point(point.name)
     return result is not None and math.isclose(result.threshold, point.threshold, abs_tol=1e-9)
 
 
@@ -133,13 +133,13 @@ def tested_on(sources: Sequence[SourceResult], name: str) -> Tested | None:
 
     What was held out for test stands for a source; where it has none, its validation pictures do.
     """
-    held_out = {found.source for found in sources if found.part == "test"}
+    held_out = {source.source for source in sources if source.part == "test"}
     clinics = []
-    for found in sources:
-        result = found.result.point(name)
-        if result is None or found.result.photographs or (found.part == "validation" and found.source in held_out):
+    for source in sources:
+        result = source.result.point(name)
+        if result is None or source.result.photographs or (source.part == "validation" and source.source in held_out):
             continue
-        clinics.append(Clinic(found, result))
+        clinics.append(Clinic(source, result))
     whole = [one for one in clinics if one.point.sensitivity.known and one.point.specificity.known]
     if not any(one.answers.benign.total and one.answers.malignant.total for one in whole):
         return None

@@ -46,7 +46,7 @@ def _test_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
     ):
         for clinic, estimate in pairs[:1]:
             label = words[figure].format(
-                point=point_name(DEFAULT_OPERATING_POINT, texts), source=clinic_name(clinic.found, texts)
+                point=point_name(DEFAULT_OPERATING_POINT, texts), source=clinic_name(clinic.measured, texts)
             )
             yield Headline(label, share(estimate, texts))
     if test is None:
@@ -115,12 +115,12 @@ def calibration_section(facts: ModelFacts, texts: Texts) -> Section:
     columns = ("source", "balanced_calibration_error", "slope", "intercept")
     rows = [
         (
-            clinic_name(found, texts),
-            *figures(found.result, columns[1:2], texts),
-            *figures(found.result.calibration_line, columns[2:], texts),
+            clinic_name(source, texts),
+            *figures(source.result, columns[1:2], texts),
+            *figures(source.result.calibration_line, columns[2:], texts),
         )
-        for found in facts.sources
-        if found.result.balanced_calibration_error is not None
+        for source in facts.sources
+        if source.result.balanced_calibration_error is not None
     ]
     return Section(
         "calibration",
@@ -148,15 +148,15 @@ def sources_section(facts: ModelFacts, texts: Texts) -> Section:
     columns = ("source", "part", "n", "n_malignant", "seen", "roc_auc", "calibration_error")
     rows = [
         (
-            source_name(found.source, texts) if found.source else words.unnamed_source,
-            words.part_names[found.part],
-            *figures(found.result, ("n", "n_malignant"), texts),
-            _seen(found.result, texts),
-            *figures(found.result, ("roc_auc", "calibration_error"), texts),
+            source_name(source.source, texts) if source.source else words.unnamed_source,
+            words.part_names[source.part],
+            *figures(source.result, ("n", "n_malignant"), texts),
+            _seen(source.result, texts),
+            *figures(source.result, ("roc_auc", "calibration_error"), texts),
         )
-        for found in facts.sources
+        for source in facts.sources
     ]
-    names = dict.fromkeys(point.name for found in facts.sources for point in found.result.points)
+    names = dict.fromkeys(point.name for source in facts.sources for point in source.result.points)
     tables = [table(words.sources_title, columns, rows, texts), *(_sources_table(facts, name, texts) for name in names)]
     return Section("sources", words.sources_title, (words.sources_note,), tables=tuple(tables))
 
@@ -171,11 +171,11 @@ def _seen(result: Report, texts: Texts) -> str:
 def _sources_table(facts: ModelFacts, name: str, texts: Texts) -> Table:
     """The operating point `name` in every source, and the shares of benign and malignant pictures without a call."""
     rows = []
-    for found in facts.sources:
-        point = found.result.point(name)
+    for source in facts.sources:
+        point = source.result.point(name)
         if point is not None:
             held = [_held_back(point.outcomes, answer, texts) for answer in ("uncertain", "not_assessable")]
-            rows.append((clinic_name(found, texts), *figures(point, ("sensitivity", "specificity"), texts), *held))
+            rows.append((clinic_name(source, texts), *figures(point, ("sensitivity", "specificity"), texts), *held))
     columns = ("source", "sensitivity", "specificity", "uncertain", "no_verdict")
     return table(texts.about.sources_at.format(point=point_name(name, texts)), columns, rows, texts)
 
@@ -196,8 +196,8 @@ def audit_sections(facts: ModelFacts, texts: Texts) -> Iterator[Section]:
         ("blind", texts.about.blind_title, _blind),
         ("skin", texts.about.skin_title, skin_part),
     ):
-        found = make(facts.audit, title, texts) if facts.audit else None
-        note, tables = found or (texts.about.unknown, ())
+        part = make(facts.audit, title, texts) if facts.audit else None
+        note, tables = part or (texts.about.unknown, ())
         yield Section(name, title, paragraphs=(note,), tables=tables)
 
 

@@ -46,17 +46,17 @@ STRONG = "strong"
 def known_limits(facts: ModelFacts, texts: Texts) -> tuple[str, ...]:
     """One sentence for each limit, the most general first."""
     rules = (_prevalence, _test, _calibration, _near_duplicates, _sources)
-    found = [sentence for rule in rules for sentence in rule(facts, texts)]
+    limits = [sentence for rule in rules for sentence in rule(facts, texts)]
     if (audit := facts.audit) is not None:
-        found += _subgroups(audit, facts.test, texts)
+        limits += _subgroups(audit, facts.test, texts)
         of_audit = (_few, _changes, _blind, _covered, _unrelated, _spoilt)
-        found += [sentence for rule in of_audit for sentence in rule(audit, texts)]
-    return tuple(found)
+        limits += [sentence for rule in of_audit for sentence in rule(audit, texts)]
+    return tuple(limits)
 
 
-def clearly_below(found: Interval | None, reference: Interval | None) -> bool:
-    """Does the whole interval of `found` lie below the value of `reference`? No where either is unknown."""
-    return found is not None and reference is not None and found.high < reference.value
+def clearly_below(rate: Interval | None, reference: Interval | None) -> bool:
+    """Does the whole interval of `rate` lie below the value of `reference`? No where either is unknown."""
+    return rate is not None and reference is not None and rate.high < reference.value
 
 
 def _prevalence(facts: ModelFacts, texts: Texts) -> Iterator[str]:
@@ -74,15 +74,15 @@ def _test(facts: ModelFacts, texts: Texts) -> Iterator[str]:
     yield words["misses"].format(
         point=point_name(DEFAULT_OPERATING_POINT, texts),
         missed=share(complement(sensitivity), texts),
-        missed_source=clinic_name(least_sensitive.found, texts),
+        missed_source=clinic_name(least_sensitive.measured, texts),
         alarms=share(complement(specificity), texts),
-        alarms_source=clinic_name(least_specific.found, texts),
+        alarms_source=clinic_name(least_specific.measured, texts),
     )
     for clinic in scores.clinics:
         if clinic.flatters:
             yield words["seen"].format(
-                source=clinic_name(clinic.found, texts),
-                seen=count(clinic.found.result.seen_malignant, texts),
+                source=clinic_name(clinic.measured, texts),
+                seen=count(clinic.measured.result.seen_malignant, texts),
                 pictures=count(clinic.n_malignant, texts),
             )
 
@@ -129,10 +129,10 @@ def _subgroups(audit: Audit, test: Report | None, texts: Texts) -> Iterator[str]
             ("specificity", subgroup.n_benign),
             ("roc_auc", subgroup.n_benign + subgroup.n_malignant),
         ):
-            found, reference = getattr(subgroup, figure), getattr(overall, figure)
-            if not clearly_below(found, reference) or (figure, found, pictures) in told:
+            rate, reference = getattr(subgroup, figure), getattr(overall, figure)
+            if not clearly_below(rate, reference) or (figure, rate, pictures) in told:
                 continue
-            told.add((figure, found, pictures))
+            told.add((figure, rate, pictures))
             whole = decimal(reference.value, texts) if figure == "roc_auc" else texts.percent(reference.value)
             yield texts.about.limits["subgroup_roc_auc" if figure == "roc_auc" else figure].format(
                 subgroup=capital(subgroup_name(subgroup.name, texts)),
@@ -171,16 +171,16 @@ def _smallest_class(subgroup: Subgroup) -> int:
 
 def _changes(audit: Audit, texts: Texts) -> Iterator[str]:
     """The changes that turn more verdicts on a class than FLIP_LIMIT, the worst first, in one sentence."""
-    words, found = texts.about.limits, []
+    words, changed = texts.about.limits, []
     for change in audit.changes:
         by_class = (("change_benign", change.flips_benign), ("change_malignant", change.flips_malignant))
         beyond = [(flips.value, key, flips) for key, flips in by_class if flips and flips.value > FLIP_LIMIT]
         if beyond:
             worst, key, flips = max(beyond, key=lambda item: item[0])
             name = texts.about.changes.get(change.name, change.name)
-            found.append((worst, words[key].format(change=name, flips=share(flips, texts))))
-    if found:
-        listed = "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
+            changed.append((worst, words[key].format(change=name, flips=share(flips, texts))))
+    if changed:
+        listed = "; ".join(text for _, text in sorted(changed, key=lambda pair: -pair[0]))
         yield words["change"].format(limit=texts.percent(FLIP_LIMIT, 0), changes=listed)
 
 

@@ -24,10 +24,10 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 def model_card(facts: ModelFacts) -> str:
     """The card of `facts`, in English, with links to the plots beside it; it ends in a line break."""
     texts = load_texts()
-    found = describe(facts, texts)
+    card = describe(facts, texts)
     columns = texts.about.columns
-    glance = Table("", (columns["figure"], columns["value"]), tuple((one.label, one.value) for one in found.headlines))
-    return _environment().get_template("card.md").render(found=found, glance=glance)
+    glance = Table("", (columns["figure"], columns["value"]), tuple((one.label, one.value) for one in card.headlines))
+    return _environment().get_template("card.md").render(card=card, glance=glance)
 
 
 def audit_text(facts: ModelFacts) -> str:

@@ -14,22 +14,22 @@ from lesion_demo.texts import Texts
 MINUS = "\N{MINUS SIGN}"
 
 
-def share(found: Interval | None, texts: Texts) -> str:
+def share(interval: Interval | None, texts: Texts) -> str:
     """`90.4 % (87.7–92.9)`."""
-    return texts.interval(found) if found is not None and found.known else texts.about.dash
+    return texts.interval(interval) if interval is not None and interval.known else texts.about.dash
 
 
-def ratio(found: Interval | None, texts: Texts) -> str:
+def ratio(interval: Interval | None, texts: Texts) -> str:
     """`0.963 (0.952–0.973)`."""
-    if found is None or not found.known:
+    if interval is None or not interval.known:
         return texts.about.dash
-    ends = {name: decimal(value, texts) for name, value in vars(found).items()}
+    ends = {name: decimal(value, texts) for name, value in vars(interval).items()}
     return texts.about.with_interval.format(**ends)
 
 
-def complement(found: Interval) -> Interval:
+def complement(interval: Interval) -> Interval:
     """Of a share, the rest: from sensitivity to misses."""
-    return Interval(1 - found.value, 1 - found.high, 1 - found.low)
+    return Interval(1 - interval.value, 1 - interval.high, 1 - interval.low)
 
 
 def decimal(value: float | None, texts: Texts) -> str:
@@ -60,10 +60,10 @@ _WRITTEN: dict[str, Callable[[Any, Texts], str]] = {
 """How a figure is written, by its name; any other is a share."""
 
 
-def figures(found: object | None, names: Iterable[str], texts: Texts) -> Iterator[str]:
+def figures(result: object | None, names: Iterable[str], texts: Texts) -> Iterator[str]:
     """What a result says under `names`, each as it is written; a dash for each where there is no result."""
     for name in names:
-        yield texts.about.dash if found is None else _WRITTEN.get(name, share)(getattr(found, name), texts)
+        yield texts.about.dash if result is None else _WRITTEN.get(name, share)(getattr(result, name), texts)
 
 
 def plain(value: float | str | None, texts: Texts) -> str:
@@ -87,12 +87,12 @@ def source_name(name: str, texts: Texts) -> str:
     return f"{title} ({note})" if note else title
 
 
-def clinic_name(found: SourceResult, texts: Texts) -> str:
+def clinic_name(result: SourceResult, texts: Texts) -> str:
     """A data set's name, and what its pictures were to the run."""
-    if not found.source:
+    if not result.source:
         return texts.about.unnamed_source
-    source = texts.about.sources.get(found.source, found.source)
-    return texts.about.parts[found.part].format(source=source)
+    source = texts.about.sources.get(result.source, result.source)
+    return texts.about.parts[result.part].format(source=source)
 
 
 def subgroup_name(name: str, texts: Texts) -> str:

@@ -80,9 +80,10 @@ def run(args: argparse.Namespace) -> int:
     """List what goes to the Space and, with a token, upload it."""
     from huggingface_hub import HfApi
 
-    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.checkpoint import find_best_checkpoint, read_verified
 
-    folder = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)).folder
+    folder = find_best_checkpoint(chosen=args.checkpoint)
+    read_verified(folder)
     files = space_files(PROJECT, folder, models=args.model, datasets=args.dataset)
     token = listed(files, f"{'public' if args.public else 'private'} Space {args.space}", dry_run=args.dry_run)
     if token is None:

@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
     """List what goes to the model and, with a token, upload it."""
     from huggingface_hub import HfApi
 
-    from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint
+    from lesion_demo.checkpoint import find_best_checkpoint, read_verified
 
-    folder = load_checkpoint(find_best_checkpoint(chosen=args.checkpoint)).folder
+    folder = find_best_checkpoint(chosen=args.checkpoint)
+    read_verified(folder)
     files = model_files(folder)
     if TERMS not in [file.place for file in files]:
         print(f"There is no {TERMS} beside the run's folder: the card names no licence. Say on the Hub what it is.")

@@ -163,7 +163,7 @@ def score_parts(work: Work, args: argparse.Namespace) -> int:
         return exit_code(stop)
     left = len(missing(folder, plan, range(plan.parts)))
     if left:
-        where = f"{left} of all {plan.parts} parts in {folder} are still to be scored by other shards."
+        where = f"Of {plan.parts} parts in {folder}, {left} are left for other shards."
     elif args.out is None:
         where = f"All {plan.parts} parts are in {folder}."
     else:

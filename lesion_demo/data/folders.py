@@ -177,8 +177,8 @@ def _from_folders(root: Path, source: str, labels: Mapping[str, int], outside: b
         split_folders = [("test", root)]
     class_folders = [(split, path) for split, folder in split_folders for path in _subfolders(folder)]
     if not class_folders:
-        found = ", ".join(path.name for path in _subfolders(root)) or "none"
-        raise DataError(f"{root} holds no pictures in class folders (folders found: {found}); {LAYOUT}.")
+        names = ", ".join(path.name for path in _subfolders(root)) or "none"
+        raise DataError(f"{root} holds no pictures in class folders (folders found: {names}); {LAYOUT}.")
     check_names(root, (path.name for _, path in class_folders), labels)
     pictures: list[Picture] = []
     skipped: Counter[str] = Counter()
@@ -197,16 +197,16 @@ def _from_folders(root: Path, source: str, labels: Mapping[str, int], outside: b
 
 def _class_pictures(folder: Path, skipped: Counter[str]) -> tuple[Path, ...]:
     """The pictures below `folder`; what else lies there is added to `skipped`."""
-    found = picture_files(folder)
-    if found.closed:
-        raise DataError(f"{found.closed[0]} may not be read; change its permissions or remove it.")
-    if not found.pictures:
+    files = picture_files(folder)
+    if files.closed:
+        raise DataError(f"{files.closed[0]} may not be read; change its permissions or remove it.")
+    if not files.pictures:
         kinds = ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))
         raise DataError(
-            f"{folder} holds no pictures ({kinds}); fill the folder or remove it. {found.in_words()}".strip()
+            f"{folder} holds no pictures ({kinds}); fill the folder or remove it. {files.in_words()}".strip()
         )
-    skipped.update(found.skipped)
-    return found.pictures
+    skipped.update(files.skipped)
+    return files.pictures
 
 
 def _log_skipped(root: Path, skipped: Counter[str]) -> None:
@@ -240,9 +240,9 @@ def _from_manifest(root: Path, source: str, labels: Mapping[str, int]) -> list[P
         columns = {key: value for key, value in row.items() if key not in MANIFEST_COLUMNS}
         split, label = SPLITS[row["split"].lower()], labels[plain_name(row["label"])]
         pictures.append(Picture(path, file, source, split, label, columns))
-    found = picture_files(root)
-    unlisted = sum(path.relative_to(root).as_posix() not in seen for path in found.pictures)
-    unread = Counter(dict(found.skipped))
+    files = picture_files(root)
+    unlisted = sum(path.relative_to(root).as_posix() not in seen for path in files.pictures)
+    unread = Counter(dict(files.skipped))
     unread.pop(".csv", None)  # the manifest itself, for one
     _log_skipped(root, unread + Counter({f"picture that is not in {MANIFEST}": unlisted}))
     return pictures

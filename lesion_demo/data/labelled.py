@@ -47,21 +47,21 @@ def label_pictures(root: Path, source: str, labels: Mapping[str, int], table: La
         if archive and plain_name(diagnosis) in ("", "indeterminate"):
             undecided += 1
             continue
-        found = _where(name, places)
-        problem = _row_problem(name, diagnosis, found, labels, pictures)
+        files = _where(name, places)
+        problem = _row_problem(name, diagnosis, files, labels, pictures)
         if problem:
             shown = diagnosis if problem == UNKNOWN else name
             problems.setdefault(problem, []).append(f"{shown!r} (line {number})")
             continue
         names[diagnosis] += 1
         columns = {own: "" if is_missing(row[index]) else row[index] for own, index in ids.items()}
-        file = found[0].relative_to(root).as_posix()
-        pictures[found[0]] = Picture(found[0], file, source, split, labels[plain_name(diagnosis)], columns)
+        file = files[0].relative_to(root).as_posix()
+        pictures[files[0]] = Picture(files[0], file, source, split, labels[plain_name(diagnosis)], columns)
     if problems:
         raise DataError(_problems_in_words(table.path, problems))
     for name, count in sorted(names.items()):
         log.info("%s: %s → %s, %d pictures", table.path.name, name, CLASSES[labels[plain_name(name)]], count)
-    unlisted = len({path for found in places.values() for path in found} - set(pictures)) - undecided
+    unlisted = len({path for files in places.values() for path in files} - set(pictures)) - undecided
     left_out = {f"picture without a class in {table.path.name}": undecided, "picture that is not in it": unlisted}
     if skipped := +Counter(left_out):
         log.warning("%s", skipped_in_words(root, skipped))
@@ -69,7 +69,7 @@ def label_pictures(root: Path, source: str, labels: Mapping[str, int], table: La
 
 
 def _row_problem(
-    name: str, diagnosis: str, found: Sequence[Path], labels: Mapping[str, int], taken: Mapping[Path, Picture]
+    name: str, diagnosis: str, files: Sequence[Path], labels: Mapping[str, int], taken: Mapping[Path, Picture]
 ) -> str:
     """What is wrong with a row; empty if nothing is."""
     if not name:
@@ -78,11 +78,11 @@ def _row_problem(
         return "pictures without a diagnosis"
     if plain_name(diagnosis) not in labels:
         return UNKNOWN
-    if not found:
+    if not files:
         return "pictures that are not in the folder"
-    if len(found) > 1:
+    if len(files) > 1:
         return "names that fit several files"
-    return "pictures listed twice" if found[0] in taken else ""
+    return "pictures listed twice" if files[0] in taken else ""
 
 
 def _problems_in_words(path: Path, problems: Mapping[str, Sequence[str]]) -> str:
@@ -115,11 +115,11 @@ def _places(root: Path) -> dict[str, list[Path]]:
 
 def _where(name: str, places: Mapping[str, Sequence[Path]]) -> Sequence[Path]:
     """Files that a row's `name` fits: of several in different folders, those in the folders that it names, too."""
-    found = places.get(_key(name), [])
+    files = places.get(_key(name), [])
     folders = _plain_path(name).parts[:-1]
-    if len(found) < 2 or not folders:
-        return found
-    return [path for path in found if _plain_path(str(path)).parts[:-1][-len(folders) :] == folders]
+    if len(files) < 2 or not folders:
+        return files
+    return [path for path in files if _plain_path(str(path)).parts[:-1][-len(folders) :] == folders]
 
 
 def _plain_path(name: str) -> PurePosixPath:

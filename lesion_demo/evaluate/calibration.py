@@ -84,8 +84,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
     def loss(log_t: float) -> float:
         return float(w @ np.logaddexp(0.0, wrong_way / np.exp(log_t)) / w.sum())
 
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=np.log(TEMPERATURE_RANGE), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(minimum.x))
 
 
 def fit_bias(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None) -> float:
@@ -132,8 +132,8 @@ def _fit_both(margin: Floats, labels: ArrayLike, weights: ArrayLike | None) -> t
         return float(w @ np.logaddexp(0.0, sign * (margin + bias) / np.exp(log_t)) / w.sum())
 
     bounds = [tuple(np.log(TEMPERATURE_RANGE)), BIAS_RANGE]
-    found = minimize(loss, [0.0, 0.0], bounds=bounds, method="L-BFGS-B")
-    return float(np.exp(found.x[0])), float(found.x[1])
+    minimum = minimize(loss, [0.0, 0.0], bounds=bounds, method="L-BFGS-B")
+    return float(np.exp(minimum.x[0])), float(minimum.x[1])
 
 
 def choose_threshold(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -21,7 +20,7 @@ from lesion_demo.data.dataset import MeasuredSample, Sample, delivered
 from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import Transform
 from lesion_demo.network.engine import in_turns
-from lesion_demo.network.forward import forward, to_device_of
+from lesion_demo.network.forward import Network
 
 AT_ONCE = 16
 """Pictures per forward pass of those that are in memory already."""
@@ -68,7 +67,7 @@ class Batch:
 
 @torch.inference_mode()
 def predict_batches(
-    model: nn.Module,
+    network: Network,
     loader: DataLoader[Sample] | DataLoader[MeasuredSample],
     title: str,
     *,
@@ -79,16 +78,15 @@ def predict_batches(
 
     Logits are averaged over so many quarter `turns` of a picture, see `in_turns`. Without an `accelerator`, on one
     process and in float32. With one, in its precision and on all its processes, of which each sees its share and gets
-    the whole; then `loader` is one that it prepared, `model` the bare network.
+    the whole; then `loader` is one that it prepared, `network` the bare one.
     """
-    model.eval()
     quiet = accelerator is not None and not accelerator.is_main_process
     for images, targets, indices, *measured in tqdm(delivered(loader), title, len(loader), leave=False, disable=quiet):
-        images = to_device_of(model, images)  # [B, 3, S, S]
         with nullcontext() if accelerator is None else accelerator.autocast():
-            found = in_turns(partial(forward, model), images, turns, torch)
+            found = in_turns(network, images, turns, torch)
+        device = found.logits.device
         spread = torch.zeros_like(found.logits[:, 0]) if found.spread is None else found.spread
-        batch = (found.logits, targets.to(images.device), indices.to(images.device), spread)
+        batch = (found.logits, targets.to(device), indices.to(device), spread)
         early = found.early
         if accelerator is not None:  # only to judge the network: its early features are of no use
             batch, early = accelerator.gather_for_metrics(batch), None
@@ -111,25 +109,23 @@ def together(batches: Sequence[Batch]) -> Predictions:
 
 
 @torch.inference_mode()
-def early_features(model: nn.Module, transform: Transform, pictures: Sequence[Pixels], title: str) -> Floats:
+def early_features(network: Network, transform: Transform, pictures: Sequence[Pixels], title: str) -> Floats:
     """Early features [N, D] of N `pictures` uint8 [H, W, 3], of a network that has them, see `forward`."""
-    model.eval()
     found = []
     for start in tqdm(range(0, len(pictures), AT_ONCE), title, leave=False):
         batch = torch.stack([transform(picture) for picture in pictures[start : start + AT_ONCE]])
-        early = forward(model, to_device_of(model, batch)).early
+        early = network(batch).early
         assert early is not None
         found.append(early.cpu().double().numpy())
     return np.concatenate(found)
 
 
 @torch.inference_mode()
-def last_features(model: nn.Module, loader: DataLoader[Sample], title: str) -> Floats | None:
+def last_features(network: Network, loader: DataLoader[Sample], title: str) -> Floats | None:
     """Means of the last maps [N, C] of every picture, which a head would see; None where the network has no maps."""
-    model.eval()
     found = []
     for images, _, _ in tqdm(delivered(loader), title, len(loader), leave=False):
-        maps = forward(model, to_device_of(model, images)).maps
+        maps = network(images).maps
         if maps is None:
             return None
         found.append(maps.mean(dim=(2, 3)).cpu().double().numpy())

@@ -111,7 +111,7 @@ def _contrast(scorer: Scorer, pictures: Sequence[Picture]) -> Contrast | None:
         return None
     (spoilt,) = scorer.edited(pictures, (spoil,), "familiarity, spoilt")
     assert spoilt.early is not None
-    features = early_features(scorer.model, eval_transform(scorer.spec), everyday, "familiarity, everyday")
+    features = early_features(scorer.network, eval_transform(scorer.spec), everyday, "familiarity, everyday")
     return Contrast(features, spoilt.early)
 
 
@@ -123,7 +123,7 @@ def _crops(scorer: Scorer, pictures: Sequence[Picture]) -> Crops | None:
         return None
     transform = eval_transform(scorer.spec)
     skins, middles = ([pair[place] for pair in pairs] for place in (0, 1))
-    features = (early_features(scorer.model, transform, part, "familiarity, crops") for part in (skins, middles))
+    features = (early_features(scorer.network, transform, part, "familiarity, crops") for part in (skins, middles))
     return Crops(*features)
 
 

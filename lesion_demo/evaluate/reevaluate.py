@@ -60,17 +60,17 @@ def _further(splits: Splits, roots: Sequence[Path]) -> list[Picture]:
     """The pictures of the data sets among `roots` that the run did not have, as validation pictures."""
     used = (*splits.pictures, *splits.dropped, *(picture for picture, _ in splits.corrupt))
     known = {picture.source for picture in used}
-    found: list[Picture] = []
+    further: list[Picture] = []
     for source, root in name_sources(roots).items():
         if source not in known:
-            found += [replace(picture, source=source) for picture in scan([root]) if picture.split != "test"]
+            further += [replace(picture, source=source) for picture in scan([root]) if picture.split != "test"]
     hashes = {picture.content_hash: picture.split for picture in used}
     files = {name: picture.split for picture in used for name in (picture.file, picture.name)}
     kept = []
-    for picture in hashed(found):
+    for picture in hashed(further):
         twin = hashes.get(picture.content_hash) or files.get(picture.columns.get("same_as", ""))
         if twin in (None, "train"):  # a picture of validation would count twice; one of test decides nothing
             kept.append(replace(picture, split="val", near_duplicate_of_train=twin == "train"))
-    if len(kept) < len(found):
-        log.info("%d pictures were left out: the run validates or tests on them.", len(found) - len(kept))
+    if len(kept) < len(further):
+        log.info("%d pictures were left out: the run validates or tests on them.", len(further) - len(kept))
     return grouped(kept)

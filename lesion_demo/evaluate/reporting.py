@@ -30,8 +30,10 @@ from lesion_demo.evaluate.scores import report
 from lesion_demo.images.quality import check_quality
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.familiarity import FamiliarityModel
-from lesion_demo.network.forward import place_model
+from lesion_demo.network.forward import Network, graph_network, network_of, pick_device, place_model
+from lesion_demo.network.graph import OnnxEngine, has_runtime
 from lesion_demo.results import Metrics, OutcomeCounts, Outcomes, Report
+from lesion_demo.run_folder import GRAPH_FILE
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Scorer:
 
     Attributes:
         known: which pictures are familiar; None where that cannot be told.
+        graph: the same network for ONNX Runtime, which then runs in place of `model`.
         workers: processes that read and prepare pictures.
         device: see `pick_device`.
     """
@@ -119,11 +122,19 @@ class Scorer:
     reader: PictureReader = field(default_factory=PictureReader)
     workers: int = WORKERS
     device: str | None = None
+    graph: OnnxEngine | None = None
 
     @classmethod
     def of(cls, loaded: LoadedCheckpoint, *, workers: int = WORKERS, device: str | None = None) -> Scorer:
-        """That of a checkpoint."""
-        return cls(loaded.model, loaded.meta.preprocess, loaded.known, workers=workers, device=device)
+        """That of a checkpoint. On a CPU its graph runs, where it has one, in less than half the time."""
+        graph = None
+        if pick_device(device).type == "cpu" and (loaded.folder / GRAPH_FILE).is_file() and has_runtime():
+            graph = OnnxEngine(loaded.folder, loaded.meta.weights_sha256)
+        return cls(loaded.model, loaded.meta.preprocess, loaded.known, workers=workers, device=device, graph=graph)
+
+    @property
+    def network(self) -> Network:
+        return graph_network(self.graph) if self.graph else network_of(place_model(self.model, self.device))
 
     def predict(
         self, pictures: Sequence[Picture], title: str, measure: Measure[Any] | None = check_quality
@@ -140,7 +151,7 @@ class Scorer:
     def last_features(self, pictures: Sequence[Picture], title: str) -> Floats | None:
         """Means of the last maps [N, C] of `pictures`; None where the network has no maps."""
         loader = eval_loader(LesionDataset(pictures, eval_transform(self.spec), self.reader), workers=self.workers)
-        return last_features(place_model(self.model, self.device), loader, title)
+        return last_features(self.network, loader, title)
 
     def edited(
         self, pictures: Sequence[Picture], edits: Sequence[Edit | None], title: str, measure: Measure[Any] | None = None
@@ -153,7 +164,7 @@ class Scorer:
         dataset = EditedDataset(pictures, eval_transform(self.spec), self.reader, edits, measure)
         loader = edited_loader(dataset, workers=self.workers)
         batches: list[Batch] = []
-        for batch in predict_batches(place_model(self.model, self.device), loader, title, turns=self.spec.turns):
+        for batch in predict_batches(self.network, loader, title, turns=self.spec.turns):
             batches.append(batch)
             if sum(len(one.indices) for one in batches) == len(pictures):
                 yield together(batches)

@@ -130,15 +130,15 @@ def report(
     names = [str(number) for number in range(len(y))] if groups is None else list(groups)
     draw = Draw(names, repeats)
     overall = {"roc_auc": intervals.roc_auc, "pr_auc": intervals.pr_auc, "brier": intervals.brier}
-    found = draw.intervals(overall, y, p)
+    estimates = draw.intervals(overall, y, p)
     balanced = np.where(y == 1, 1 / max(1, y.sum()), 1 / max(1, (y == 0).sum())) if has_both(y) else None
     return Report(
         n=len(y),
         n_malignant=int(y.sum()),
         groups=len(set(names)),
-        roc_auc=found["roc_auc"],
-        pr_auc=found["pr_auc"],
-        brier=found["brier"],
+        roc_auc=estimates["roc_auc"],
+        pr_auc=estimates["pr_auc"],
+        brier=estimates["brier"],
         calibration_error=calibration_error(y, p),
         balanced_calibration_error=None if balanced is None else calibration_error(y, p, weights=balanced),
         calibration_line=None if balanced is None else calibration_line(y, p, weights=balanced),
@@ -167,14 +167,14 @@ class Draw:
 
 
 def _point_report(point: OperatingPoint, y: Ints, p: Floats, draw: Draw) -> PointReport:
-    found = draw.intervals({name: intervals.at_threshold(name, point.threshold) for name in intervals.RATES}, y, p)
+    estimates = draw.intervals({name: intervals.at_threshold(name, point.threshold) for name in intervals.RATES}, y, p)
     return PointReport(
         name=point.name,
         threshold=point.threshold,
-        accuracy=found["accuracy"],
-        precision=found["precision"],
-        sensitivity=draw.of_class(found["sensitivity"], y == 1),
-        specificity=draw.of_class(found["specificity"], y == 0),
-        f1=found["f1"],
+        accuracy=estimates["accuracy"],
+        precision=estimates["precision"],
+        sensitivity=draw.of_class(estimates["sensitivity"], y == 1),
+        specificity=draw.of_class(estimates["specificity"], y == 0),
+        f1=estimates["f1"],
         confusion=_confusion(y, p >= point.threshold),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 NORM = 6
 """Minkowski norm over the pixels: 1 would be the mean, and a lesion would count as much as the skin."""
@@ -16,9 +17,10 @@ def grey_light(image: NDArray[np.uint8], share: float = 1.0) -> NDArray[np.uint8
     automatic white balance do. Black, of a ring, say, does not count.
     """
     powers = (np.arange(256) / 255) ** NORM
-    counts = [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]  # [3, 256]
-    light = (np.array(counts) @ powers / image[..., 0].size) ** (1 / NORM)  # [3], in 0–1
+    picture = Image.fromarray(image)
+    counts = np.array(picture.histogram()).reshape(3, 256)
+    light = (counts @ powers / image[..., 0].size) ** (1 / NORM)  # [3], in 0–1
     light = np.maximum(light, 1 / 255)  # of a black picture, which has no colour
     gains = (light.mean() / light) ** share
-    table = np.rint(np.arange(256)[:, None] * gains).clip(0, 255).astype(np.uint8)  # [256, 3]
-    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+    table = np.rint(np.arange(256) * gains[:, None]).clip(0, 255)  # [3, 256]
+    return np.asarray(picture.point(table.astype(int).ravel().tolist()))

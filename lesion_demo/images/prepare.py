@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,11 +27,22 @@ def prepare(picture: Pixels | Look, spec: PreprocessSpec, side: int | None = Non
     Args:
         side: S in place of the spec's, for the smaller pictures of an early training stage.
     """
-    seen = middle(shown(picture, spec), side or spec.image_size)
-    values = np.ascontiguousarray(seen.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
-    mean, std = (np.array(one, np.float32)[:, None, None] for one in (spec.mean, spec.std))
-    normalised: Inputs = (values - mean) / std
-    return normalised * round_window(len(seen)) if spec.round_window else normalised
+    return normalised(middle(shown(picture, spec), side or spec.image_size), spec)
+
+
+def normalised(seen: Pixels, spec: PreprocessSpec) -> Inputs:
+    """What the network gets of a square uint8 [S, S, 3] that it is to see: [3, S, S], through its window."""
+    inputs = np.stack([row[seen[..., channel]] for channel, row in enumerate(_levels(spec.mean, spec.std))])
+    return inputs * round_window(len(seen)) if spec.round_window else inputs
+
+
+@cache
+def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> Inputs:
+    """What becomes of each value of R, G and B: [3, 256]."""
+    values = np.arange(256, dtype=np.float32) / np.float32(255)
+    middle, spread = (np.array(one, np.float32)[:, None] for one in (mean, std))
+    levels: Inputs = (values - middle) / spread
+    return levels
 
 
 def shown(picture: Pixels | Look, spec: PreprocessSpec) -> Pixels:
@@ -50,8 +63,12 @@ def middle(picture: Pixels, side: int) -> Pixels:
     return np.asarray(scaled.crop((left, top, left + side, top + side)))
 
 
+@cache
 def round_window(side: int) -> Inputs:
-    """How much of each place shows through a round window: [side, side], 1 inside, 0 outside, an edge of one pixel."""
+    """How much of each place shows through a round window: [side, side], 1 inside, 0 outside, an edge of one pixel.
+
+    It is kept, and not to be written to.
+    """
     offset = np.arange(side, dtype=np.float32) + np.float32(0.5 - side / 2)
     distance = np.hypot(offset[:, None], offset[None])  # pixels
     return (np.float32(side / 2) - distance).clip(0, 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -17,11 +19,13 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec
 from lesion_demo.images import Pixels
 from lesion_demo.images.look import Look
 from lesion_demo.images.perturb import draw_random_artefact, draw_random_ring, white_balance
-from lesion_demo.images.prepare import middle, prepare, round_window, shown
+from lesion_demo.images.prepare import middle, normalised, prepare, shown
 
 Transform = Callable[[Pixels], Tensor]
 """A picture to the network's normalised input, float32 [3, S, S]. Those made here can be pickled, as worker processes
 need where they are spawned."""
+TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+"""From RGB to luma and two axes of colour, YIQ; a turn of these two is a turn of the hue."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class TrainTransform:
         for probability, draw in ((self.augment.artefact, draw_random_artefact), (self.augment.ring, draw_random_ring)):
             if probability > 0 and torch.rand(()) < probability:
                 picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
-        output: Tensor = self._steps(_as_tensor(shown(picture, self.spec)))
+        output: Tensor = self._steps(Image.fromarray(shown(picture, self.spec)))
         return output
 
 
@@ -71,40 +75,35 @@ def train_transform(spec: PreprocessSpec, augment: AugmentConfig, image_size: in
 
 
 def _augmentations(spec: PreprocessSpec, augment: AugmentConfig, side: int) -> list[nn.Module]:
-    """The steps after the lit-field crop, for uint8 [3, H, W]; those switched off are left out."""
+    """The steps after the lit-field crop, for a Pillow picture in RGB; those switched off are left out.
+
+    Pillow works on bytes, which is twice as fast on a processor as tensors of float32.
+    """
     resized = [
-        v2.RandomResizedCrop(side, scale=augment.crop_scale, ratio=augment.crop_ratio, antialias=True)
+        v2.RandomResizedCrop(side, scale=augment.crop_scale, ratio=augment.crop_ratio)
         if augment.crop > 0
         else _Middle(side)
     ]
     optional: list[tuple[float, nn.Module]] = [
         (augment.horizontal_flip, v2.RandomHorizontalFlip(1.0)),
         (augment.vertical_flip, v2.RandomVerticalFlip(1.0)),
-        (augment.rotation, _Reflected(v2.RandomRotation(augment.rotation_degrees, v2.InterpolationMode.BILINEAR))),
-        (augment.perspective, _Reflected(v2.RandomPerspective(0.25, p=1.0))),
+        (augment.rotation, Rotation(augment.rotation_degrees)),
+        (augment.perspective, Perspective()),
         (augment.auto_augment, v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)),
-        (augment.colour_jitter, v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.04)),
+        (augment.colour_jitter, ColourJitter()),
         (augment.lighting, SimulatedLighting()),
         (augment.colour_cast, ColourCast()),
         (augment.exposure, Exposure()),
-        (augment.softness, v2.RandomChoice([v2.GaussianBlur(5, (0.3, 1.5)), LossOfResolution(), JpegArtefacts()])),
+        (augment.softness, v2.RandomChoice([Blur(), LossOfResolution(), JpegArtefacts()])),
     ]
     erasing = [v2.RandomErasing(p=augment.erasing, scale=(0.02, 0.15))] if augment.erasing > 0 else []
     chosen = [v2.RandomApply([step], p=p) for p, step in optional if p > 0]
-    return [*resized, *chosen, *_normalise(spec), *erasing, *_window(spec)]
+    return [*resized, *chosen, _Normalised(spec), *erasing]
 
 
-def _normalise(spec: PreprocessSpec) -> list[nn.Module]:
-    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(spec.mean), list(spec.std))]
-
-
-def _window(spec: PreprocessSpec) -> list[nn.Module]:
-    return [RoundWindow()] if spec.round_window else []
-
-
-def _as_tensor(picture: Pixels) -> Tensor:
-    """uint8 [H, W, 3] → uint8 [3, H, W], its own memory."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+def _uniform(low: float, high: float) -> float:
+    """A draw from torch's global generator."""
+    return low + (high - low) * float(torch.rand(()))
 
 
 class _Middle(nn.Module):
@@ -114,33 +113,80 @@ class _Middle(nn.Module):
         super().__init__()
         self.side = side
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, h, w] → uint8 [3, S, S]."""
-        return _as_tensor(middle(picture.permute(1, 2, 0).numpy(), self.side))
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """Any size → [S, S]."""
+        return Image.fromarray(middle(np.asarray(picture), self.side))
 
 
-class _Reflected(nn.Module):
-    """Runs a geometric step on a mirrored margin, so that no black corners appear for the network to read."""
+class _Normalised(nn.Module):
+    """The network's input, as `prepare` makes it."""
 
-    def __init__(self, step: nn.Module) -> None:
+    def __init__(self, spec: PreprocessSpec) -> None:
         super().__init__()
-        self.step = step
+        self.spec = spec
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
-        height, width = picture.shape[-2:]
-        margin = int(0.22 * min(height, width))  # a square turned by 45° needs (√2 − 1) / 2
-        padded = v2.functional.pad(picture, [margin] * 4, padding_mode="reflect")
-        moved: Tensor = v2.functional.center_crop(self.step(padded), [height, width])
-        return moved
+    def forward(self, picture: Image.Image) -> Tensor:
+        """[S, S] → float32 [3, S, S]."""
+        return torch.from_numpy(normalised(np.asarray(picture), self.spec))
 
 
-class RoundWindow(nn.Module):
-    """Leaves the largest disc of a normalised picture as it is, and makes the rest zero: the mean colour."""
+def _mirrored(picture: Image.Image) -> tuple[Image.Image, int]:
+    """`picture` with a mirrored margin, so that no black corners appear for the network to read, and its width."""
+    margin = int(0.22 * min(picture.size))  # a square turned by 45° needs (√2 − 1) / 2
+    return Image.fromarray(np.pad(np.asarray(picture), ((margin, margin), (margin, margin), (0, 0)), "reflect")), margin
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """float [3, S, S] → the same."""
-        return picture * torch.from_numpy(round_window(picture.shape[-1]))
+
+class Rotation(nn.Module):
+    """A turn by an angle of up to so many degrees either way."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        self.degrees = degrees
+
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        angle = math.radians(_uniform(-self.degrees, self.degrees))
+        mirrored, margin = _mirrored(picture)
+        cos, sin, x, y = math.cos(angle), math.sin(angle), picture.width / 2, picture.height / 2
+        back = (cos, sin, margin + x - cos * x - sin * y, -sin, cos, margin + y + sin * x - cos * y)
+        return mirrored.transform(picture.size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+
+
+class Perspective(nn.Module):
+    """The picture seen from one side, as `v2.RandomPerspective` has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = v2.RandomPerspective(0.25, p=1.0)
+
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        moved: Image.Image = self.step(_mirrored(picture)[0])
+        return v2.functional.center_crop(moved, [picture.height, picture.width])
+
+
+class ColourJitter(nn.Module):
+    """Brightness, contrast, saturation and hue at once, as one matrix that every colour is multiplied by.
+
+    Attributes:
+        most: the first three are a factor of 1 ± this; `hue`: a turn of ± this share of the circle.
+    """
+
+    def __init__(self, most: float = 0.3, hue: float = 0.04) -> None:
+        super().__init__()
+        self.most = most
+        self.hue = hue
+
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        brightness, contrast, saturation = (_uniform(1 - self.most, 1 + self.most) for _ in range(3))
+        angle = 2 * math.pi * _uniform(-self.hue, self.hue)
+        cos, sin = saturation * math.cos(angle), saturation * math.sin(angle)
+        turn = np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
+        matrix = brightness * contrast * np.linalg.inv(TO_LUMA) @ turn @ TO_LUMA  # [3, 3]
+        grey = brightness * (1 - contrast) * float(np.asarray(picture.convert("L")).mean())
+        rows = np.concatenate([matrix, np.full((3, 1), grey)], axis=1)  # [3, 4]
+        return picture.convert("RGB", tuple(rows.ravel().tolist()))
 
 
 class SimulatedLighting(nn.Module):
@@ -151,15 +197,15 @@ class SimulatedLighting(nn.Module):
         self.gamma = gamma
         self.gradient = gradient
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
-        height, width = picture.shape[-2:]
-        angle, gamma, strength = (torch.rand(3) * 2 - 1).tolist()
-        y = torch.linspace(-1, 1, height)[:, None] * float(np.sin(np.pi * angle))
-        x = torch.linspace(-1, 1, width)[None, :] * float(np.cos(np.pi * angle))
-        lamp = 1 + self.gradient * strength * (x + y)
-        lit = (picture / 255) ** float(np.exp(self.gamma * gamma)) * lamp
-        return (lit.clamp(0, 1) * 255).to(torch.uint8)
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        angle, gamma, strength = (_uniform(-1, 1) for _ in range(3))
+        across = np.linspace(-1, 1, picture.width, dtype=np.float32) * np.float32(math.cos(math.pi * angle))
+        down = np.linspace(-1, 1, picture.height, dtype=np.float32) * np.float32(math.sin(math.pi * angle))
+        lamp = 1 + np.float32(self.gradient * strength) * (across[None, :] + down[:, None])
+        table = 255 * (np.arange(256, dtype=np.float32) / 255) ** np.float32(math.exp(self.gamma * gamma))
+        lit = table[np.asarray(picture)] * lamp[..., None]  # [H, W, 3]
+        return Image.fromarray(np.minimum(lit, 255, out=lit).astype(np.uint8))
 
 
 class ColourCast(nn.Module):
@@ -169,11 +215,10 @@ class ColourCast(nn.Module):
         super().__init__()
         self.most = most
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
         turn, strength = torch.rand(2).tolist()
-        gains = torch.from_numpy(white_balance(self.most**strength, 2 * np.pi * turn)).float()
-        return (picture * gains[:, None, None]).round().clamp(0, 255).to(torch.uint8)
+        return _times(picture, white_balance(self.most**strength, 2 * math.pi * turn))
 
 
 class Exposure(nn.Module):
@@ -184,10 +229,28 @@ class Exposure(nn.Module):
         self.least = least
         self.most = most
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
-        gain = self.least * (self.most / self.least) ** float(torch.rand(()))
-        return (picture * gain).round().clamp(0, 255).to(torch.uint8)
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        return _times(picture, np.full(3, self.least * (self.most / self.least) ** _uniform(0, 1)))
+
+
+def _times(picture: Image.Image, gains: NDArray[np.float64]) -> Image.Image:
+    """`picture` times `gains` [3] of R, G and B."""
+    table = np.rint(gains[:, None] * np.arange(256)).clip(0, 255)  # [3, 256]
+    return picture.point(table.astype(int).ravel().tolist())
+
+
+class Blur(nn.Module):
+    """A Gaussian of a random standard deviation, in pixels."""
+
+    def __init__(self, least: float = 0.3, most: float = 1.5) -> None:
+        super().__init__()
+        self.least = least
+        self.most = most
+
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        return picture.filter(ImageFilter.GaussianBlur(_uniform(self.least, self.most)))
 
 
 class LossOfResolution(nn.Module):
@@ -197,13 +260,12 @@ class LossOfResolution(nn.Module):
         super().__init__()
         self.least = least
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
-        size = list(picture.shape[-2:])
-        scale = self.least + (1 - self.least) * float(torch.rand(()))
-        small = v2.functional.resize(picture, [max(8, round(side * scale)) for side in size], antialias=True)
-        large: Tensor = v2.functional.resize(small, size, antialias=True)
-        return large
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
+        scale = _uniform(self.least, 1)
+        width, height = (max(8, round(side * scale)) for side in picture.size)
+        small = picture.resize((width, height), Image.Resampling.BILINEAR)
+        return small.resize(picture.size, Image.Resampling.BILINEAR)
 
 
 class JpegArtefacts(nn.Module):
@@ -214,9 +276,8 @@ class JpegArtefacts(nn.Module):
         self.lowest = lowest
         self.highest = highest
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """uint8 [3, H, W] → the same."""
-        quality = int(torch.randint(self.lowest, self.highest + 1, ()))
+    def forward(self, picture: Image.Image) -> Image.Image:
+        """RGB → the same size."""
         file = io.BytesIO()
-        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file, "JPEG", quality=quality)
-        return _as_tensor(np.asarray(Image.open(file)))
+        picture.save(file, "JPEG", quality=int(torch.randint(self.lowest, self.highest + 1, ())))
+        return Image.open(file).convert("RGB")

@@ -13,9 +13,11 @@ from torchvision import models
 
 from lesion_demo.config import CLASSES
 from lesion_demo.errors import DeviceError, TrainingError
-from lesion_demo.network.engine import Array, Forward, Head
+from lesion_demo.network.engine import Array, Engine, Forward, Head
 
 Stage = Callable[[Tensor], Tensor]
+Network = Callable[[Tensor], Forward[Tensor]]
+"""One pass over normalised pictures float [N, 3, S, S]."""
 
 EARLY = (2, 3, 4)
 """Children of the network's `features` whose channels are averaged: these refused most unrelated pictures."""
@@ -98,6 +100,26 @@ def forward(model: nn.Module, images: Tensor) -> Forward[Tensor]:
         if number in layout.early:
             early.append(maps.mean(dim=layout.plane))  # [N, channels]
     return Forward(torch.cat(early, dim=1) if early else None, maps, layout.head(maps).float())
+
+
+def network_of(model: nn.Module) -> Network:
+    """`model` as it judges pictures, where it is."""
+
+    def network(images: Tensor) -> Forward[Tensor]:
+        return forward(model.eval(), to_device_of(model, images))
+
+    return network
+
+
+def graph_network(engine: Engine) -> Network:
+    """What `engine` runs, for pictures that lie in the main memory."""
+
+    def network(images: Tensor) -> Forward[Tensor]:
+        found = engine(images.numpy())
+        early, maps = (None if values is None else torch.from_numpy(values) for values in (found.early, found.maps))
+        return Forward(early, maps, torch.from_numpy(found.logits))
+
+    return network
 
 
 @torch.inference_mode()

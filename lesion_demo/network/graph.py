@@ -38,6 +38,19 @@ def _is_sealed(file: bytes) -> bool:
     return sealed(file[: -len(_SEAL) - 64]) == file
 
 
+_ELSEWHERE = b"location"
+_BESIDE = b"\x6a\x1d\x0a\x08location\x12\x11" + WEIGHTS_FILE.encode()
+"""How a graph's file says that a tensor lies in the weights beside it: an entry of `external_data` with its length."""
+
+
+def _reads_only_its_weights(file: bytes) -> bool:
+    """Does every tensor that lies outside of the graph's `file` lie in the weights beside it?
+
+    ONNX Runtime before 1.24, the newest for Python 3.10, reads any file of the machine that a graph names.
+    """
+    return file.count(_ELSEWHERE) == file.count(_BESIDE)
+
+
 class OnnxEngine:
     """A graph in ONNX Runtime, which computes in float32. Threads may share it.
 
@@ -63,11 +76,13 @@ class OnnxEngine:
         if not has_runtime():
             raise GraphError("ONNX Runtime is not installed: python -m pip install onnxruntime, or use --engine torch.")
         try:
-            whole = _is_sealed(path.read_bytes())
+            file = path.read_bytes()
         except OSError as error:
             raise GraphError(f"{path} could not be read ({error.strerror}): {_again(folder)}.") from error
-        if not whole:
+        if not _is_sealed(file):
             raise GraphError(f"{path} is not as it was made (changed, cut off or an old one): {_again(folder)}.")
+        if not _reads_only_its_weights(file):
+            raise GraphError(f"{path} names another file than {WEIGHTS_FILE}: {_again(folder)}.")
         onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

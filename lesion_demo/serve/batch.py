@@ -18,7 +18,8 @@ from lesion_demo.images.files import why_skipped
 from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.labels import distinct_labels
-from lesion_demo.serve.report import render_pdf, report_json
+from lesion_demo.serve.pdf import render_pdf
+from lesion_demo.serve.report import report_json
 from lesion_demo.serve.table import CsvRow
 from lesion_demo.texts import Texts
 
@@ -67,16 +68,16 @@ class BatchFinding:
         """Its line in a table."""
         if self.analysis is None:
             return CsvRow(self.item.name, error=self.error)
-        found = self.analysis
+        analysis = self.analysis
         return CsvRow.scored(
             self.item.name,
-            found.probability,
-            found.verdict,
-            found.quality,
-            found.familiarity,
-            found.operating_point,
+            analysis.probability,
+            analysis.verdict,
+            analysis.quality,
+            analysis.familiarity,
+            analysis.operating_point,
             self.local,
-            first_of_several=found.first_of_several,
+            first_of_several=analysis.first_of_several,
         )
 
 

@@ -1,7 +1,8 @@
-"""An exported network without PyTorch: `python example.py PICTURE`, with numpy, onnxruntime, pillow and safetensors.
+"""An exported network without PyTorch: `python example.py PICTURE`, with numpy, pillow, safetensors and onnxruntime.
 
-It lies beside graph.onnx, model.safetensors and checkpoint.json. Cut a dark ring off a picture beforehand, and judge
-its quality: this does neither. For research and teaching, not a medical device.
+It lies beside graph.onnx, model.safetensors and checkpoint.json; where graph.xml is, too, openvino takes onnxruntime's
+place. Cut a dark ring off a picture beforehand, and judge its quality: this does neither. For research and
+teaching, not a medical device.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from safetensors import safe_open
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would report what it runs to its maker; counts before its import alone
-import onnxruntime
+Network = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
 def prepared(picture: Image.Image, spec: dict[str, Any]) -> np.ndarray:
@@ -37,18 +38,38 @@ def prepared(picture: Image.Image, spec: dict[str, Any]) -> np.ndarray:
     return values.transpose(2, 0, 1)[None].astype(np.float32)
 
 
+def opened(folder: Path) -> tuple[Network, str]:
+    """What makes pixels [T, 3, S, S] into `logits` [T, 2] and `maps` [T, C, h, w], and the name of the head's layer."""
+    if (folder / "graph.xml").is_file():
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # it would report to OpenVINO's maker
+        import openvino
+
+        model = openvino.Core().read_model(folder / "graph.xml")
+        run = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        head = model.get_rt_info(["head"]).value
+        return lambda pixels: run({"pixels": pixels}), head
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would report to its maker; counts before its import alone
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "graph.onnx")
+    head = session.get_modelmeta().custom_metadata_map["head"]
+    names = [output.name for output in session.get_outputs()]
+    return lambda pixels: dict(zip(names, session.run(names, {"pixels": pixels}), strict=True)), head
+
+
 def ask(folder: Path, file: str) -> tuple[float, np.ndarray, dict[str, Any]]:
     """Probability of malignancy, what each place adds to the log-odds [h, w], and what checkpoint.json says."""
     about = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    session = onnxruntime.InferenceSession(folder / "graph.onnx")
+    network, layer = opened(folder)
     inputs = prepared(ImageOps.exif_transpose(Image.open(file)).convert("RGB"), about["preprocess"])
     turns = range(about["preprocess"].get("turns", 1))
     turned = np.concatenate([np.rot90(inputs, turn, (2, 3)) for turn in turns])
-    logits, maps = session.run(["logits", "maps"], {"pixels": turned})  # [T, 2], [T, C, h, w]
+    found = network(turned)
+    logits, maps = found["logits"], found["maps"]
     odds = (logits[:, 1] - logits[:, 0]).mean() / about["temperature"]
     upright = np.mean([np.rot90(maps[turn], -turn, (1, 2)) for turn in turns], axis=0)
     with safe_open(folder / "model.safetensors", framework="np") as weights:
-        head = weights.get_tensor(session.get_modelmeta().custom_metadata_map["head"] + ".weight").astype(np.float32)
+        head = weights.get_tensor(f"{layer}.weight").astype(np.float32)
     heat = np.einsum("c,chw->hw", head[1] - head[0], upright) / upright[0].size
     return float(1 / (1 + np.exp(-odds))), heat, about
 

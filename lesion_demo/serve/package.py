@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.errors import GraphError
 from lesion_demo.images import Pixels
 from lesion_demo.network.export import check_exportable, write_graph
+from lesion_demo.network.openvino import OPENVINO_FILE, OpenVinoEngine
 from lesion_demo.run_folder import CARD_FILE, GRAPH_FILE, KNOWN_FILE, META_FILE, WEIGHTS_FILE
 from lesion_demo.serve.classifier import BATCH_SIZE, Predictor
 from lesion_demo.serve.opened import open_checkpoint
@@ -36,7 +38,8 @@ def write_package(loaded: LoadedCheckpoint, out: Path) -> None:
     files = [*(loaded.folder / name for name in names), loaded.folder.parent / LICENCE, EXAMPLE]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / GRAPH_FILE).unlink(missing_ok=True)
+        for name in (GRAPH_FILE, OPENVINO_FILE):
+            (out / name).unlink(missing_ok=True)
         for file in files:
             if file.is_file():
                 shutil.copyfile(file, out / file.name)
@@ -45,12 +48,18 @@ def write_package(loaded: LoadedCheckpoint, out: Path) -> None:
     write_graph(out, loaded.model, loaded.meta.preprocess.image_size)
 
 
-def largest_difference(loaded: LoadedCheckpoint, folder: Path, pictures: Iterable[Pixels]) -> tuple[int, float]:
+def largest_difference(
+    loaded: LoadedCheckpoint, folder: Path, pictures: Iterable[Pixels], *, openvino: bool = False
+) -> tuple[int, float]:
     """How many `pictures` uint8 [H, W, 3] there were, and by how much PyTorch and the graph in `folder` differ at most.
 
-    The difference is of the calibrated probability of malignancy, 0–1.
+    The difference is of the calibrated probability of malignancy, 0–1. With `openvino`, that runs the graph instead of
+    ONNX Runtime.
     """
-    both = Predictor(loaded, "cpu"), Predictor(open_checkpoint(folder, "onnx"))
+    served = open_checkpoint(folder, "onnx")
+    if openvino:
+        served = replace(served, engine=OpenVinoEngine(folder, served.engine.head))
+    both = Predictor(loaded, "cpu"), Predictor(served)
     count, largest, rest = 0, 0.0, iter(pictures)
     while batch := list(islice(rest, BATCH_SIZE)):
         by_torch, by_graph = (one.probabilities(batch) for one in both)

@@ -32,12 +32,12 @@ def measured(scores: Tested, texts: Texts) -> str:
         words.measured_range.format(found=found, alarms=alarms),
         words.measured.format(
             sensitivity=share(sensitivity, texts),
-            sensitivity_source=clinic_name(least_sensitive.found, texts),
+            sensitivity_source=clinic_name(least_sensitive.measured, texts),
             specificity=share(specificity, texts),
-            specificity_source=clinic_name(least_specific.found, texts),
+            specificity_source=clinic_name(least_specific.measured, texts),
         ),
     ]
-    seen = [clinic_name(clinic.found, texts) for clinic in scores.clinics if clinic.flatters]
+    seen = [clinic_name(clinic.measured, texts) for clinic in scores.clinics if clinic.flatters]
     if seen:
         sentences.append(words.measured_seen.format(sources=", ".join(seen)))
     return " ".join(sentences)
@@ -67,7 +67,7 @@ def lead(analysis: Analysis, meta: Checkpoint, texts: Texts, prevalence: float) 
     warning = words.no_more_than_all if answer is Outcome.MALIGNANT and among <= prevalence else ""
     return Lead(
         words.lead.format(count=in_people(among, texts)),
-        words.lead_basis.format(prevalence=share_here, source=clinic_name(clinic.found, texts)),
+        words.lead_basis.format(prevalence=share_here, source=clinic_name(clinic.measured, texts)),
         warning.format(prevalence=share_here),
     )
 
@@ -94,8 +94,8 @@ def point_title(name: str, texts: Texts) -> str:
 
 def artefact_names(analysis: Analysis, texts: Texts) -> str:
     """What else is in the picture, separated by commas; a second lesion is among the `reasons`."""
-    names, found = texts.quality.artefacts, [one.name for one in analysis.artefacts if one.present]
-    return ", ".join(names.get(name, name) for name in found if name != SECOND_LESION)
+    names, present = texts.quality.artefacts, [one.name for one in analysis.artefacts if one.present]
+    return ", ".join(names.get(name, name) for name in present if name != SECOND_LESION)
 
 
 def artefact_note(analysis: Analysis, texts: Texts) -> str:
@@ -218,12 +218,12 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     Of two lesions, the verdict would be taken for the other one.
     """
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
-    found = [retake(check, texts) for check in checks]
+    sentences = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
-        found.append(_stranger(analysis.familiarity, analysis.quality, texts))
+        sentences.append(_stranger(analysis.familiarity, analysis.quality, texts))
     if any(one.present for one in analysis.artefacts if one.name == SECOND_LESION):
-        found.append(texts.quality.second_lesion)
-    return found
+        sentences.append(texts.quality.second_lesion)
+    return sentences
 
 
 def _stranger(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> str:

@@ -43,47 +43,47 @@ def record_text(
         dermoscopic: was it taken through a dermatoscope?
         prevalence: share (0–1) of malignant lesions where the reader works.
     """
-    words, found = texts.verdict, []
-    found.append(f"{texts.report.title}, {today()}: {words.outcomes[analysis.verdict.value]}")
+    words, lines = texts.verdict, []
+    lines.append(f"{texts.report.title}, {today()}: {words.outcomes[analysis.verdict.value]}")
     if analysis.assessable:
         if number := lead(analysis, meta, texts, prevalence):
-            found += [number.sentence, number.warning, number.basis]
+            lines += [number.sentence, number.warning, number.basis]
         after = at_prevalence(analysis.probability, meta.prevalence, prevalence)
-        found += [words.post_test.format(probability=texts.percent(after)), comparison(analysis, texts)]
-    found.append(texts.report.point.format(name=point_title(analysis.operating_point.name, texts)))
+        lines += [words.post_test.format(probability=texts.percent(after)), comparison(analysis, texts)]
+    lines.append(texts.report.point.format(name=point_title(analysis.operating_point.name, texts)))
     why = reasons(analysis, texts)
-    found.append(f"{texts.quality.heading}: {' '.join(why) if why else texts.quality.results['ok']}")
-    found.append(f"{artefact_note(analysis, texts)} {tone_note(analysis, texts)}")
-    found.append(out_of_scope(analysis, texts, dermoscopic=dermoscopic))
-    found.append(said_by(analysis, texts, dermoscopic=dermoscopic))
-    found.append(words.advice[analysis.verdict.value])
-    return "\n".join(filter(None, [*found, *_ending(meta, checkpoint_name, texts)]))
+    lines.append(f"{texts.quality.heading}: {' '.join(why) if why else texts.quality.results['ok']}")
+    lines.append(f"{artefact_note(analysis, texts)} {tone_note(analysis, texts)}")
+    lines.append(out_of_scope(analysis, texts, dermoscopic=dermoscopic))
+    lines.append(said_by(analysis, texts, dermoscopic=dermoscopic))
+    lines.append(words.advice[analysis.verdict.value])
+    return "\n".join(filter(None, [*lines, *_ending(meta, checkpoint_name, texts)]))
 
 
 def lesion_record(lesion: Several, names: Sequence[str], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
     """The same of several pictures of one lesion, and a line for each of them, by its name in `names`."""
     words, outcomes = texts.batch, texts.verdict.outcomes
-    found = [
+    lines = [
         f"{texts.report.title}, {today()}: {outcomes[lesion.verdict.value]}",
         lesion_basis(lesion, len(names), texts),
         disagreement(lesion, texts),
     ]
-    found += [_line(name, picture, texts) for name, picture in zip(names, lesion.pictures, strict=True)]
-    found.append(texts.report.point.format(name=point_title(lesion.operating_point.name, texts)))
-    found += [words.lesion_untested, texts.verdict.advice[lesion.verdict.value]]
-    return "\n".join(filter(None, [*found, *_ending(meta, checkpoint_name, texts)]))
+    lines += [_line(name, picture, texts) for name, picture in zip(names, lesion.pictures, strict=True)]
+    lines.append(texts.report.point.format(name=point_title(lesion.operating_point.name, texts)))
+    lines += [words.lesion_untested, texts.verdict.advice[lesion.verdict.value]]
+    return "\n".join(filter(None, [*lines, *_ending(meta, checkpoint_name, texts)]))
 
 
 def dates_record(dates: TwoDates, names: Sequence[str], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
     """The same of two dates of one lesion; `names` are those of the earlier and of the later picture's file."""
     words, later = texts.batch, dates.later
     kinds = (words.earlier, words.later)
-    found = [f"{texts.report.title}, {today()}: {words.two_dates}"]
+    lines = [f"{texts.report.title}, {today()}: {words.two_dates}"]
     for kind, name, picture in zip(kinds, names, (dates.earlier, later), strict=True):
-        found.append(f"{kind}: {_line(name, picture, texts)}")
-    found.append(texts.report.point.format(name=point_title(later.operating_point.name, texts)))
-    found += [*change_of_score(dates, texts), texts.verdict.advice[later.verdict.value]]
-    return "\n".join([*found, *_ending(meta, checkpoint_name, texts)])
+        lines.append(f"{kind}: {_line(name, picture, texts)}")
+    lines.append(texts.report.point.format(name=point_title(later.operating_point.name, texts)))
+    lines += [*change_of_score(dates, texts), texts.verdict.advice[later.verdict.value]]
+    return "\n".join([*lines, *_ending(meta, checkpoint_name, texts)])
 
 
 def _line(name: str, picture: Analysis, texts: Texts) -> str:

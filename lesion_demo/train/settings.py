@@ -119,8 +119,8 @@ def check_amount(config: TrainConfig, train: Sequence[Picture], val: Sequence[Pi
     if hungry:
         said = f"An epoch of this recipe uses {drawn:,} pictures, but there are only {len(train):,} training pictures"
     if min(counts[label] for label in range(len(CLASSES))) < FEW:
-        found = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
-        few = f"{found} validation pictures are too few to choose four thresholds (at least {FEW} of each are needed)"
+        counted = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(CLASSES))
+        few = f"{counted} validation pictures are too few to choose four thresholds (at least {FEW} of each are needed)"
         if hungry:
             raise DataError(f"{said}; {few}. {way_out}")
         log.warning("%s: this run's figures will be unreliable. A larger --val-fraction may help. %s", few, way_out)
@@ -138,12 +138,12 @@ def differences(before: TrainConfig, now: TrainConfig) -> list[str]:
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
     """Nested settings by their paths; a stage is called by its name, and their names are a setting, too."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         value = {str(one.get("name", number)): one for number, one in enumerate(value)}
-        found[path] = ", ".join(value)
+        flat[path] = ", ".join(value)
     if not isinstance(value, dict):
         return {path: value}
     for name, one in value.items():
-        found |= _flat(one, f"{path}.{name}".lstrip("."))
-    return found
+        flat |= _flat(one, f"{path}.{name}".lstrip("."))
+    return flat

@@ -17,6 +17,7 @@ from lesion_demo.evaluate.inference import Predictions, predict_batches, togethe
 from lesion_demo.evaluate.scores import score
 from lesion_demo.images.perturb import draw_random_ring
 from lesion_demo.images.transforms import eval_transform
+from lesion_demo.network.forward import network_of
 from lesion_demo.network.weights import write_weights
 from lesion_demo.run_folder import BEST_FILE
 from lesion_demo.train.state import HistoryRow, write_history
@@ -52,7 +53,7 @@ def _predict_val(trainer: Trainer, stage: StageConfig, pictures: Sequence[Pictur
     config, accelerator = trainer.config, trainer.accelerator
     dataset = LesionDataset(pictures, eval_transform(config.preprocess, stage.image_size), trainer.reader, edit)
     loader = accelerator.prepare(eval_loader(dataset, workers=config.workers))
-    return together(list(predict_batches(trainer.evaluated, loader, "validate", accelerator=accelerator)))
+    return together(list(predict_batches(network_of(trainer.evaluated), loader, "validate", accelerator=accelerator)))
 
 
 def ringed(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:

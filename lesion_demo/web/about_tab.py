@@ -19,11 +19,13 @@ STYLE_SHEET = Path(__file__).resolve().parent / "about.css"
 
 def add_about_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """Fill the tab that is open with what the files of `analyzer`'s checkpoint say, in the language of `texts`."""
-    found = describe(facts, texts)
+    description = describe(facts, texts)
     if sentence := fitted(analyzer.meta, texts):
         gr.HTML(part("paragraph", f"{sentence} {texts.about.as_shipped}"), elem_id="about-fitted")
-    gr.HTML(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>{opening_html(found)}", elem_id="about-opening")
-    for section in found.details:
+    gr.HTML(
+        f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>{opening_html(description)}", elem_id="about-opening"
+    )
+    for section in description.details:
         with gr.Accordion(section.title, open=False, elem_id=f"about-{section.name}"):
             gr.HTML(section_html(section))
             if section.plots:
@@ -43,9 +45,9 @@ def add_plot(plot: Plot) -> None:
     )
 
 
-def opening_html(found: Description) -> str:
+def opening_html(description: Description) -> str:
     """What everybody should see: what the model is, its main figures, what it is for and not for, and its limits."""
-    return render("about.html", found=found)
+    return render("about.html", description=description)
 
 
 def section_html(section: Section) -> str:

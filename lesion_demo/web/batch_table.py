@@ -44,23 +44,23 @@ class Line:
     @classmethod
     def of(cls, finding: BatchFinding, shown: Pixels | None, texts: Texts) -> Line:
         """Names and sentences go in as they are: the table shows its columns of the type `str` as text."""
-        name, found = finding.item.name, finding.analysis
-        if found is None or shown is None:
+        name, analysis = finding.item.name, finding.analysis
+        if analysis is None or shown is None:
             return cls(len(CONCERN), 0.0, ["", texts.batch.unreadable, name, None, finding.error])
-        said = f"{SYMBOLS[found.verdict]} {texts.verdict.outcomes[found.verdict.value]}"
-        score = round(found.probability, 4) if found.assessable else None
-        cells = [thumbnail(shown), said, name, score, remarks(found, texts)]
-        return cls(CONCERN.index(found.verdict), -found.probability, cells)
+        said = f"{SYMBOLS[analysis.verdict]} {texts.verdict.outcomes[analysis.verdict.value]}"
+        score = round(analysis.probability, 4) if analysis.assessable else None
+        cells = [thumbnail(shown), said, name, score, remarks(analysis, texts)]
+        return cls(CONCERN.index(analysis.verdict), -analysis.probability, cells)
 
 
-def remarks(found: Analysis, texts: Texts) -> str:
+def remarks(analysis: Analysis, texts: Texts) -> str:
     """Why there is no verdict or one to doubt, in the first tab's words, and what else is in the picture."""
-    said = reasons(found, texts)
-    if out := out_of_scope(found, texts, dermoscopic=not found.photograph):
+    said = reasons(analysis, texts)
+    if out := out_of_scope(analysis, texts, dermoscopic=not analysis.photograph):
         said.append(out)
-    if found.first_of_several:
+    if analysis.first_of_several:
         said.append(texts.batch.first_of_several)
-    if names := artefact_names(found, texts):
+    if names := artefact_names(analysis, texts):
         said.append(texts.batch.also_shows.format(names=names))
     return " ".join(said)
 

@@ -20,7 +20,7 @@ from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
 from lesion_demo.web.templates import part, said_of
 from lesion_demo.web.verdict import CUSTOM
-from lesion_demo.web.view import Found, Kept, Request, Screen, View
+from lesion_demo.web.view import Analyzed, Kept, Request, Screen, View
 from lesion_demo.web.zoom import History, ZoomControls, connect_zoom, followed
 
 SCREEN = "(...values) => [...values.slice(0, -1), lesion.screen()]"
@@ -93,7 +93,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     def find(path: str | None, history: History, screen: dict[str, Any]) -> tuple[Kept, History, str]:
         """What is found, and by it whether a dermatoscope was used: `yes`, `no`, or nothing."""
         kept = view.find(path, Screen(**screen).id)
-        detected = ("no" if kept.analysis.photograph else "yes") if isinstance(kept, Found) else ""
+        detected = ("no" if kept.analysis.photograph else "yes") if isinstance(kept, Analyzed) else ""
         return kept, followed(history, path), detected
 
     def pick(chosen: gr.SelectData) -> str:
@@ -138,17 +138,22 @@ def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
     def judge(*values: Any) -> list[Any]:
         request = Request.of(*values)
         note = view.note(request.choices)
-        if found := request.found:
+        if analyzed := request.analyzed:
             choices = request.choices
-            return [view.result(found, choices), note, view.meaning(found, choices), view.record(found, choices)]
+            return [
+                view.result(analyzed, choices),
+                note,
+                view.meaning(analyzed, choices),
+                view.record(analyzed, choices),
+            ]
         if refused := request.refused:
             return [said_of(refused.id, refused.card), note, "", ""]
         return [_ended(request), note, gr.skip(), gr.skip()]
 
     def look(*values: Any) -> list[Any]:
         request = Request.of(*values)
-        if found := request.found:
-            return [view.heat(found), view.quality(found), gr.skip()]
+        if analyzed := request.analyzed:
+            return [view.heat(analyzed), view.quality(analyzed), gr.skip()]
         if request.refused:
             return ["", "", gr.skip()]
         return [gr.skip(), gr.skip(), _ended(request)]
@@ -170,7 +175,7 @@ def _connect_preview(panel: Panel) -> None:
     """A picture that browsers cannot show gets a copy that they can; it takes its place if it is still on display."""
 
     def preview(kept: Kept) -> tuple[Pixels | None, str]:
-        return (kept.picture, kept.id) if isinstance(kept, Found) and kept.preview else (None, "")
+        return (kept.picture, kept.id) if isinstance(kept, Analyzed) and kept.preview else (None, "")
 
     copy, owner = gr.Image(visible="hidden"), gr.Textbox(visible="hidden")
     made = panel.kept.change(preview, panel.kept, [copy, owner], **LIVE)
@@ -224,12 +229,12 @@ def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dic
 def _report_maker(view: View, write: Callable[[Analysis, Pixels, Circumstances], Download]) -> Callable[..., Any]:
     def make(case_id: str, age: str, sex: str, site: str, *values: Any) -> Any:
         request = Request.of(*values)
-        found, choices = request.found, request.choices
-        if found is None:
+        analyzed, choices = request.analyzed, request.choices
+        if analyzed is None:
             return None, _ended(request)
         try:
             circumstances = choices.circumstances(case_id, Patient.of(age, sex, site, view.texts))
-            made = write(view.judged(found, choices), found.picture, circumstances)
+            made = write(view.judged(analyzed, choices), analyzed.picture, circumstances)
         except LesionDemoError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         return asdict(made), gr.skip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import to_hex
 
 from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
@@ -44,4 +43,4 @@ def _scale(start: float) -> str:
     stops = np.linspace(start, 1, STOPS, dtype=np.float32)
     share = OPACITY * np.abs(stops)[:, None]
     mixed = np.array(SKIN) + share * (colours(stops) - np.array(SKIN))
-    return ", ".join(to_hex(colour) for colour in mixed / 255)
+    return ", ".join("#{:02x}{:02x}{:02x}".format(*map(round, colour)) for colour in mixed)

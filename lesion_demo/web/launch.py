@@ -17,6 +17,7 @@ from lesion_demo.errors import LesionDemoError
 from lesion_demo.files import disk_is_full
 from lesion_demo.texts import Texts
 from lesion_demo.web.access import LOCAL, Access
+from lesion_demo.web.quick_import import quick_import
 from lesion_demo.web.uploads import own_upload_folder, remove, swept
 
 if TYPE_CHECKING:  # the package `spaces` wants to come before PyTorch
@@ -50,10 +51,11 @@ def serve(
     uploads = settle()
     end_on_signals(uploads)
 
-    from lesion_demo.web.page import build_app
-
     try:
-        app = build_app(analyzer, texts)
+        with quick_import():
+            from lesion_demo.web.page import build_app
+
+            app = build_app(analyzer, texts)
         examples = {Path(file) for block in app.blocks.values() for file in block.keep_in_cache}
         with swept(uploads, kept=examples):
             options = launch_options(texts, access)

@@ -45,10 +45,10 @@ class Row:
 def judged_together(seen: Sequence[Seen]) -> Several | None:
     """The pictures as those of one lesion, at the operating point that they were analysed for; None where too few could
     be read."""
-    found = [finding.analysis for finding, _ in seen if finding.analysis is not None]
-    if len(found) < FEWEST:
+    analyses = [finding.analysis for finding, _ in seen if finding.analysis is not None]
+    if len(analyses) < FEWEST:
         return None
-    return Several.of(found, found[0].operating_point, found[0].margin)
+    return Several.of(analyses, analyses[0].operating_point, analyses[0].margin)
 
 
 def lesion_html(lesion: Several, seen: Sequence[Seen], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
@@ -72,8 +72,8 @@ def lesion_html(lesion: Several, seen: Sequence[Seen], meta: Checkpoint, checkpo
 
 def dates_html(seen: Sequence[Seen], meta: Checkpoint, checkpoint_name: str, texts: Texts) -> str:
     """Both pictures, `seen` and readable, the earlier one first: what changed in the score, and both results."""
-    found = [(finding, finding.analysis, shown) for finding, shown in seen if finding.analysis and shown is not None]
-    dates = TwoDates(*(analysis for _, analysis, _ in found))
+    readable = [(finding, finding.analysis, shown) for finding, shown in seen if finding.analysis and shown is not None]
+    dates = TwoDates(*(analysis for _, analysis, _ in readable))
     outside = any(picture.photograph and picture.assessable for picture in (dates.earlier, dates.later))
     names = (texts.batch.earlier, texts.batch.later)
     return render(
@@ -83,16 +83,16 @@ def dates_html(seen: Sequence[Seen], meta: Checkpoint, checkpoint_name: str, tex
         outcome=dates.later.verdict.value,
         symbol=SYMBOLS[dates.later.verdict],
         change=change_of_score(dates, texts),
-        record=dates_record(dates, [finding.item.name for finding, _, _ in found], meta, checkpoint_name, texts),
-        pictures=[(name, _compared(shown, one)) for name, (_, one, shown) in zip(names, found, strict=True)],
-        rows=[_row(finding, shown, texts) for finding, _, shown in found],
+        record=dates_record(dates, [finding.item.name for finding, _, _ in readable], meta, checkpoint_name, texts),
+        pictures=[(name, _compared(shown, one)) for name, (_, one, shown) in zip(names, readable, strict=True)],
+        rows=[_row(finding, shown, texts) for finding, _, shown in readable],
     )
 
 
-def _compared(shown: Pixels, found: Analysis) -> str:
+def _compared(shown: Pixels, analysis: Analysis) -> str:
     """The square of a picture that the model saw, as JPEG in base 64: of one size, whatever the picture's."""
-    scale = shown.shape[1] / found.shape[1]
-    left, top, width, height = (round(scale * value) for value in found.visible)
+    scale = shown.shape[1] / analysis.shape[1]
+    left, top, width, height = (round(scale * value) for value in analysis.visible)
     square = Image.fromarray(shown[top : top + height, left : left + width])
     return jpeg_data(np.asarray(square.resize((COMPARED_SIDE, COMPARED_SIDE), Image.Resampling.LANCZOS)))
 
@@ -103,15 +103,15 @@ def unreadable_html(seen: Sequence[Seen], texts: Texts) -> str:
 
 
 def _row(finding: BatchFinding, shown: Pixels | None, texts: Texts) -> Row:
-    found, name = finding.analysis, finding.item.name
-    if found is None or shown is None:
+    analysis, name = finding.analysis, finding.item.name
+    if analysis is None or shown is None:
         return Row(Markup(), "error", "✕", texts.batch.unreadable, "", name, finding.error)
     return Row(
         image=Markup(thumbnail(shown)),
-        kind=found.verdict.value,
-        symbol=SYMBOLS[found.verdict],
-        title=texts.verdict.outcomes[found.verdict.value],
-        score=texts.percent(found.probability) if found.assessable else "",
+        kind=analysis.verdict.value,
+        symbol=SYMBOLS[analysis.verdict],
+        title=texts.verdict.outcomes[analysis.verdict.value],
+        score=texts.percent(analysis.probability) if analysis.assessable else "",
         name=name,
-        remarks=remarks(found, texts),
+        remarks=remarks(analysis, texts),
     )

@@ -52,10 +52,10 @@ def _frequencies(scores: Tested, worst: Clinic, prevalence: float, texts: Texts)
     sentence = words.frequencies.format(
         patients=texts.number(whole.benign.total + whole.malignant.total),
         malignant=texts.number(whole.malignant.total),
-        source=clinic_name(worst.found, texts),
+        source=clinic_name(worst.measured, texts),
     )
     least = scores.worst(Outcome.BENIGN, prevalence)
-    where = "" if least == worst else words.at_worst.format(source=clinic_name(least.found, texts))
+    where = "" if least == worst else words.at_worst.format(source=clinic_name(least.measured, texts))
     missed = least.malignant_among(Outcome.BENIGN, prevalence)
     values = {
         Outcome.MALIGNANT: _predictive(worst.malignant_among(Outcome.MALIGNANT, prevalence), texts),

@@ -13,8 +13,9 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.patient import UNSTATED, Patient
+from lesion_demo.serve.pdf import render_pdf
 from lesion_demo.serve.record import record_text
-from lesion_demo.serve.report import render_pdf, report_json, today
+from lesion_demo.serve.report import report_json, today
 from lesion_demo.texts import Texts
 
 

@@ -23,7 +23,7 @@ from lesion_demo.web.verdict import CUSTOM, point_html, verdict_html
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Analyzed:
     """What a session keeps of its picture.
 
     Compared by identity: Gradio asks whether the state has changed.
@@ -50,7 +50,7 @@ class Refused:
     card: str
 
 
-Kept = Found | Refused | None
+Kept = Analyzed | Refused | None
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class Request:
         return self.screen.lost(self.kept)
 
     @property
-    def found(self) -> Found | None:
+    def analyzed(self) -> Analyzed | None:
         """What was found in the picture on display."""
-        return self.kept if isinstance(self.kept, Found) and self.screen.shows(self.kept) else None
+        return self.kept if isinstance(self.kept, Analyzed) and self.screen.shows(self.kept) else None
 
     @property
     def refused(self) -> Refused | None:
@@ -134,14 +134,14 @@ class View:
                 analysis, picture = self.analyzer.analyze_file(path)
         except ImageError as error:
             return Refused(picture_id, error_card(str(error), self.texts))
-        return Found(replace(analysis, id=picture_id), display_copy(picture), needs_preview(path))
+        return Analyzed(replace(analysis, id=picture_id), display_copy(picture), needs_preview(path))
 
-    def judged(self, found: Found, choices: Choices) -> Analysis:
+    def judged(self, analyzed: Analyzed, choices: Choices) -> Analysis:
         point = choices.operating_point(self.analyzer)
-        return found.analysis.at(point, self.analyzer.margin_at(point))
+        return analyzed.analysis.at(point, self.analyzer.margin_at(point))
 
-    def result(self, found: Found, choices: Choices) -> str:
-        judged = self.judged(found, choices)
+    def result(self, analyzed: Analyzed, choices: Choices) -> str:
+        judged = self.judged(analyzed, choices)
         html = verdict_html(
             judged,
             self.analyzer.meta,
@@ -149,24 +149,24 @@ class View:
             dermoscopic=choices.dermoscopic,
             prevalence=choices.prevalence / 100,
         )
-        return said_of(found.id, html)
+        return said_of(analyzed.id, html)
 
-    def meaning(self, found: Found, choices: Choices) -> str:
-        judged = self.judged(found, choices)
+    def meaning(self, analyzed: Analyzed, choices: Choices) -> str:
+        judged = self.judged(analyzed, choices)
         html = meaning_html(judged, self.analyzer.meta, self.texts, prevalence=choices.prevalence / 100)
-        return said_of(found.id, html)
+        return said_of(analyzed.id, html)
 
-    def record(self, found: Found, choices: Choices) -> str:
+    def record(self, analyzed: Analyzed, choices: Choices) -> str:
         """The text for a patient's record, and a button that copies it."""
         writer = ReportWriter(self.analyzer.meta, self.analyzer.folder.name, self.texts)
-        text = writer.text(self.judged(found, choices), choices.circumstances())
-        return said_of(found.id, part("record", self.texts, text))
+        text = writer.text(self.judged(analyzed, choices), choices.circumstances())
+        return said_of(analyzed.id, part("record", self.texts, text))
 
-    def quality(self, found: Found) -> str:
-        return said_of(found.id, quality_html(found.analysis, self.facts, self.texts))
+    def quality(self, analyzed: Analyzed) -> str:
+        return said_of(analyzed.id, quality_html(analyzed.analysis, self.facts, self.texts))
 
-    def heat(self, found: Found) -> str:
-        return said_of(found.id, heat_html(found.picture, found.analysis, self.texts))
+    def heat(self, analyzed: Analyzed) -> str:
+        return said_of(analyzed.id, heat_html(analyzed.picture, analyzed.analysis, self.texts))
 
     def note(self, choices: Choices) -> str:
         return point_html(self.analyzer.meta, choices.operating_point(self.analyzer), self.texts)

@@ -17,7 +17,7 @@ from lesion_demo.texts import Texts
 from lesion_demo.web.picture import png_file
 from lesion_demo.web.places import MODEL_EVENTS, PRIVATE
 from lesion_demo.web.templates import fine
-from lesion_demo.web.view import Found, Kept
+from lesion_demo.web.view import Analyzed, Kept
 
 LESION_SHARE = 0.5
 """Of the closer view's side is the lesion's longer side, so that the skin around it is still seen."""
@@ -96,7 +96,7 @@ def connect_zoom(controls: ZoomControls, picture: gr.Image, kept: gr.State, text
     """Let the buttons change the picture on display; `failed` is what the browser runs where they cannot."""
 
     def zoom(kept: Kept, history: History) -> tuple[str, History]:
-        if not isinstance(kept, Found) or not history or history[-1].path is None:
+        if not isinstance(kept, Analyzed) or not history or history[-1].path is None:
             raise _ended(texts)
         try:
             path = zoomed_file(history[-1].path, kept.analysis)
@@ -110,13 +110,13 @@ def connect_zoom(controls: ZoomControls, picture: gr.Image, kept: gr.State, text
         return history[-2].path, history[:-1]
 
     def remove(kept: Kept, history: History) -> tuple[None, History]:
-        return None, (*history, Shown(None)) if isinstance(kept, Found) else ()
+        return None, (*history, Shown(None)) if isinstance(kept, Analyzed) else ()
 
     def offer(kept: Kept, history: History) -> list[Any]:
         zoomed = bool(history) and history[-1].zoomed
-        found = kept.analysis if isinstance(kept, Found) and not zoomed else None
-        label = texts.page.zoom_middle_button if found and found.lesion is None else texts.page.zoom_button
-        closer = found is not None and closer_view(found) is not None
+        analysis = kept.analysis if isinstance(kept, Analyzed) and not zoomed else None
+        label = texts.page.zoom_middle_button if analysis and analysis.lesion is None else texts.page.zoom_button
+        closer = analysis is not None and closer_view(analysis) is not None
         note = fine(texts.page.zoomed_note) if zoomed else ""
         return [gr.update(value=label, visible=closer), gr.update(visible=len(history) > 1), note]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lesion_demo.images.load import load_image
 from lesion_demo.network.engine import Array, Forward, in_turns
+from lesion_demo.network.openvino import runtime
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.explanation import Explainer
 from lesion_demo.serve.opened import open_checkpoint
@@ -69,10 +70,8 @@ def _real(checkpoint: Path) -> list[Path]:
 
 
 def _openvino(folder: Path, precision: str) -> Run:
-    import openvino
-
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    model = openvino.Core().compile_model(str(folder / "graph.onnx"), "CPU", hints)
+    model = runtime().Core().compile_model(str(folder / "graph.onnx"), "CPU", hints)
 
     def run(pixels: Array) -> Forward[Array]:
         found = model(np.ascontiguousarray(pixels))

@@ -34,21 +34,28 @@ class Site:
         lines = iter(self._process.stdout.readline, "")
         found = next(match for line in lines if (match := re.search(r"http://\S+", line)))
         self.address = found[0]
-        self.client = self.new_client()
+        self._function = self._wait_for_function()
 
-    def new_client(self) -> Client:
-        """A session of its own, as soon as the page answers."""
-        give_up, headers = time.monotonic() + PATIENCE, {"X-Forwarded-For": f"10.0.0.{next(self._clients)}"}
+    def _wait_for_function(self) -> int:
+        """The number of the endpoint, as soon as the page answers."""
+        give_up = time.monotonic() + PATIENCE
         while True:
             try:
-                return Client(self.address, headers=headers, verbose=False, httpx_kwargs={"timeout": 120})
-            except Exception:  # whatever httpx and the client raise before the page is up
+                found = httpx.get(f"{self.address}/config", timeout=PATIENCE).raise_for_status()
+                return next(one["id"] for one in found.json()["dependencies"] if one["api_name"] == "analyze")
+            except httpx.TransportError:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.02)
 
-    def analyze(self, file: Path, client: Client | None = None) -> object:
-        return (client or self.client).predict(handle_file(file), api_name="/analyze")
+    @cached_property
+    def client(self) -> Client:
+        """Gradio's own, with a session of its own."""
+        headers = {"X-Forwarded-For": f"10.0.0.{next(self._clients)}"}
+        return Client(self.address, headers=headers, verbose=False, httpx_kwargs={"timeout": 120})
+
+    def analyze(self, file: Path) -> object:
+        return self.client.predict(handle_file(file), api_name="/analyze")
 
     def connect(self) -> httpx.Client:
         """Another client, by plain HTTP, over connections that are kept."""
@@ -58,11 +65,6 @@ class Site:
     @cached_property
     def _http(self) -> httpx.Client:
         return self.connect()
-
-    @cached_property
-    def _function(self) -> int:
-        functions = self.client.config["dependencies"]
-        return next(one["id"] for one in functions if one["api_name"] == "analyze")
 
     def analyze_plainly(self, file: Path, client: httpx.Client | None = None) -> object:
         """The same without Gradio's client, over a connection that is kept; the picture under its heat map, too."""
@@ -97,10 +99,22 @@ def open_site(folder: Path) -> Iterator[Site]:
         site.close()
 
 
-def first_answer(folder: Path, file: Path) -> None:
-    """From the start of the process to the first finding."""
+def first_answer(folder: Path, file: Path) -> float:
+    """Seconds from the start of the process to the first finding."""
+    start = time.perf_counter()
     with open_site(folder) as site:
-        site.analyze(file)
+        site.analyze_plainly(file)
+        return time.perf_counter() - start
+
+
+def first_prediction(folder: Path, file: Path) -> float:
+    """The same of the stock script, see `baselines`."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "scripts.bench.baselines", str(folder), str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        return time.perf_counter() - start
 
 
 def analyze_by_clients(site: Site, files: Sequence[Path], clients: int, each: int) -> float:

@@ -22,7 +22,16 @@ from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import QualityReport
 from lesion_demo.images.transforms import eval_transform
 from lesion_demo.network.familiarity import FamiliarityModel, read_known, write_known
-from lesion_demo.network.fit_familiarity import BARE_REFUSED, CLOSE_UPS_REFUSED, FEW, REFUSED, Contrast, Crops, learn
+from lesion_demo.network.fit_familiarity import (
+    ADDED,
+    BARE_REFUSED,
+    CLOSE_UPS_REFUSED,
+    FEW,
+    REFUSED,
+    Contrast,
+    Crops,
+    learn,
+)
 from lesion_demo.network.forward import network_of
 from lesion_demo.network.model import build_model
 from lesion_demo.run_folder import KNOWN_FILE
@@ -69,18 +78,18 @@ def contrast(seed: int = 3, count: int = 150) -> Contrast:
 
 def test_everyday_pictures_are_refused_though_they_lie_near_and_spoilt_lesions_are_not() -> None:
     known, fresh = learn(TRAIN, VAL, contrast=contrast()), contrast(4)
-    assert known.refused(fresh.everyday).mean() > learn(TRAIN, VAL).refused(fresh.everyday).mean() + 0.4
+    assert known.refused(fresh.everyday).mean() > learn(TRAIN, VAL).refused(fresh.everyday).mean() + 0.15
     assert known.refused(fresh.spoilt).mean() < 0.2
     assert known.refused(VAL).mean() == pytest.approx(REFUSED, abs=0.006)
     both = learn(TRAIN, VAL, contrast=contrast(), crops=(crops(0), crops(1)))
     assert both.refused(VAL).mean() == pytest.approx(REFUSED, abs=0.006)
 
 
-def test_what_is_added_is_as_strong_as_the_distance_and_takes_nothing_from_the_mean() -> None:
+def test_what_is_added_has_its_share_of_the_spread_and_takes_nothing_from_the_mean() -> None:
     plain, known = learn(TRAIN, VAL), learn(TRAIN, VAL, contrast=contrast())
     assert known.unrelated is not None
     added = known.distances(VAL) - plain.distances(VAL)
-    assert added.std() == pytest.approx(plain.distances(VAL).std(), rel=0.02)
+    assert added.std() == pytest.approx(ADDED * plain.distances(VAL).std(), rel=0.02)
     assert added.mean() == pytest.approx(0.0, abs=0.02)
     assert (known.distances(-1000 * known.unrelated[None, :-1]) >= 0).all()
 

@@ -85,6 +85,14 @@ def test_everyday_pictures_are_refused_though_they_lie_near_and_spoilt_lesions_a
     assert both.refused(VAL).mean() == pytest.approx(REFUSED, abs=0.006)
 
 
+def test_what_spoils_a_lesion_is_no_sign_of_an_everyday_picture() -> None:
+    seen = contrast()
+    blurred = replace(seen, everyday=seen.everyday + np.array([0, 3.0, 0, 0, 0, 0]))  # as the spoilt lesions are
+    added = learn(TRAIN, VAL, contrast=blurred).unrelated
+    assert added is not None
+    assert added[1] < added[0] / 2
+
+
 def test_what_is_added_has_its_share_of_the_spread_and_takes_nothing_from_the_mean() -> None:
     plain, known = learn(TRAIN, VAL), learn(TRAIN, VAL, contrast=contrast())
     assert known.unrelated is not None

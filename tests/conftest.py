@@ -17,7 +17,7 @@ from lesion_demo.config import AugmentConfig, PreprocessSpec, StageConfig, Train
 from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["app_site", "tiny_clinic"]
+pytest_plugins = ["app_site", "graphs", "tiny_clinic"]
 NEIGHBOUR = PROJECT.parent / "shared" / "data"
 
 

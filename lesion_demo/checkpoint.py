@@ -10,9 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from pydantic import AfterValidator, Field
-from safetensors import SafetensorError, safe_open
 
 from lesion_demo.config import CLASSES, STRICT, InnerShare, OperatingPoint, PreprocessSpec, Share, from_dict, to_dict
 from lesion_demo.errors import CheckpointError, LesionDemoError
@@ -23,6 +21,7 @@ from lesion_demo.results import DataSet, Metrics, to_json
 from lesion_demo.run_folder import GRAPH_FILE, KNOWN_FILE, META_FILE, WEIGHTS_FILE
 from lesion_demo.schema import SCHEMA_VERSION, read_values, require_all
 from lesion_demo.shown import Run, choose, fingerprint_of_folder, read_shown
+from lesion_demo.vouched import check_hash, check_numbers
 
 if TYPE_CHECKING:  # PyTorch is brought in where a network is built or saved, and serving does neither
     from torch import nn
@@ -31,8 +30,6 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_VARIABLE = "LESION_CHECKPOINT"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
-FLOATS = ("F16", "F32", "F64")
-"""What safetensors calls the types of numbers that may be none."""
 PACKAGES = ("lesion-demo", "torch", "torchvision", "numpy", "scikit-learn", "pillow", "accelerate", "safetensors")
 
 
@@ -220,8 +217,8 @@ def read_verified(folder: Path) -> Checkpoint:
         CheckpointError: as `read_meta`, or the weights are missing, damaged, or others.
     """
     meta = read_meta(folder)
-    _check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
-    _check_numbers(folder / WEIGHTS_FILE)
+    check_hash(folder / WEIGHTS_FILE, meta.weights_sha256)
+    check_numbers(folder / WEIGHTS_FILE)
     return meta
 
 
@@ -236,36 +233,11 @@ def read_known_of(folder: Path, meta: Checkpoint, early: int) -> FamiliarityMode
         if path.exists():
             raise CheckpointError(f"{path} exists, but {META_FILE} has no known_sha256: copy the checkpoint again.")
         return None
-    _check_hash(path, meta.known_sha256)
+    check_hash(path, meta.known_sha256)
     known = read_known(path)
     if len(known.mean) != early:
         raise CheckpointError(f"{path} was made for another network than {meta.backbone}: copy the checkpoint again.")
     return known
-
-
-def _check_hash(path: Path, expected: str) -> None:
-    try:
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing: copy the checkpoint again.")
-        actual = sha256_of(path)
-    except OSError as error:
-        raise CheckpointError(f"{path} could not be read ({error}): copy the checkpoint again.") from error
-    if actual != expected:
-        raise CheckpointError(
-            f"{path} is not the file that {META_FILE} describes (truncated, or from another run): copy it again."
-        )
-
-
-def _check_numbers(path: Path) -> None:
-    """The hash vouches for what was saved, and not for what it is worth: one weight that is no number spoils all."""
-    try:
-        with safe_open(path, framework="np") as stored:
-            names = [name for name in stored.keys() if stored.get_slice(name).get_dtype() in FLOATS]  # noqa: SIM118
-            odd = next((name for name in names if not np.isfinite(stored.get_tensor(name)).all()), None)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): copy it again.") from error
-    if odd is not None:
-        raise CheckpointError(f"{path} is damaged ({odd} holds what is no number): train again, or take another.")
 
 
 def find_best_checkpoint(folder: Path | None = None, chosen: str | Path | None = None) -> Path:

@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lesion_demo.errors import ImageError
 from lesion_demo.images import dicom, jpeg, tiff
+from lesion_demo.images.file_bytes import MAX_PIXELS, read_bytes, too_large
 from lesion_demo.images.modes import NotNumbersError, to_pixels
 
 PICTURE_SUFFIXES = frozenset(
@@ -26,10 +27,6 @@ PICTURE_SUFFIXES = frozenset(
 )
 """File name endings, lower case, that a folder scan takes for pictures. `load_image` itself looks at the content."""
 
-MAX_PIXELS = 100_000_000
-"""Width × height beyond which a picture is refused unread: decoded, it would fill the memory."""
-MAX_BYTES = 1 << 30
-"""A larger file is refused unread (100 megapixels of 16-bit RGB are 0.6 GB)."""
 MIN_SIDE = 32
 """Pixels; on a shorter side than this no lesion can be seen."""
 MAX_ASPECT = 10
@@ -94,7 +91,7 @@ def load_picture(source: str | Path | bytes | BinaryIO, *, scaled: bool = False)
     """
     name = f"“{Path(source).name}”" if isinstance(source, str | Path) else "The file"
     try:
-        data = _read(source, name)
+        data = read_bytes(source, name)
         with _open(data, name) as image:
             _check_before_decoding(image, data, name)
             several = shows_several(image)
@@ -208,7 +205,7 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise ImageError(f"{name} {image.refusal}")
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise _too_large(name, f"{width} × {height} pixels")
+        raise too_large(name, f"{width} × {height} pixels")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
             f"{name} is {width} × {height} pixels, more than {MAX_ASPECT} times as long as it is wide; "
@@ -224,47 +221,13 @@ def _check_least(pixels: NDArray[np.uint8], name: str) -> None:
         )
 
 
-def _read(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
-    """The content of `source`, known not to be empty."""
-    if isinstance(source, bytes):
-        data = source
-    elif isinstance(source, str | Path):
-        data = _read_path(Path(source), name)
-    else:
-        data = source.read()
-    if not data:
-        raise ImageError(f"{name} is empty; please copy or export it again.")
-    if len(data) > MAX_BYTES:
-        raise _too_large(name, f"{len(data) / 2**30:.1f} GB")
-    return data
-
-
-def _read_path(path: Path, name: str) -> bytes:
-    try:
-        if path.is_dir():
-            raise ImageError(f"{name} is a folder; please choose a picture file.")
-        if path.exists() and not path.is_file():  # a pipe keeps one waiting, and /dev/zero has no end
-            raise ImageError(f"{name} is not a regular file; please choose a picture file.")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise _too_large(name, f"{size / 2**30:.1f} GB")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"{name} does not exist; please check its path.") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = error.strerror if isinstance(error, OSError) else error  # not the path: it may be one on a server
-        raise ImageError(
-            f"{name} could not be read from disk ({why}); please check the path and your permission to read it."
-        ) from error
-
-
 def _open(data: bytes, name: str) -> Image.Image:
     """The picture with its header read and its pixels not yet decoded."""
     formats = _readable_formats()
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name, f"over {MAX_PIXELS // 10**6} megapixels") from error
+        raise too_large(name, f"over {MAX_PIXELS // 10**6} megapixels") from error
     except MemoryError:
         raise
     except _DAMAGE as error:
@@ -304,11 +267,6 @@ def _damaged(name: str) -> ImageError:
 
 def _raw(name: str) -> ImageError:
     return ImageError(f"{name} is a camera's raw file; please export it as JPEG, PNG or TIFF.")
-
-
-def _too_large(name: str, size: str) -> ImageError:
-    limit = MAX_PIXELS // 10**6
-    return ImageError(f"{name} is too large ({size}); please scale it down below {limit} megapixels.")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -16,7 +16,8 @@ from server_calls import UPLOAD, asked
 
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.errors import ImageError
-from lesion_demo.images.load import MAX_PIXELS, load_picture
+from lesion_demo.images.file_bytes import MAX_PIXELS
+from lesion_demo.images.load import load_picture
 from lesion_demo.serve.batch import analyze_batch, open_inputs
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.scoring import score_files

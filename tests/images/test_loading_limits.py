@@ -21,6 +21,7 @@ from PIL import Image
 from quarters import HEIGHT, WIDTH, encoded, quarters
 
 from lesion_demo.errors import ImageError
+from lesion_demo.images import file_bytes
 from lesion_demo.images import load as loading
 from lesion_demo.images.jpeg import count_scans
 from lesion_demo.images.load import MAX_ASPECT, MAX_SCANS, PICTURE_SUFFIXES, load_image
@@ -114,7 +115,7 @@ def test_decompression_bomb_is_refused_unread() -> None:
 
 
 def test_too_many_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(loading, "MAX_BYTES", 50)
+    monkeypatch.setattr(file_bytes, "MAX_BYTES", 50)
     path = tmp_path / "large.png"
     path.write_bytes(encoded(quarters(), "PNG"))
     for source in (path, path.read_bytes()):
@@ -216,7 +217,7 @@ def test_memory_is_bounded(dtype: type, tmp_path: Path) -> None:
     assert float(found.stdout) < 9 * side**2 / 2**20 + 120
 
 
-@pytest.mark.parametrize("step", ["_read", "to_pixels", "Image.open", "Image.Image.crop", "ImageOps.exif_transpose"])
+@pytest.mark.parametrize("step", ["read_bytes", "to_pixels", "Image.open", "Image.Image.crop", "ImageOps.exif_transpose"])
 def test_too_little_memory_is_said_and_not_called_damage(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError

@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import PROJECT
 
 PACKAGE = PROJECT / "lesion_demo"
-BASE = {"errors", "files", "config", "results", "run_folder", "arrays", "decision", "prevalence", "schema"}
+BASE = {"errors", "files", "config", "results", "run_folder", "arrays", "decision", "prevalence", "schema", "vouched"}
 """Words that every room speaks: plain dataclasses and functions without pictures or networks."""
 SHARED = {"checkpoint", "shown", "local_calibration", "texts"}
 MAY_USE = {

@@ -28,13 +28,20 @@ LAYOUT = "expected train|val|test / <class> / pictures, or a manifest.csv with c
 def scan(
     roots: Sequence[Path], class_map: Mapping[str, str] | None = None, table: LabelTable | None = None
 ) -> list[Picture]:
-    """The pictures of several data sets, in the order of `roots`; each source name is unique (`data`, `data-2`, …).
+    """The pictures of data sets in the order of `roots`; each source name is unique (`data`, `data-2`, …).
 
-    With a `table`, that labels the pictures of the one root.
+    A data set is `train|val|test / <class> / picture` (`valid` and `validation` mean `val`), or a folder with a
+    `manifest.csv` of columns file, split, label and any more. Its pictures are ordered by split, class folder and file
+    name, or as its manifest has them.
+
+    Args:
+        class_map: class name → `benign` or `malignant`; goes before the names known by themselves.
+        table: labels the pictures of the one root.
 
     Raises:
-        DataError: no root is given, several are beside a table, one is given twice, or one is not a
-            data set (see `scan_folder`).
+        DataError: no root is given, several are beside a table, or one is given twice; a folder is missing, empty, or
+            not laid out like that; a class is unknown; a class folder or a split lacks pictures of a class; a file that
+            the manifest lists is missing.
     """
     if not roots:
         raise DataError("No data set folder was given; name at least one with --data FOLDER.")
@@ -47,31 +54,14 @@ def scan(
     return pictures
 
 
-def scan_folder(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
-    """The pictures of one data set, ordered by split, class folder and file name (or as its manifest has them).
-
-    A data set is `train|val|test / <class> / picture` (`valid` and `validation` mean `val`), or a folder with a
-    `manifest.csv` of columns file, split, label and any more.
-
-    Args:
-        root: the data set's folder.
-        class_map: class name → `benign` or `malignant`; goes before the names known by themselves.
-
-    Raises:
-        DataError: the folder is missing, empty, or not laid out like that; a class is unknown; a class folder or a
-            split lacks pictures of a class; a file that the manifest lists is missing.
-    """
-    return scan([root], class_map)
-
-
 def scan_outside(root: Path, class_map: Mapping[str, str] | None = None) -> list[Picture]:
     """The pictures of a labelled folder that had no part in training, in whatever split it files them.
 
-    Beside the layouts of `scan_folder`, of which it need not have a training split, class folders may stand in it
+    Beside the layouts of `scan`, of which it need not have a training split, class folders may stand in it
     directly.
 
     Raises:
-        DataError: as `scan_folder`.
+        DataError: as `scan`.
     """
     (source, root), *_ = name_sources([root]).items()
     return _scan_root(root, source, class_map, outside=True)

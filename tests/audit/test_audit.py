@@ -21,7 +21,7 @@ from lesion_demo.audit.shortcuts import CHANGES, Changed
 from lesion_demo.audit.subgroups import subgroups, traits
 from lesion_demo.config import OperatingPoint, PreprocessSpec
 from lesion_demo.data.dataset import Edit, PictureReader
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
@@ -46,7 +46,7 @@ class RingReader(nn.Module):
 
 def evaluated(root: Path, spec: PreprocessSpec) -> tuple[Scorer, EvaluatedSplit]:
     scorer = Scorer(RingReader(), spec, None, PictureReader(), workers=0)
-    pictures = [picture for picture in scan_folder(root) if picture.split == "test"]
+    pictures = [picture for picture in scan([root]) if picture.split == "test"]
     return scorer, EvaluatedSplit(tuple(pictures), scorer.predict(pictures, "plain").probabilities())
 
 
@@ -163,7 +163,7 @@ class Counting(PictureReader):
 
 
 def test_no_picture_is_read_twice_for_what_is_asked_of_it(phantom_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, reader = scan_folder(phantom_data), Counting()
+    pictures, reader = scan([phantom_data]), Counting()
     train, test = ([p for p in pictures if p.split == split] for split in ("train", "test"))
     blind_scores(train, test, reader, workers=0)
     assert set(reader.read.values()) == {1}
@@ -181,7 +181,7 @@ def test_no_picture_is_read_twice_for_what_is_asked_of_it(phantom_data: Path, mo
 
 
 def test_what_needs_no_lesion_is_found_on_the_border(phantom_data: Path) -> None:
-    pictures = scan_folder(phantom_data)
+    pictures = scan([phantom_data])
     train, test = ([p for p in pictures if p.split == split] for split in ("train", "test"))
     plain = blind_scores(train, test, PictureReader())
     ringed = blind_scores(train, test, RingedMalignant())

@@ -24,7 +24,7 @@ from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, TrainConfig
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
@@ -41,7 +41,7 @@ KNOWN = FamiliarityModel(np.zeros(2), np.eye(2), limit=2.0)
 
 @pytest.fixture(scope="module")
 def pictures(phantom_data: Path) -> list[Picture]:
-    return [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
+    return [picture for picture in scan([phantom_data]) if picture.split == "test"]
 
 
 def test_untouched_counts_by_source(pictures: list[Picture]) -> None:

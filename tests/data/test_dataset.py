@@ -18,7 +18,7 @@ from lesion_demo.data.dataset import (
     eval_loader,
     train_loader,
 )
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
 from lesion_demo.errors import DataError, ImageError, TrainingError
@@ -85,7 +85,7 @@ def test_a_source_of_one_class_keeps_its_share() -> None:
 
 
 def test_draws_follow_the_weights_and_the_seed(phantom_data: Path) -> None:
-    chosen = [picture for picture in scan_folder(phantom_data) if picture.split == "train"]
+    chosen = [picture for picture in scan([phantom_data]) if picture.split == "train"]
     dataset = LesionDataset(chosen, eval_transform(PreprocessSpec(image_size=32)), PictureReader())
     weights = np.array([3.0 if picture.label == 1 else 1.0 for picture in chosen])
 

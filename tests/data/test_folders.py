@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lesion_demo.data.folders import name_sources, scan, scan_folder
+from lesion_demo.data.folders import name_sources, scan
 from lesion_demo.data.grouping import group_pictures, links_between
 from lesion_demo.errors import DataError
 
@@ -28,14 +28,14 @@ def make(root: Path, files: Iterable[str] = SIX, manifest: str = "") -> Path:
 
 def fails(root: Path, class_map: dict[str, str] | None = None) -> str:
     with pytest.raises(DataError) as caught:
-        scan_folder(root, class_map)
+        scan([root], class_map)
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
 def test_folders_give_split_label_and_relative_file(tmp_path: Path) -> None:
-    pictures = scan_folder(make(tmp_path / "set"))
+    pictures = scan([make(tmp_path / "set")])
     assert [(p.file, p.split, p.label) for p in pictures] == [
         ("train/benign/a.jpg", "train", 0),
         ("train/malignant/b.jpg", "train", 1),
@@ -50,14 +50,14 @@ def test_folders_give_split_label_and_relative_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["val", "valid", "validation", "Validation"])
 def test_every_spelling_of_validation_is_val(tmp_path: Path, folder: str) -> None:
     files = [*SIX[:2], f"{folder}/benign/c.jpg", f"{folder}/malignant/d.jpg"]
-    assert sorted(p.split for p in scan_folder(make(tmp_path, files))) == ["train", "train", "val", "val"]
+    assert sorted(p.split for p in scan([make(tmp_path, files)])) == ["train", "train", "val", "val"]
 
 
 def test_picture_kinds_any_case_sorted_and_hidden_files_skipped(tmp_path: Path) -> None:
     good = ["b.JPG", "a.png", "c.heic", "e.Webp", "deeper/f.tif"]
     bad = ["._a.png", ".hidden/g.png", "__MACOSX/h.png", "notes.txt", "Thumbs.db"]
     files = [f"train/benign/{name}" for name in good + bad] + ["train/malignant/m.bmp", "__MACOSX/train/x/y.png"]
-    found = [p.file for p in scan_folder(make(tmp_path, files)) if p.label == 0]
+    found = [p.file for p in scan([make(tmp_path, files)]) if p.label == 0]
     assert found == [f"train/benign/{name}" for name in ("a.png", "b.JPG", "c.heic", "deeper/f.tif", "e.Webp")]
 
 
@@ -67,7 +67,7 @@ def test_picture_kinds_any_case_sorted_and_hidden_files_skipped(tmp_path: Path) 
 )
 def test_usual_names_need_no_map(tmp_path: Path, name: str, label: int) -> None:
     other = ("malignant", "benign")[label]
-    pictures = scan_folder(make(tmp_path, [f"train/{name}/a.jpg", f"train/{other}/b.jpg"]))
+    pictures = scan([make(tmp_path, [f"train/{name}/a.jpg", f"train/{other}/b.jpg"])])
     assert {p.file: p.label for p in pictures}[f"train/{name}/a.jpg"] == label
 
 
@@ -77,13 +77,13 @@ def test_unknown_class_is_listed_and_can_be_mapped(tmp_path: Path) -> None:
     assert "'Oddity'" in message
     assert "'benign'" in message
     assert '--class-map "Oddity=benign"' in message
-    assert [p.label for p in scan_folder(tmp_path, {"oddity": "Malignant"})] == [1, 0]
+    assert [p.label for p in scan([tmp_path], {"oddity": "Malignant"})] == [1, 0]
 
 
 def test_class_map_goes_before_known_names_and_checks_its_target(tmp_path: Path) -> None:
     make(tmp_path, ["train/akiec/a.jpg", "train/mel/b.jpg"])
     assert "no benign" in fails(tmp_path)
-    assert [p.label for p in scan_folder(tmp_path, {"AKIEC": "benign"})] == [0, 1]
+    assert [p.label for p in scan([tmp_path], {"AKIEC": "benign"})] == [0, 1]
     assert "'harmless' is not a class" in fails(tmp_path, {"akiec": "harmless"})
 
 
@@ -105,7 +105,7 @@ def test_manifest_keeps_further_columns(tmp_path: Path) -> None:
     text = "file,split,label,dx,age\ntrain/a.jpg,train,benign,nv,40\nb.jpg, valid ,MEL,mel,\nc.jpg,train,mel,mel,\n"
     make(tmp_path, ["train/a.jpg", "b.jpg", "c.jpg"], text + "d.jpg,val,nv,nv,1\n")
     (tmp_path / "d.jpg").touch()
-    pictures = scan_folder(tmp_path)
+    pictures = scan([tmp_path])
     assert [(p.file, p.split, p.label) for p in pictures][:2] == [("train/a.jpg", "train", 0), ("b.jpg", "val", 1)]
     assert pictures[0].columns == {"dx": "nv", "age": "40"}
 
@@ -150,7 +150,7 @@ def test_a_missing_id_is_nobodys(tmp_path: Path, missing: str) -> None:
         f'{name}.jpg,train,{label},"{missing}",P{label}' for name, label in zip("abcd", ["nv", "mel"] * 2, strict=True)
     ]
     make(tmp_path, [f"{name}.jpg" for name in "abcd"], "file,split,label,lesion_id,patient_id\n" + "\n".join(rows))
-    pictures = scan_folder(tmp_path)
+    pictures = scan([tmp_path])
     assert [p.columns["lesion_id"] for p in pictures] == [""] * 4
     assert len(set(group_pictures(pictures, links_between(pictures, [])))) == 2
 
@@ -158,7 +158,7 @@ def test_a_missing_id_is_nobodys(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize("name", ["0017", "-1", "N1", "nana", "P0", "10", "1.0"])
 def test_an_id_that_looks_like_none_is_one(tmp_path: Path, name: str) -> None:
     text = f"file,split,label,lesion_id\na.jpg,train,nv,{name}\nb.jpg,train,mel,{name}\n"
-    pictures = scan_folder(make(tmp_path, ["a.jpg", "b.jpg"], text))
+    pictures = scan([make(tmp_path, ["a.jpg", "b.jpg"], text)])
     assert len(set(group_pictures(pictures, links_between(pictures, [])))) == 1
 
 
@@ -167,10 +167,10 @@ def test_an_id_that_looks_like_none_is_one(tmp_path: Path, name: str) -> None:
 )
 def test_the_header_may_be_spelt_as_people_spell_it(tmp_path: Path, header: str) -> None:
     text = f"File, Split ,LABEL,{header}\na.jpg,train,nv,P1\nb.jpg,train,mel,P1\n"
-    pictures = scan_folder(make(tmp_path, ["a.jpg", "b.jpg"], text))
+    pictures = scan([make(tmp_path, ["a.jpg", "b.jpg"], text)])
     assert [p.columns["patient_id"] for p in pictures] == ["P1", "P1"]
-    first = scan_folder(
-        make(tmp_path / "first", ["a.jpg", "b.jpg"], f"{header},file,split,label\n,a.jpg,train,nv\nQ,b.jpg,train,mel")
+    first = scan(
+        [make(tmp_path / "first", ["a.jpg", "b.jpg"], f"{header},file,split,label\n,a.jpg,train,nv\nQ,b.jpg,train,mel")]
     )
     assert [p.columns["patient_id"] for p in first] == ["", "Q"]
 
@@ -201,7 +201,7 @@ def test_links_are_followed_and_every_kind_of_skipped_file_is_counted(
     make(root, ["train/malignant/m.jpg", "train/loose.jpg", "holdout/benign/n.jpg"])
     (root / "train/benign/linked").symlink_to(tmp_path / "elsewhere")
     (root / "train/benign/linked/again").symlink_to(root / "train/benign")  # round and round
-    found = [p.file for p in scan_folder(root) if p.label == 0]
+    found = [p.file for p in scan([root]) if p.label == 0]
     assert found == [f"train/benign/{name}" for name in ("a.jpg", "linked/deep/y.png", "linked/x.jpg", "more/b.jpg")]
     counted = [
         "2 × .nef",
@@ -224,7 +224,7 @@ def test_a_class_of_raw_files_alone_says_so(tmp_path: Path) -> None:
 
 def test_pictures_that_a_manifest_does_not_list_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = "file,split,label\na.jpg,train,nv\nb.jpg,train,mel\n"
-    scan_folder(make(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "masks/a.png"], text))
+    scan([make(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "masks/a.png"], text)])
     assert "2 × picture that is not in manifest.csv" in caplog.text
 
 

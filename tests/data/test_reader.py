@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from lesion_demo.data import reader as module
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.reader import PictureReader, free_memory
 
 
 def test_every_process_reads_the_pixels_that_one_has_decoded(
     phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = scan_folder(phantom_data)
+    chosen = scan([phantom_data])
     plain = [PictureReader()(picture) for picture in chosen]
     first, other = PictureReader(), PictureReader()
     assert not other.share(tmp_path / "run" / "decoded")
@@ -38,7 +38,7 @@ def test_a_reader_of_its_own_leaves_nothing_behind(
     phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
-    chosen = scan_folder(phantom_data)
+    chosen = scan([phantom_data])
     reader = PictureReader()
     assert reader.cache(chosen)
     assert list(tmp_path.iterdir())
@@ -51,7 +51,7 @@ def test_a_reader_of_its_own_leaves_nothing_behind(
 def test_what_does_not_fit_is_decoded_as_it_is_drawn(
     phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: float, disk: float
 ) -> None:
-    chosen = scan_folder(phantom_data)
+    chosen = scan([phantom_data])
     needed = sum(PictureReader()(picture).nbytes for picture in chosen)
 
     class Usage:
@@ -83,7 +83,7 @@ def test_a_containers_limit_counts_as_the_memory_there_is(tmp_path: Path, limit:
 def test_a_disk_that_fills_up_costs_time_and_no_training(
     phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chosen, file, load = scan_folder(phantom_data), tmp_path / "run" / "decoded", module.load_image
+    chosen, file, load = scan([phantom_data]), tmp_path / "run" / "decoded", module.load_image
 
     class Full:
         """A picture that no longer fits on the disk."""

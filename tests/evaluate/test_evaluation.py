@@ -14,7 +14,7 @@ from lesion_demo.arrays import malignant_probability
 from lesion_demo.audit.gallery import PROJECT, write_gallery
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.errors import DataError
 from lesion_demo.evaluate.inference import Predictions
@@ -203,7 +203,7 @@ def test_calibration_is_checked_in_every_source_at_like_weights() -> None:
 
 def wrong(root: Path, count: int) -> EvaluatedSplit:
     """Test pictures of `root`, each with the probability of the other class, the later the more so."""
-    pictures = tuple(picture for picture in scan_folder(root) if picture.split == "test")[:: 12 // count]
+    pictures = tuple(picture for picture in scan([root]) if picture.split == "test")[:: 12 // count]
     certainty = np.linspace(2.0, 6.0, len(pictures))
     signs = np.array([1 if picture.label == 0 else -1 for picture in pictures])
     logits = np.stack([np.zeros(len(pictures)), signs * certainty], axis=1)

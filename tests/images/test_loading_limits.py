@@ -217,7 +217,9 @@ def test_memory_is_bounded(dtype: type, tmp_path: Path) -> None:
     assert float(found.stdout) < 9 * side**2 / 2**20 + 120
 
 
-@pytest.mark.parametrize("step", ["read_bytes", "to_pixels", "Image.open", "Image.Image.crop", "ImageOps.exif_transpose"])
+@pytest.mark.parametrize(
+    "step", ["read_bytes", "to_pixels", "Image.open", "Image.Image.crop", "ImageOps.exif_transpose"]
+)
 def test_too_little_memory_is_said_and_not_called_damage(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError

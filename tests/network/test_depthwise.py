@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lesion_demo.config import TrainConfig
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.network import depthwise as depthwise_module
 from lesion_demo.network.depthwise import FastDepthwise, _Depthwise, use_fast_depthwise
 from lesion_demo.network.model import build_model
@@ -122,7 +122,7 @@ def test_training_in_half_precision_uses_it(
 
     monkeypatch.setattr(depthwise_module, "_weight_gradient", counted)
     config = replace(tiny_config, precision="bf16", stages=(replace(tiny_config.stages[1], epochs=1),))
-    pictures = scan_folder(phantom_data)
+    pictures = scan([phantom_data])
     train, val = ([picture for picture in pictures if picture.split == split] for split in ("train", "val"))
     fit(config, train, val or train, tmp_path / "run")
     assert {w.shape[-1] for w in calls} == {3, 5}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import PreprocessSpec, TrainConfig
 from lesion_demo.data.dataset import PictureReader
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.errors import DeviceError, TrainingError
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images.phantom import render_phantom
@@ -131,7 +131,7 @@ def test_a_picture_runs_the_network_once(shipped: LoadedCheckpoint, tmp_path: Pa
 def test_evaluation_runs_the_network_once_for_scores_and_for_what_gets_a_verdict(
     shipped: LoadedCheckpoint, phantom_data: Path
 ) -> None:
-    pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
+    pictures = [picture for picture in scan([phantom_data]) if picture.split == "test"]
     scorer = Scorer(shipped.model, PreprocessSpec(image_size=64), shipped.known, PictureReader(), workers=0)
     with passes(shipped.model) as counts:
         split = scorer.score(pictures, 1.0, "test")

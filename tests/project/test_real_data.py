@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lesion_demo.checkpoint import LoadedCheckpoint
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.split_file import read_split
 from lesion_demo.evaluate.scores import point_scores, score
@@ -66,7 +66,7 @@ def test_the_shipped_checkpoint_ranks_pictures_it_never_saw(
 def test_the_shipped_split_keeps_lesions_and_patients_together(data_root: Path, shipped: LoadedCheckpoint) -> None:
     splits = read_split(shipped.folder / "split.csv", [data_root / source for source in SOURCES])
     side = {(picture.source, picture.file): picture.split for picture in (*splits.pictures, *splits.dropped)}
-    found = [p for source in SOURCES for p in scan_folder(data_root / source)]
+    found = [p for source in SOURCES for p in scan([data_root / source])]
     pictures = [p for p in found if (p.source, p.file) in side]  # a data set may have grown since
     assert len(side) == len(pictures)
     seen: dict[tuple[str, ...], set[str]] = {}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lesion_demo.checkpoint import LoadedCheckpoint
 from lesion_demo.config import OperatingPoint, PreprocessSpec, Turns
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.split_file import read_split
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.images import Pixels
@@ -38,7 +38,7 @@ def looking(loaded: LoadedCheckpoint, turns: Turns) -> LoadedCheckpoint:
 def test_turns_are_averaged_and_their_disagreement_is_kept(phantom_data: Path) -> None:
     torch.manual_seed(0)
     model = build_model("resnet18").eval()
-    pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"]
+    pictures = [picture for picture in scan([phantom_data]) if picture.split == "test"]
     one = Scorer(model, replace(SPEC, turns=1)).predict(pictures, "one", None)
     four = Scorer(model, SPEC).predict(pictures, "four", None)
 
@@ -129,7 +129,7 @@ def test_a_real_picture_that_is_turned_gets_the_same_answer(shipped: LoadedCheck
 
 def test_everything_that_asks_a_checkpoint_gives_one_answer(shipped: LoadedCheckpoint, phantom_data: Path) -> None:
     loaded = looking(shipped, 4)
-    pictures = [picture for picture in scan_folder(phantom_data) if picture.split == "test"][:3]
+    pictures = [picture for picture in scan([phantom_data]) if picture.split == "test"][:3]
     pixels, meta = [load_image(picture.path) for picture in pictures], loaded.meta
     predicted = Scorer.of(loaded, workers=0).predict(pictures, "evaluation", None)
     evaluated = predicted.probabilities(meta.temperature)

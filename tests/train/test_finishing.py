@@ -118,6 +118,6 @@ def by_path(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def some_real(root: Path) -> list[Picture]:
-    from lesion_demo.data.folders import scan_folder
+    from lesion_demo.data.folders import scan
 
-    return [picture for picture in scan_folder(root) if picture.split == "val"]
+    return [picture for picture in scan([root]) if picture.split == "val"]

@@ -22,7 +22,7 @@ from torch import nn
 from lesion_demo.checkpoint import find_best_checkpoint, load_checkpoint, read_meta
 from lesion_demo.config import AugmentConfig, StageConfig, TrainConfig, to_dict
 from lesion_demo.data.dataset import PictureReader, balanced_weights
-from lesion_demo.data.folders import scan_folder
+from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.errors import CheckpointError, TrainingError
 from lesion_demo.evaluate import settle
@@ -45,7 +45,7 @@ from lesion_demo.train.trainer import Trainer, warn_of_init
 
 
 def pictures(root: Path, split: str) -> list[Picture]:
-    return [picture for picture in scan_folder(root) if picture.split == split]
+    return [picture for picture in scan([root]) if picture.split == split]
 
 
 def history(folder: Path) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ The ring is a shortcut: in public data it goes with the clinic, and the clinic w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -79,6 +80,8 @@ def find_field_of_view(image: NDArray[np.uint8]) -> Box:
     """
     height, width = image.shape[:2]
     whole = Box(0, 0, width, height)
+    if _corners_are_bright(image):
+        return whole
     luminance = _thumbnail(image)
     threshold = max(LIT_FLOOR, LIT_SHARE * float(np.percentile(luminance, 95)))
     lit = luminance > threshold
@@ -107,6 +110,14 @@ def box_around(field: Box, shape: tuple[int, int]) -> Box:
     )
 
 
+def _corners_are_bright(image: NDArray[np.uint8]) -> bool:
+    """Are three corners so bright throughout that the thumbnail's are lit in any case? Told without making it."""
+    reach = CORNER * THUMBNAIL + 2  # two more, as each of its pixels is a mean of several
+    n = math.ceil(reach * max(1.0, max(image.shape[:2]) / THUMBNAIL))
+    corners = (image[:n, :n], image[:n, -n:], image[-n:, :n], image[-n:, -n:])
+    return sum(int(corner.min()) > LIT_SHARE * 255 + 1 for corner in corners) > 2
+
+
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Luminance (0–255) float32 [h, w] of a copy whose longer side is THUMBNAIL pixels."""
     height, width = image.shape[:2]
@@ -120,7 +131,7 @@ def _dark_corners(lit: NDArray[np.bool_], least: float) -> list[bool]:
     """For the top left, top right, bottom left and bottom right corner of `lit` [h, w]: is less than `least` lit?"""
     n = max(2, round(CORNER * min(lit.shape)))
     corners = (lit[:n, :n], lit[:n, -n:], lit[-n:, :n], lit[-n:, -n:])
-    return [float(corner.mean()) < least for corner in corners]
+    return [bool(np.count_nonzero(corner) < least * corner.size) for corner in corners]
 
 
 def _shrink_until_lit(lit: NDArray[np.bool_]) -> Box | None:

@@ -46,9 +46,17 @@ def draw_ring(
     stretch = float(np.sqrt(aspect))
     x = (np.arange(width, dtype=np.float32) + 0.5 - centre[0] * width) / (side * stretch)
     y = (np.arange(height, dtype=np.float32) + 0.5 - centre[1] * height) * (stretch / side)
-    distance = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
-    lit = np.clip((radius - distance) / max(softness, 1e-3) + 0.5, 0.0, 1.0)[..., None]
-    return (image * lit + darkness * (1.0 - lit)).astype(np.uint8)
+    lit = x[None, :] ** 2 + y[:, None] ** 2
+    np.subtract(radius, np.sqrt(lit, out=lit), out=lit)  # in place, which takes half of the time
+    lit /= max(softness, 1e-3)
+    lit += 0.5
+    np.clip(lit, 0.0, 1.0, out=lit)
+    ringed, dark, one = np.empty_like(image), darkness * (1.0 - lit), np.empty_like(lit)
+    for channel in range(3):
+        np.multiply(image[..., channel], lit, out=one)
+        one += dark
+        ringed[..., channel] = one
+    return ringed
 
 
 def draw_random_ring(image: Pixels, rng: np.random.Generator) -> Pixels:

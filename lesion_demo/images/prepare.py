@@ -32,17 +32,14 @@ def prepare(picture: Pixels | Look, spec: PreprocessSpec, side: int | None = Non
 
 def normalised(seen: Pixels, spec: PreprocessSpec) -> Inputs:
     """What the network gets of a square uint8 [S, S, 3] that it is to see: [3, S, S], through its window."""
-    inputs = np.stack([row[seen[..., channel]] for channel, row in enumerate(_levels(spec.mean, spec.std))])
-    return inputs * round_window(len(seen)) if spec.round_window else inputs
-
-
-@cache
-def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> Inputs:
-    """What becomes of each value of R, G and B: [3, 256]."""
-    values = np.arange(256, dtype=np.float32) / np.float32(255)
-    middle, spread = (np.array(one, np.float32)[:, None] for one in (mean, std))
-    levels: Inputs = (values - middle) / spread
-    return levels
+    inputs = np.empty((3, *seen.shape[:2]), np.float32)
+    for channel, plane in enumerate(inputs):
+        np.divide(seen[..., channel], np.float32(255), out=plane, dtype=np.float32, casting="unsafe")
+        plane -= np.float32(spec.mean[channel])
+        plane /= np.float32(spec.std[channel])
+        if spec.round_window:
+            plane *= round_window(len(seen))
+    return inputs
 
 
 def shown(picture: Pixels | Look, spec: PreprocessSpec) -> Pixels:

@@ -8,20 +8,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import RandomResizedCrop, v2
 
 from lesion_demo.config import AugmentConfig, PreprocessSpec
+from lesion_demo.images import field_of_view, transforms
 from lesion_demo.images.field_of_view import Box, find_field_of_view
 from lesion_demo.images.look import Look
 from lesion_demo.images.perturb import draw_random_artefact, draw_random_ring, draw_ring
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.transforms import (
     TO_LUMA,
-    ColourCast,
-    ColourJitter,
-    Exposure,
-    Rotation,
+    cast_colour,
+    cropped_and_turned,
     eval_transform,
+    expose,
+    jitter_colours,
     train_transform,
 )
 
@@ -148,9 +149,9 @@ def test_turning_leaves_no_black_corners(picture: np.ndarray) -> None:
 
 
 def test_a_drawn_colour_cast_keeps_the_light_and_stays_within_its_ratio() -> None:
-    grey = Image.new("RGB", (8, 8), (100, 100, 100))
+    grey = np.full((8, 8, 3), 100, np.uint8)
     torch.manual_seed(0)
-    gains = torch.tensor([ColourCast(most=2.0)(grey).getpixel((0, 0)) for _ in range(300)]) / 100.0  # [300, 3]
+    gains = torch.tensor(np.array([cast_colour(grey, most=2.0)[0, 0] for _ in range(300)])) / 100.0  # [300, 3]
     ratios = gains.max(dim=1).values / gains.min(dim=1).values
     assert 1.7 < ratios.max() < 2.05
     assert ratios.min() < 1.1
@@ -159,9 +160,9 @@ def test_a_drawn_colour_cast_keeps_the_light_and_stays_within_its_ratio() -> Non
 
 
 def test_drawn_exposure_darkens_or_clips() -> None:
-    ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3))
+    ramp = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3)
     torch.manual_seed(0)
-    seen = [torch.tensor(np.array(Exposure(least=0.4, most=1.8)(ramp)))[0, :, 0].float() for _ in range(100)]
+    seen = [torch.tensor(expose(ramp, least=0.4, most=1.8))[0, :, 0].float() for _ in range(100)]
     gains = torch.tensor([float(one[100]) / 100 for one in seen])
     assert gains.min() == pytest.approx(0.4, abs=0.05)
     assert gains.max() == pytest.approx(1.8, abs=0.08)
@@ -171,14 +172,15 @@ def test_drawn_exposure_darkens_or_clips() -> None:
 
 def test_colours_are_jittered_as_torchvision_does_it_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """To three values of 255, which torchvision rounds down after each step; the hue turns as far, at the same luma."""
-    skin = Image.fromarray(render_phantom(3, malignant=True, size=64)).point(lambda value: 60 + value // 3)
+    pixels = 60 + render_phantom(3, malignant=True, size=64) // 3
+    skin = Image.fromarray(pixels)
     draws = iter([0.8, 0.2, 0.9, 0.5])  # of 0.7 to 1.3, and no turn of the hue
     monkeypatch.setattr(torch, "rand", lambda _: torch.tensor(next(draws)))
     expected = v2.functional.adjust_brightness(skin, 1.18)
     expected = v2.functional.adjust_saturation(v2.functional.adjust_contrast(expected, 0.82), 1.24)
-    assert np.abs(np.asarray(ColourJitter()(skin), float) - np.asarray(expected)).max() <= 3
+    assert np.abs(jitter_colours(pixels).astype(float) - np.asarray(expected)).max() <= 3
     draws = iter([0.5, 0.5, 0.5, 1.0])
-    turned, plain = np.asarray(ColourJitter()(skin), float), np.asarray(skin, float)
+    turned, plain = jitter_colours(pixels).astype(float), pixels.astype(float)
     hue = np.asarray(v2.functional.adjust_hue(skin, 0.04), float)
     assert np.abs((turned - plain) @ TO_LUMA[0]).max() <= 1
     chroma = [np.arctan2(*(one.mean(axis=(0, 1)) @ TO_LUMA[1:].T)) for one in (plain, hue, turned)]
@@ -186,10 +188,62 @@ def test_colours_are_jittered_as_torchvision_does_it_in_turn(monkeypatch: pytest
 
 
 def test_a_quarter_turn_is_that_of_the_picture(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", lambda _: torch.tensor(1.0))
-    turned = np.asarray(Rotation(90)(Image.fromarray(picture[:, :200])), float)
-    assert turned.shape == (300, 200, 3)
-    assert np.abs(turned[50:250] - np.rot90(picture[50:250, :200], -1)).max() <= 1
+    monkeypatch.setattr(transforms, "_uniform", lambda low, high: high)
+    turned = cropped_and_turned(picture, replace(OFF, rotation=1.0, rotation_degrees=90.0), 300)
+    assert np.abs(turned.astype(float) - np.rot90(picture, -1)).max() <= 1
+
+
+def test_a_mirrored_picture_is_that_of_the_picture(picture: np.ndarray) -> None:
+    for name, axis in (("horizontal_flip", 1), ("vertical_flip", 0)):
+        mirrored = cropped_and_turned(picture, replace(OFF, **{name: 1.0}), 300)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(mirrored, np.flip(picture, axis))
+
+
+@pytest.mark.parametrize("size", [300, 1200])
+def test_a_crop_is_what_torchvision_cuts_out_and_scales(size: int) -> None:
+    """Whether it is read by one warp, or scaled down first, and mirrored or not."""
+    whole = render_phantom(4, malignant=True, size=size)
+    augment = replace(OFF, crop=1.0, crop_scale=(0.4, 0.6), crop_ratio=(0.72, 1.39), horizontal_flip=1.0)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        seen = cropped_and_turned(whole, augment, 200).astype(float)
+        torch.manual_seed(seed)
+        torch.rand(())  # whether there is a crop
+        place = RandomResizedCrop.get_params(Image.fromarray(whole), augment.crop_scale, augment.crop_ratio)
+        cut = v2.functional.resized_crop(Image.fromarray(whole), *place, [200, 200])
+        expected = np.asarray(v2.functional.horizontal_flip(cut), float)
+        assert np.abs(seen - expected).mean() < 1.5
+        assert np.abs(seen - expected[::, ::-1]).mean() > 4
+
+
+def test_a_view_from_one_side_shows_no_more_than_the_margin_around_the_crop() -> None:
+    torch.manual_seed(0)
+    corners = np.array([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]]).T
+    for _ in range(50):
+        x, y, scale = transforms._side_view() @ corners
+        reach = np.abs(np.stack([x / scale, y / scale])).max(axis=0)
+        assert (reach <= 1 + 2 * transforms.MARGIN).all()
+        assert reach.max() > 1, "it is not seen from further away"
+
+
+def test_bright_corners_are_told_without_a_thumbnail_and_no_field_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around the limit between dark and lit, in all sizes: the short cut is taken only where it cannot matter."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for _ in range(150):
+        height, width = (int(side) for side in rng.integers(24, 700, 2))
+        picture = rng.integers(33, 60, (height, width, 3)).astype(np.uint8)
+        picture[height // 3 : -height // 3, width // 3 : -width // 3] = 255  # so bright that 30 is dark
+        for corner in range(4):
+            high, broad = (max(1, int(rng.uniform(0.02, 0.3) * side)) for side in (height, width))
+            patch = np.rot90(picture, 2 * (corner // 2))[:, :: 1 - 2 * (corner % 2)][:high, :broad]
+            patch[:] = rng.integers(0, 64)
+        pictures.append(picture)
+    taken = [field_of_view._corners_are_bright(picture) for picture in pictures]
+    assert 5 < sum(taken) < 145
+    found = [find_field_of_view(picture) for picture in pictures]
+    monkeypatch.setattr(field_of_view, "_corners_are_bright", lambda picture: False)
+    assert found == [find_field_of_view(picture) for picture in pictures]
 
 
 ROUND = replace(SPEC, round_window=True)

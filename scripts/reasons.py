@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lesion_demo.checkpoint import load_checkpoint
 from lesion_demo.images import Pixels
 from lesion_demo.images.artefacts import find_artefacts
 from lesion_demo.images.load import load_picture
@@ -33,6 +32,7 @@ from lesion_demo.images.perturb import (
 from lesion_demo.images.quality import check_quality
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.familiarity import shows_bare_skin
+from lesion_demo.serve.opened import open_checkpoint
 
 SOURCES = ("ham10000", "melanoma10k")
 PICTURES = 100
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/clinics"))
     parser.add_argument("--pictures", type=int, default=PICTURES)
     options = parser.parse_args(arguments)
-    predictor = Predictor(load_checkpoint(options.checkpoint))
+    predictor = Predictor(open_checkpoint(options.checkpoint))
     pictures = [load_picture(file).pixels for file in chosen(options.data, options.pictures)]
     before = [reasons(picture, predictor) for picture in pictures]
     print(f"As they are: {sum(map(bool, before))} of {len(before)} pictures with a reason or a find.\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lesion_demo.card.clinics import tested_on
 from lesion_demo.card.folder import ModelFacts
+from lesion_demo.card.limits import STRONG
 from lesion_demo.card.parts import Headline, Section, Table, table
 from lesion_demo.card.phrases import (
     capital,
@@ -29,11 +30,13 @@ from lesion_demo.texts import Texts
 
 CELLS = ("tp", "fn", "fp", "tn")
 ACCURACY_POINT = "accuracy"
+TURNED = "turned by 90°"
+"""A change, by its name in an audit."""
 
 
 def headlines(facts: ModelFacts, texts: Texts) -> tuple[Headline, ...]:
     """The figures to know first; those that were not measured are left out."""
-    return (*_test_headlines(facts, texts), *_change_headlines(facts, texts))
+    return (*_test_headlines(facts, texts), *_change_headlines(facts, texts), *_use_headlines(facts, texts))
 
 
 def _test_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
@@ -69,6 +72,22 @@ def _change_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
         name = texts.about.changes.get(change.name, change.name)
         label = texts.about.headline[kind].format(change=name, changes=count(len(among), texts))
         yield Headline(label, share(change.flips, texts))
+
+
+def _use_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
+    """Whether a turned picture gets the same answer, and how often a spoilt one is told what was done to it."""
+    if facts.audit is None:
+        return
+    words, turns = texts.about.headline, facts.meta.preprocess.turns
+    for change in facts.audit.changes:
+        if change.name == TURNED:
+            yield Headline(words["turned"].format(turns=count(turns, texts)), share(change.flips, texts))
+    strong = [one for one in facts.audit.degradations if one.level == STRONG]
+    if strong:
+        worst = min(strong, key=lambda one: one.warned.value)
+        kind = texts.about.degradations.get(worst.name, worst.name)
+        label = words["warned"].format(kind=kind, kinds=count(len(strong), texts))
+        yield Headline(label, share(worst.warned, texts))
 
 
 def _worst_first(audit: Audit) -> list[ChangeResult]:

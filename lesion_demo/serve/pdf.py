@@ -19,6 +19,7 @@ from lesion_demo.serve.explanation import overlay
 from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.phrases import (
     SYMBOLS,
+    advice,
     artefact_note,
     below_prevalence,
     comparison,
@@ -117,7 +118,7 @@ def _verdict(page: _Page, analysis: Analysis, texts: Texts, dermoscopic: bool) -
     if why := reasons(analysis, texts):
         lead = words.not_assessable_lead if outcome is Outcome.NOT_ASSESSABLE else words.warning_lead
         page.line(f"⚠ {lead} {' '.join(why)}", colour=AMBER)
-    page.line(words.advice[outcome.value], bold=True)
+    page.line(advice(outcome, texts), bold=True)
 
 
 def _numbers(page: _Page, analysis: Analysis, meta: Checkpoint, texts: Texts, prevalence: float) -> None:
@@ -137,7 +138,7 @@ def _point(analysis: Analysis, meta: Checkpoint, texts: Texts) -> str:
     point = analysis.operating_point
     parts = [texts.report.point.format(name=point_title(point.name, texts))]
     if scores := tested(meta, point):
-        parts.append(measured(scores, texts))
+        parts += measured(scores, texts)
     return " ".join(parts)
 
 

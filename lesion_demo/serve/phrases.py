@@ -23,13 +23,12 @@ SHARE = "share"
 """Unit of a check that is told in percent."""
 
 
-def measured(scores: Tested, texts: Texts) -> str:
-    """The range over the clinics, then the worst sensitivity and specificity with their intervals, as sentences."""
+def measured(scores: Tested, texts: Texts) -> tuple[str, str]:
+    """The range over the clinics, and the worst sensitivity and specificity with their intervals, as sentences."""
     words = texts.verdict
     (least_sensitive, sensitivity), (least_specific, specificity) = scores.sensitivities[0], scores.specificities[0]
     found, alarms = (texts.range_of(*ends) for ends in (scores.found, scores.alarms))
-    sentences = [
-        words.measured_range.format(found=found, alarms=alarms),
+    worst = [
         words.measured.format(
             sensitivity=share(sensitivity, texts),
             sensitivity_source=clinic_name(least_sensitive.measured, texts),
@@ -39,8 +38,8 @@ def measured(scores: Tested, texts: Texts) -> str:
     ]
     seen = [clinic_name(clinic.measured, texts) for clinic in scores.clinics if clinic.flatters]
     if seen:
-        sentences.append(words.measured_seen.format(sources=", ".join(seen)))
-    return " ".join(sentences)
+        worst.append(words.measured_seen.format(sources=", ".join(seen)))
+    return words.measured_range.format(found=found, alarms=alarms), " ".join(worst)
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,12 @@ def below_prevalence(analysis: Analysis, after: float, prevalence: float, texts:
 def point_title(name: str, texts: Texts) -> str:
     """What an operating point is called; one that has no text is the reader's own."""
     return str(texts.verdict.points.get(name, texts.verdict.custom))
+
+
+def advice(outcome: Outcome, texts: Texts) -> str:
+    """What to do next after a result, and why."""
+    words = texts.verdict
+    return f"{words.next_step[outcome.value]} {words.advice[outcome.value]}"
 
 
 def artefact_names(analysis: Analysis, texts: Texts) -> str:

@@ -9,6 +9,7 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import (
+    advice,
     artefact_note,
     change_of_score,
     comparison,
@@ -56,7 +57,7 @@ def record_text(
     lines.append(f"{artefact_note(analysis, texts)} {tone_note(analysis, texts)}")
     lines.append(out_of_scope(analysis, texts, dermoscopic=dermoscopic))
     lines.append(said_by(analysis, texts, dermoscopic=dermoscopic))
-    lines.append(words.advice[analysis.verdict.value])
+    lines.append(advice(analysis.verdict, texts))
     return "\n".join(filter(None, [*lines, *_ending(meta, checkpoint_name, texts)]))
 
 
@@ -70,7 +71,7 @@ def lesion_record(lesion: Several, names: Sequence[str], meta: Checkpoint, check
     ]
     lines += [_line(name, picture, texts) for name, picture in zip(names, lesion.pictures, strict=True)]
     lines.append(texts.report.point.format(name=point_title(lesion.operating_point.name, texts)))
-    lines += [words.lesion_untested, texts.verdict.advice[lesion.verdict.value]]
+    lines += [words.lesion_untested, advice(lesion.verdict, texts)]
     return "\n".join(filter(None, [*lines, *_ending(meta, checkpoint_name, texts)]))
 
 
@@ -82,7 +83,7 @@ def dates_record(dates: TwoDates, names: Sequence[str], meta: Checkpoint, checkp
     for kind, name, picture in zip(kinds, names, (dates.earlier, later), strict=True):
         lines.append(f"{kind}: {_line(name, picture, texts)}")
     lines.append(texts.report.point.format(name=point_title(later.operating_point.name, texts)))
-    lines += [*change_of_score(dates, texts), texts.verdict.advice[later.verdict.value]]
+    lines += [*change_of_score(dates, texts), advice(later.verdict, texts)]
     return "\n".join([*lines, *_ending(meta, checkpoint_name, texts)])
 
 

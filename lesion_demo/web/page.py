@@ -84,21 +84,22 @@ def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> Pane
     with gr.Column(elem_id="stage"):
         with gr.Column(elem_id="picture-area"):
             picture, closer, dermoscopic = capture(texts)
+            more = gr.Button(texts.page.more_button, elem_id="more")
         with gr.Column(elem_id="result-area"):
             gr.HTML(notice_place(texts), elem_id="notice")
             result = gr.HTML(elem_id="result")
             point, threshold, point_note = point_choice(analyzer, texts)
-            more = gr.Button(texts.page.more_button, elem_id="more")
         with gr.Column(elem_id="heat-area"):
             gr.HTML(heading(texts.page.heat_heading))
             heat = gr.HTML(elem_id="heat")
-        with gr.Column(elem_id="meaning-area"):
-            prevalence, meaning = meaning_view(analyzer, texts)
-        with gr.Column(elem_id="quality-area"):
-            gr.HTML(heading(texts.quality.heading))
-            quality = gr.HTML(elem_id="quality")
-        with gr.Column(elem_id="take-area"):
-            record, case_id, patient, buttons = report_download(texts)
+        with gr.Column(elem_id="side"):
+            with gr.Column(elem_id="meaning-area"):
+                prevalence, meaning = meaning_view(analyzer, texts)
+            with gr.Column(elem_id="quality-area"):
+                gr.HTML(heading(texts.quality.heading))
+                quality = gr.HTML(elem_id="quality")
+            with gr.Column(elem_id="take-area"):
+                record, case_id, patient, buttons = report_download(texts)
         with gr.Column(elem_id="notes-area"):
             gr.HTML(notes_place(texts))
         with gr.Column(elem_id="examples-area"):

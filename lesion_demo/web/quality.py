@@ -1,4 +1,4 @@
-"""Every check as a line: measured, limit, result, what to do where it failed; then what else is in the picture."""
+"""How many checks passed; each as a line: measured, limit, result, advice; then what else is in the picture."""
 
 from __future__ import annotations
 
@@ -34,12 +34,17 @@ class Row:
 
 
 def quality_html(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:
-    """A table with a row for each quality check of `analysis` and one for familiarity; then what else it shows."""
+    """How many quality checks `analysis` passed, familiarity among them, a row for each, and what else it shows."""
     rows = [_row(check, texts) for check in analysis.quality.checks]
     if analysis.familiarity is not None:
         rows.append(_familiarity_row(analysis.familiarity, analysis.quality, texts))
     found = {"artefacts": artefact_note(analysis, texts), "skin_tone": _skin_tone(analysis, facts, texts)}
-    return render("quality.html", texts=texts, rows=rows, **found)
+    failed = [row.name for row in rows if row.severity != OK]
+    words = texts.quality
+    summary = (words.some_failed if failed else words.all_passed).format(
+        failed=texts.number(len(failed)), total=texts.number(len(rows)), names=", ".join(failed)
+    )
+    return render("quality.html", texts=texts, rows=rows, failed=failed, summary=summary, **found)
 
 
 def _skin_tone(analysis: Analysis, facts: ModelFacts, texts: Texts) -> str:

@@ -13,7 +13,7 @@ from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.phrases import SYMBOLS, comparison, fitted, lead, measured, out_of_scope, reasons, said_by
 from lesion_demo.serve.several import Several
 from lesion_demo.texts import Texts
-from lesion_demo.web.templates import fine, render
+from lesion_demo.web.templates import fine, part, render
 
 CUSTOM = "custom"
 """Name of an operating point whose threshold is the reader's own."""
@@ -30,10 +30,10 @@ def verdict_html(
     words, outcome = texts.verdict, analysis.verdict
     scope = out_of_scope(analysis, texts, dermoscopic=dermoscopic)
     trained = words.trained_prevalence.format(prevalence=texts.percent(meta.prevalence, 0))
-    notices = [("scope", words.not_dermoscopic_heading, scope)] if scope else []
+    assessable, why = outcome is not Outcome.NOT_ASSESSABLE, reasons(analysis, texts)
+    notices = [("scope", words.not_dermoscopic_heading, scope)] if scope and assessable else []
     if analysis.first_of_several:
         notices.append(("several", words.first_of_several_heading, words.first_of_several))
-    assessable, why = outcome is not Outcome.NOT_ASSESSABLE, reasons(analysis, texts)
     return render(
         "verdict.html",
         texts=texts,
@@ -98,11 +98,11 @@ def bar_of(analysis: Analysis | Several, texts: Texts, name: str) -> Bar:
 
 
 def point_html(meta: Checkpoint, point: OperatingPoint, texts: Texts) -> str:
-    """What an operating point is for, and how it did in the worst clinics, where it was tested."""
+    """What an operating point is for, and where it was tested, how it did; in the worst clinics on demand."""
     words = texts.verdict
     if point.name == CUSTOM:
         return fine(words.custom_note)
-    parts = [words.point_notes[point.name]] if point.name in words.point_notes else []
-    if scores := tested(meta, point):
-        parts.append(measured(scores, texts))
-    return fine(" ".join(parts))
+    scores = tested(meta, point)
+    over_clinics, worst = measured(scores, texts) if scores else ("", "")
+    note = " ".join(filter(None, (words.point_notes.get(point.name, ""), over_clinics)))
+    return fine(note) + (part("on_demand", "point", words.worst_details, worst) if worst else "")

@@ -78,6 +78,17 @@ def test_every_operating_point_is_as_in_the_metrics(folder: Path) -> None:
             assert row[1:] == [f"{point['threshold']:.3f}", *(percent(point[rate]) for rate in RATES), *map(str, cells)]
 
 
+def test_what_turning_and_spoiling_do_is_told_first(folder: Path) -> None:
+    audit, words = load(folder / "audit.json"), TEXTS.about.headline
+    (turned,) = (change for change in audit["changes"] if change["name"] == "turned by 90°")
+    strong = [one for one in audit["degradations"] if one["level"] == "strong"]
+    worst = min(strong, key=lambda one: one["warned"]["value"])
+    kind = TEXTS.about.degradations[worst["name"]]
+    rows = rows_under(card_of(folder), "## At a glance\n\n")
+    assert [words["turned"].format(turns=4), percent(turned["flips"])] in rows
+    assert [words["warned"].format(kind=kind, kinds=len(strong)), percent(worst["warned"])] in rows
+
+
 def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
     card, metrics = card_of(folder), load(folder / "metrics.json")
 

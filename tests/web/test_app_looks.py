@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,26 @@ def test_phone_shows_everything_in_order_without_scrolling_sideways(phone: Page,
           .map(e => parseFloat(getComputedStyle(e).fontSize))"""
     )
     assert min(sizes) >= 16
+
+
+COLUMNS = {
+    1440: ((("#picture-area", "#result-area"), "#heat-area"), ("#meaning-area", "#quality-area", "#take-area")),
+    820: ((("#picture-area", "#result-area"), "#heat-area", "#side"), ("#meaning-area", "#quality-area")),
+}
+"""By the window's width: what stands under one another without a gap; of what stands in one row, the longer counts."""
+
+
+@pytest.mark.parametrize("width", COLUMNS)
+def test_no_column_has_a_hole(browser: Browser, site: Site, files: Path, width: int) -> None:
+    ends = """names => names.map(name => document.querySelector(name).getBoundingClientRect())
+      .reduce((all, {top, bottom}) => [Math.min(all[0], top), Math.max(all[1], bottom)], [Infinity, 0])"""
+    for page in opened(browser, site.address, (width, 900)):
+        judged(page, files / "phantom.png")
+        expect(page.locator("#quality details")).to_be_visible()
+        for column in COLUMNS[width]:
+            places = [page.evaluate(ends, [part] if isinstance(part, str) else list(part)) for part in column]
+            gaps = [below[0] - above[1] for above, below in pairwise(places)]
+            assert all(0 < gap <= 24 for gap in gaps), (column, gaps)
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])

@@ -55,7 +55,7 @@ def test_answer_comes_into_view_by_itself(phone: Page, files: Path) -> None:
     judged(phone, files / "dim.png")
     expect(phone.locator("#result .card.warning")).to_have_count(1)
     assert in_view(phone, "#result .card:not(.warning) h2")
-    assert in_view(phone, "#result .card:not(.warning) .lead")
+    assert in_view(phone, "#result .card:not(.warning) .next")
 
 
 def test_a_page_that_shows_the_answer_stays_where_it_is(desk: Page, files: Path) -> None:

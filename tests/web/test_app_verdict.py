@@ -34,6 +34,7 @@ def test_each_outcome_has_its_sign_words_and_advice(
     card = page.locator(f"#result .card.{outcome}")
     sign = {key.value: sign for key, sign in SYMBOLS.items()}[outcome]
     expect(card.locator("h2")).to_have_text(f"{sign} {TEXTS.verdict.outcomes[outcome]}")
+    expect(card.locator("h2 + *")).to_have_text(TEXTS.verdict.next_step[outcome])  # what to do comes first
     expect(card).to_contain_text(TEXTS.verdict.advice[outcome])
     expect(page.locator("#result .card")).to_have_count(1)
     bar = page.locator("#result .bar")
@@ -54,6 +55,13 @@ def test_picture_too_poor_to_judge_is_not_assessable(page: Page, files: Path) ->
     card = page.locator("#result .card.not_assessable")
     expect(card).to_contain_text(TEXTS.quality.retake["brightness"])
     expect(page.locator("#quality tr.severe").first).to_contain_text(TEXTS.quality.results["severe"])
+    expect(page.locator("#quality details")).to_have_attribute("open", "")
+    page.locator("#dermoscopic input").uncheck()  # there is no result that could lie outside the tested conditions
+    expect(page.locator("#result .card")).to_have_count(1)
+    page.locator("#dermoscopic input").check()
+    judged(page, files / "phantom.png")
+    expect(page.locator("#quality table")).to_be_hidden()
+    expect(page.locator("#quality")).to_contain_text("checks passed")
 
 
 def test_poor_picture_is_warned_about_above_the_verdict(page: Page, files: Path) -> None:

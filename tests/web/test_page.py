@@ -78,7 +78,7 @@ def test_signs_and_words_of_the_outcomes_differ() -> None:
 
 
 def test_lower_concern_comes_with_a_safety_net(analyzer: FakeAnalyzer) -> None:
-    assert "Refer any lesion that is changing or worries you." in plain(verdict(analyzer))
+    assert "Refer the lesion anyway if it is changing or worries you." in plain(verdict(analyzer))
 
 
 def test_not_assessable_gives_reasons_first_and_the_number_only_on_request(analyzer: FakeAnalyzer) -> None:

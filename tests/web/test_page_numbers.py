@@ -53,7 +53,7 @@ def meaning(analyzer: FakeAnalyzer, prevalence: float, point: OperatingPoint | N
 def test_meaning_follows_bayes_rule_in_words_and_in_patients(analyzer: FakeAnalyzer) -> None:
     text = meaning(analyzer, 0.02)
     assert TEXTS.percent(at_prevalence(0.1, 0.5, 0.02)).replace("\u00a0", " ") in text
-    assert "Of 1,000 such patients, 20 have a malignant lesion. With the figures of HAM10000 (validation)" in text
+    assert "Of 1,000 such patients, 20 have a malignant lesion. If the model does no better than on HAM10000" in text
     # In HAM10000 17.6 % of the benign and 83.6 % of the malignant pictures are called higher concern.
     assert "▲ 189 get “higher concern”; 17 of them are malignant (PPV 8.8 %)" in text
     assert "● 691 get “lower concern”; 690 of them are benign" in text
@@ -119,7 +119,7 @@ def test_what_was_not_counted_or_seen_in_training_is_told(analyzer: FakeAnalyzer
     assert "get “uncertain”" not in text
     note = plain(point_html(meta, analyzer.point("sensitive"), TEXTS))
     assert "90.0 % (87.0–91.0), melanoma10k (test)" in note
-    assert "On HAM10000 (validation) the sensitivity is too favourable" in note
+    assert "On HAM10000 (validation) the sensitivity is overstated" in note
     assert clinics.tested(replace(meta, metrics=Metrics(Report(3, 1))), analyzer.point("sensitive")) is None
 
 

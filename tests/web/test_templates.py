@@ -26,7 +26,7 @@ def test_what_is_filled_in_is_escaped_unless_it_is_html_already() -> None:
 
 
 def test_a_value_that_is_not_given_is_an_error() -> None:
-    with pytest.raises(UndefinedError, match="rows"):
+    with pytest.raises(UndefinedError, match="failed"):
         render("quality.html", texts=load_texts())
 
 

@@ -45,11 +45,16 @@ def normalised(seen: Pixels, spec: PreprocessSpec) -> Inputs:
 def shown(picture: Pixels | Look, spec: PreprocessSpec) -> Pixels:
     """What the network is shown the middle of, at its own size: uint8 [h, w, 3]."""
     look = Look.of(picture)
+    seen = shown_box(look, spec).cut(look.pixels)
+    return grey_light(seen) if spec.grey_light else seen
+
+
+def shown_box(look: Look, spec: PreprocessSpec) -> Box:
+    """Where that lies in the picture."""
     box = look.shown(spec)
     width, height = min(box.width, MOST_OBLONG * box.height), min(box.height, MOST_OBLONG * box.width)
     left, top = box.left + (box.width - width) // 2, box.top + (box.height - height) // 2
-    seen = Box(left, top, left + width, top + height).cut(look.pixels)
-    return grey_light(seen) if spec.grey_light else seen
+    return Box(left, top, left + width, top + height)
 
 
 def middle(picture: Pixels, side: int) -> Pixels:

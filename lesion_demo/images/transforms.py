@@ -67,11 +67,19 @@ class TrainTransform:
 
     def __call__(self, picture: Pixels) -> Tensor:
         """A picture uint8 [H, W, 3] to float32 [3, S, S]."""
-        cv2.setNumThreads(0)  # DataLoader's workers are as many as there are cores
+        return self.augmented(shown(self.with_artefacts(picture), self.spec))
+
+    def with_artefacts(self, picture: Pixels) -> Pixels:
+        """Perhaps with a drawn ring, hair or the like; may be `picture` itself."""
         for probability, draw in ((self.augment.artefact, draw_random_artefact), (self.augment.ring, draw_random_ring)):
             if _happens(probability):
                 picture = draw(picture, np.random.default_rng(int(torch.randint(2**31, ()))))
-        seen = cropped_and_turned(shown(picture, self.spec), self.augment, self.side)
+        return picture
+
+    def augmented(self, seen: Pixels) -> Tensor:
+        """What `shown` gives of it, to float32 [3, S, S]; the first draws are those of `cropped_and_turned`."""
+        cv2.setNumThreads(0)  # DataLoader's workers are as many as there are cores
+        seen = cropped_and_turned(seen, self.augment, self.side)
         for probability, step in self._steps:
             if _happens(probability):
                 seen = step(seen)

@@ -23,6 +23,10 @@ class Experiment:
         risk_variance: weight of the variance of the risks of looks (V-REx, Krueger et al. 2021, arXiv 2003.00688).
         worst_group: step of group distributionally robust optimisation over looks and classes (Sagawa et al. 2020,
             arXiv 1911.08731); 0 takes the plain mean.
+        outside: weight of the share of what speaks for either class that lies outside the widened lesion, in the last
+            maps and, as gradient × activation, at stride 16 (after Ross et al. 2017, arXiv 1703.03717).
+        consistency: weight of the Jensen-Shannon divergence between two variants of one picture, in other skin colours
+            (as in Hendrycks et al. 2020, arXiv 1912.02781); half as many pictures are drawn then.
     """
 
     title: str
@@ -36,6 +40,8 @@ class Experiment:
     diagnoses: float = 0.0
     risk_variance: float = 0.0
     worst_group: float = 0.0
+    outside: float = 0.0
+    consistency: float = 0.0
 
 
 PLAIN = Experiment("plain")
@@ -51,6 +57,11 @@ EXPERIMENTS = {
     "diagnoses": replace(PLAIN, title="diagnoses learnt beside", diagnoses=0.5),
     "risk_variance": replace(PLAIN, title="variance of risks punished", risk_variance=1.0),
     "worst_group": replace(PLAIN, title="worst group of looks and classes first", worst_group=0.02),
+    "outside": replace(PLAIN, title="what speaks outside the lesion punished", outside=1.0),
+    "consistency": replace(PLAIN, title="two skin colours, one answer", recolour=0.5, grey=0.15, consistency=12.0),
+    "even_consistency": replace(
+        PLAIN, title="grey light, two skin colours, one answer", even_light=True, recolour=0.5, consistency=12.0
+    ),
     "together": replace(
         PLAIN, title="light made grey, diagnoses, lesions on other skin", even_light=True, diagnoses=0.5, transplant=0.4
     ),

@@ -31,6 +31,7 @@ from lesion_demo.network.model import build_model, head_layer
 from lesion_demo.recipes import CLINICS_AUGMENT
 from lesion_demo.train.schedule import make_optimizer, set_rates
 from scripts.clinics.experiment import Experiment
+from scripts.clinics.outside import STRIDE_16, augmented_with_lesion, logits_and_outside
 from scripts.clinics.pictures import (
     SPEC,
     Pixels,
@@ -58,9 +59,11 @@ DIAGNOSES = ("nv", "bkl", "mel", "bcc", "akiec", "df", "vasc")
 
 
 class Example(NamedTuple):
-    """Input float32 [3, S, S]; target 0–1; group, look and diagnosis as indices, −1 where there is none."""
+    """One picture in V variants: inputs float32 [V, 3, S, S] and where its lesion may lie, bool [S, S]; target 0–1;
+    group, look and diagnosis as indices, −1 where there is none."""
 
     inputs: Tensor
+    lesion: Tensor
     target: float
     label: int
     look: int
@@ -116,9 +119,20 @@ class Training(Dataset[Example]):
             pixels = recolour(pixels, store.colours[index], store.colours[self._another(index)])
         if chance[2] < experiment.grey:
             pixels = even_light(pixels, square)
-        inputs = self.transform(prepared(experiment, store, index, pixels))
+        inputs, lesion = self._augmented(index, prepared(experiment, store, index, pixels))
+        if experiment.consistency > 0:
+            again, _ = self._augmented(index, prepared(experiment, store, index))
+            inputs = torch.cat([inputs, again])
         diagnosis = _diagnosis(picture) if target in (0.0, 1.0) else -1
-        return Example(inputs, target, picture.label, int(self.material.looks[index]), diagnosis)
+        return Example(inputs, lesion, target, picture.label, int(self.material.looks[index]), diagnosis)
+
+    def _augmented(self, index: int, pixels: Pixels) -> tuple[Tensor, Tensor]:
+        """A variant [1, 3, S, S] of a picture, and its lesion; where that is not asked for or unknown, everywhere."""
+        mask = self.material.store.masks[index]
+        if self.experiment.outside > 0 and mask is not None:
+            inputs, lesion = augmented_with_lesion(self.transform, pixels, self.material.store.squares[index], mask)
+            return inputs[None], lesion
+        return self.transform(pixels)[None], torch.ones(SPEC.image_size, SPEC.image_size, dtype=torch.bool)
 
     def _another(self, index: int) -> int:
         others = self.others[self.sources[index]]
@@ -159,7 +173,8 @@ def first_network(experiment: Experiment, material: Material, seed: int) -> nn.M
     chosen = torch.multinomial(weights, CALIBRATION, replacement=True, generator=torch.Generator().manual_seed(seed))
     batches = [torch.stack([seen[int(index)] for index in part]) for part in chosen.split(64)]
     initialise(net, "lite2", backbone="efficientnet_b3", calibration=batches, seed=seed)
-    use_fast_depthwise(net)
+    # What comes after the place of a gradient that is itself learnt from needs convolutions that can be derived twice.
+    use_fast_depthwise(net.features[:STRIDE_16] if experiment.outside > 0 else net)  # type: ignore[operator, index]
     return net.to(memory_format=torch.channels_last)
 
 
@@ -200,9 +215,11 @@ class Losses:
         self.groups = torch.full((LOOKS, 2), 1 / (2 * LOOKS))
 
     def __call__(self, logits: Tensor, pooled: Tensor, batch: Example, done: float) -> Tensor:
-        """Logits [B, 2] and pooled features [B, C] → a number."""
-        targets = torch.stack([1 - batch.target, batch.target], dim=1).float()
-        each = functional.cross_entropy(logits.float(), targets, reduction="none")  # [B]
+        """Logits [B · V, 2] and pooled features [B · V, C] of a batch [B] in V variants → a number."""
+        variants = batch.inputs.shape[1]
+        target = batch.target.repeat_interleave(variants)
+        targets = torch.stack([1 - target, target], dim=1).float()
+        each = functional.cross_entropy(logits.float(), targets, reduction="none").unflatten(0, (-1, variants)).mean(1)
         loss = self._worst(each, batch) if self.experiment.worst_group > 0 else each.mean()
         if self.experiment.risk_variance > 0 and done > 0.2:
             risks = [each[batch.look == look].mean() for look in batch.look.unique() if (batch.look == look).sum() > 2]
@@ -211,6 +228,8 @@ class Losses:
         if self.experiment.diagnoses > 0 and known.any():
             said = self.diagnoses(pooled.float()[known])
             loss = loss + self.experiment.diagnoses * functional.cross_entropy(said, batch.diagnosis[known])
+        if self.experiment.consistency > 0:
+            loss = loss + self.experiment.consistency * divergence(logits.float().unflatten(0, (-1, variants)))
         return loss
 
     def _worst(self, each: Tensor, batch: Example) -> Tensor:
@@ -225,6 +244,13 @@ class Losses:
         return (weights / weights.sum() * risks).sum()
 
 
+def divergence(logits: Tensor) -> Tensor:
+    """Mean Jensen-Shannon divergence, in nats, of the variants' distributions: logits [B, V, 2] → a number."""
+    logs = logits.log_softmax(dim=-1)
+    mean = logs.exp().mean(dim=1, keepdim=True).clamp(min=1e-7)
+    return (logs.exp() * (logs - mean.log())).sum(dim=-1).mean()
+
+
 def train(
     experiment: Experiment, net: nn.Module, material: Material, *, pictures: int, seed: int
 ) -> tuple[nn.Module, nn.Module]:
@@ -233,9 +259,10 @@ def train(
     stage = StageConfig("128px", epochs=1, image_size=128, batch_size=BATCH, backbone_rate=RATE, head_rate=RATE, schedule="one_cycle")  # fmt: skip # noqa: E501
     weights = draw_weights(experiment, material)
     draws = torch.Generator().manual_seed(seed + 1)
+    variants = 2 if experiment.consistency > 0 else 1
     loader = DataLoader(
-        Training(experiment, material), batch_size=BATCH, num_workers=1, drop_last=True,
-        sampler=WeightedRandomSampler(weights.tolist(), pictures, generator=draws),
+        Training(experiment, material), batch_size=BATCH // variants, num_workers=1, drop_last=True,
+        sampler=WeightedRandomSampler(weights.tolist(), pictures // variants, generator=draws),
         generator=torch.Generator().manual_seed(seed + 2),
     )  # fmt: skip
     losses = Losses(experiment, head_layer(net).in_features)
@@ -247,15 +274,23 @@ def train(
     net.train()
     for number, batch in enumerate(tqdm(loader, experiment.title, mininterval=20)):
         set_rates(optimizer, stage, number / len(loader))
+        inputs = batch.inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        outside = torch.zeros(())
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = net(batch.inputs.to(memory_format=torch.channels_last))
-        loss = losses(logits, kept[0], Example(*batch), number / len(loader))
+            if experiment.outside > 0:
+                logits, outside = logits_and_outside(net, inputs, batch.lesion)
+            else:
+                logits = net(inputs)
+        loss = losses(logits, kept[0], Example(*batch), number / len(loader)) + experiment.outside * outside
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), CLIP)
         optimizer.step()
         average.update_parameters(net)
         if number % 20 == 0:
-            log.info("%s, step %d of %d: loss %.4f", experiment.title, number, len(loader), loss.item())
+            log.info(
+                "%s, step %d of %d: loss %.4f, outside %.3f",
+                experiment.title, number, len(loader), loss.item(), outside.item(),
+            )  # fmt: skip
     hook.remove()
     return net.eval(), copy.deepcopy(average.module).eval()

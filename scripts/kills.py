@@ -19,7 +19,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -86,10 +86,10 @@ def work(arguments: list[str], log: Path, full_at: int) -> None:
 
 
 class Training:
-    """A training in `folder`, which can be started again and again."""
+    """A training in `folder`, which can be started again and again; `target` does it, in a process of its own."""
 
-    def __init__(self, folder: Path, start: list[str]) -> None:
-        self._out, self._log, self._start = folder / "out", folder / "log", start
+    def __init__(self, folder: Path, start: list[str], target: Callable[[list[str], Path, int], None] = work) -> None:
+        self._out, self._log, self._start, self._target = folder / "out", folder / "log", start, target
         folder.mkdir()
         # Processes are forked from one that has PyTorch, which takes longer to load than this training lasts.
         self._context = multiprocessing.get_context("forkserver")
@@ -110,7 +110,7 @@ class Training:
         """The training at work; it goes on from where it was stopped."""
         own = ["--resume"] if self.begun else self._start
         arguments = ["--out", str(self._out), "--run", RUN, *own]
-        process = self._context.Process(target=work, args=(arguments, self._log, full_at))
+        process = self._context.Process(target=self._target, args=(arguments, self._log, full_at))
         process.start()
         return process
 

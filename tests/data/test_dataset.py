@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from lesion_demo.config import PreprocessSpec
 from lesion_demo.data.dataset import (
@@ -122,6 +126,24 @@ def test_too_little_shared_memory_is_a_sentence(said: str) -> None:
         next(batches)
     with pytest.raises(RuntimeError, match="odd"):
         list(delivered(failing(RuntimeError("odd"))))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(number, None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    + [(signal.SIGKILL, "A process that reads pictures was killed, .* try again with --workers 0")],
+)
+def test_signals_to_stop_are_for_the_command_and_not_for_its_workers(number: signal.Signals, said: str | None) -> None:
+    batches = delivered(DataLoader(list(range(40)), num_workers=1))  # type: ignore[arg-type]
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    os.kill(worker.pid, number)
+    if said is None:
+        assert len(list(batches)) == 39
+        return
+    with pytest.raises(DataError, match=said):
+        list(batches)
 
 
 def test_a_picture_that_another_process_cannot_read_is_one_sentence(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from lesion_demo.data.folders import scan
 from lesion_demo.images.phantom import render_phantom
 from scripts import prepare_data
 from scripts.downloads import Entry
-from scripts.prepare_data import SOURCES, isic_diagnosis, main
+from scripts.prepare_data import main
+from scripts.public_sets import SOURCES, isic_diagnosis
 
 
 def picture(seed: int, kind: str = "JPEG", size: int = 80) -> bytes:

@@ -1,4 +1,4 @@
-"""Which files of the server's disk a request may name: those that were uploaded here, and the examples."""
+"""What the page makes of a request: which files of the server's disk it may name, and what a session is given."""
 
 from __future__ import annotations
 
@@ -10,11 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlocksConfig
 from gradio.utils import get_upload_folder
 
 from lesion_demo.errors import where_raised
 
 log = logging.getLogger(__name__)
+
+
+class _UndescribedInSessions(BlocksConfig):
+    """The page's parts, of which no session gets a description of its own.
+
+    Gradio makes one of every component at a session's first request and again at every event, which takes 16 ms for a
+    new client of this page, and reads it nowhere: it is meant for links to a state, which this page has not.
+    """
+
+    def __copy__(self) -> BlocksConfig:
+        """What a session starts with."""
+        config: BlocksConfig = super().__copy__()
+        config.config_for_block = lambda *_: {}  # type: ignore[method-assign]
+        return config
 
 
 class GuardedBlocks(gr.Blocks):
@@ -32,6 +47,7 @@ class GuardedBlocks(gr.Blocks):
 
     def __init__(self, examples: Path, refusal: str, failure: str, **options: Any) -> None:
         super().__init__(**options)
+        self.default_config = _UndescribedInSessions(self)  # nothing is in it yet
         self._examples, self._refusal, self._failure = examples, refusal, failure
 
     async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:

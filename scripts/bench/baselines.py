@@ -97,7 +97,7 @@ class PlainPictures(Dataset[Tensor]):
         return pixels
 
 
-def plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor) -> float:
+def step_plainly(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor) -> float:
     """A training step in float32 on pictures [B, 3, S, S]; the loss."""
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(model(images), targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from lesion_demo.images.artefacts import find_artefacts
-from lesion_demo.images.load import load_picture
+from lesion_demo.images.load import load_image, load_picture
 from lesion_demo.images.look import Look
 from lesion_demo.images.prepare import prepare
 from lesion_demo.images.quality import check_quality
@@ -23,11 +24,12 @@ from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.explanation import Explainer
 from lesion_demo.serve.scoring import score_files
 from scripts.bench.engines import engines
-from scripts.bench.pictures import write_large
-from scripts.bench.rows import Bench, silently
+from scripts.bench.pictures import DIFFERENT, write_large
+from scripts.bench.rows import Bench, our_step, plain_step, silently
 from scripts.bench.site import analyze_by_clients, open_site
 from scripts.bench.timing import markdown, median_ms, seconds
 
+LOSS_STEPS, LOSS_BATCH, LOSS_SIDE = 100, 8, 128
 BACKBONES = ("efficientnet_b0", "efficientnet_b3", "resnet50")
 
 
@@ -85,6 +87,29 @@ def clients(bench: Bench) -> Iterator[str]:
     yield markdown(("clients at once", "analyses/s", "ms until an answer, mean", "resident, MB"), rows)
 
 
+def losses(bench: Bench) -> Iterator[str]:
+    """The loss of our training and of the plain loop, on the same pictures and from the same weights.
+
+    The plain loop runs twice: what its seed for dropout changes is the noise to compare with.
+    """
+    files = bench.files[:DIFFERENT]
+    spec = replace(bench.served.meta.preprocess, round_window=False)
+    pixels = torch.from_numpy(np.stack([prepare(load_image(file), spec, LOSS_SIDE) for file in files]))
+    labels, curves = (torch.arange(DIFFERENT) + 1) % 2, []
+    for make, seed in ((our_step, 1), (plain_step, 1), (plain_step, 2)):
+        torch.manual_seed(0)
+        step, drawn = make(), np.random.default_rng(0)
+        torch.manual_seed(seed)
+        batches = [drawn.choice(DIFFERENT, LOSS_BATCH, replace=False) for _ in range(LOSS_STEPS)]
+        curves.append(np.array([step(pixels[batch], labels[batch]) for batch in batches]))
+    each = LOSS_STEPS // 5
+    rows = [
+        (f"{first + 1} to {first + each}", *(f"{curve[first : first + each].mean():.3f}" for curve in curves))
+        for first in range(0, LOSS_STEPS, each)
+    ]
+    yield markdown(("steps", "mean loss, ours", "plain loop", "plain loop, another seed"), rows)
+
+
 def roofline(bench: Bench) -> Iterator[str]:
     """Work and traffic of one look against what this processor reaches at multiplying and at copying."""
     side = bench.served.meta.preprocess.image_size
@@ -106,7 +131,7 @@ def roofline(bench: Bench) -> Iterator[str]:
     yield markdown(("threads", "ms", "GFLOP/s", "of the peak"), rows)
 
 
-TEXTS = {one.__name__: one for one in (profile, growth, clients, roofline, engines)}
+TEXTS = {one.__name__: one for one in (profile, growth, clients, losses, roofline, engines)}
 
 
 def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:

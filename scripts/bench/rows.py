@@ -27,13 +27,15 @@ from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.classifier import Predictor
 from lesion_demo.serve.opened import ServedCheckpoint, open_checkpoint
 from lesion_demo.serve.scoring import score_files
-from scripts.bench.baselines import PlainLoop, StockDemo, plain_step, read_all
+from scripts.bench.baselines import PlainLoop, StockDemo, read_all, step_plainly
 from scripts.bench.pictures import write_large, write_pictures
 from scripts.bench.site import analyze_by_clients, first_answer, first_prediction, open_site
 from scripts.bench.timing import Row, paired
 
 FORMER_SINGLE_MS = 76.0
 """`analyze` of one look by PyTorch, before any of this, on an AMD EPYC with AVX-512 bf16 and two cores."""
+TrainingStep = Callable[[torch.Tensor, torch.Tensor], float]
+"""From pictures float32 [B, 3, S, S] and their labels [B], which one step is trained on, to its loss."""
 SCORED, TRAIN_SIDE, TRAIN_BATCH = 160, 224, 16
 CLIENTS, EACH, SESSIONS = 32, 19, 50
 PLAIN = AugmentConfig(
@@ -108,7 +110,7 @@ def score(bench: Bench) -> Iterator[Row]:
 def training(bench: Bench) -> Iterator[Row]:
     """A step, and the pictures for it."""
     threads, config = torch.get_num_threads(), TrainConfig()
-    own, other, ratio = paired(_our_step(), _plain_step(), bench.pairs)
+    own, other, ratio = paired(partial(our_step(), *_batch()), partial(plain_step(), *_batch()), bench.pairs)
     against = "plain loop: float32, NCHW"
     yield _row(f"training step, B3, {TRAIN_SIDE} px, {TRAIN_BATCH} pictures", own, against, other, ratio, "≥ 3×")
     torch.set_num_threads(1)
@@ -178,7 +180,7 @@ def silently(task: Callable[[], object]) -> object:
         return task()
 
 
-def _our_step() -> Callable[[], float]:
+def our_step() -> TrainingStep:
     """As in `train`: channels last, bf16 where the processor has it, faster depthwise convolutions."""
     from lesion_demo.train.device import make_accelerator
 
@@ -188,9 +190,8 @@ def _our_step() -> Callable[[], float]:
     model.to(memory_format=torch.channels_last)
     set_train_mode(model)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-    images, targets = _batch()
 
-    def step() -> float:
+    def step(images: torch.Tensor, targets: torch.Tensor) -> float:
         optimizer.zero_grad()
         with accelerator.autocast():
             output = model(images.to(memory_format=torch.channels_last))
@@ -202,9 +203,9 @@ def _our_step() -> Callable[[], float]:
     return step
 
 
-def _plain_step() -> Callable[[], float]:
+def plain_step() -> TrainingStep:
     model = build_model("efficientnet_b3").train()
-    return partial(plain_step, model, torch.optim.AdamW(model.parameters(), 1e-4), *_batch())
+    return partial(step_plainly, model, torch.optim.AdamW(model.parameters(), 1e-4))
 
 
 def _batch() -> tuple[torch.Tensor, torch.Tensor]:

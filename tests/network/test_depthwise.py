@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from lesion_demo.config import TrainConfig
 from lesion_demo.data.folders import scan
 from lesion_demo.network import depthwise as depthwise_module
-from lesion_demo.network.depthwise import FastDepthwise, _Depthwise, use_fast_depthwise
+from lesion_demo.network.depthwise import FastDepthwise, FastGate, _Depthwise, _Gate, use_fast_depthwise
 from lesion_demo.network.model import build_model
 from lesion_demo.train.loop import fit
 
@@ -80,6 +81,37 @@ def test_without_half_precision_it_is_the_plain_convolution(monkeypatch: pytest.
         assert torch.equal(ours, true)
 
 
+@pytest.mark.parametrize("size", [(14, 14), (15, 11), (1, 1)])
+def test_a_gate_and_its_gradients_are_those_of_the_plain_one(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    plain = SqueezeExcitation(CHANNELS, 4, activation=nn.SiLU)
+    fast = copy.deepcopy(plain)
+    use_fast_depthwise(fast)
+    assert type(fast) is FastGate
+    results = []
+    for gate, half in ((plain, False), (fast, True)):
+        x = torch.randn(4, CHANNELS, *size, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = gate(x)
+        (output.float() ** 2).sum().backward()
+        results.append([output.detach().float(), x.grad, *(one.grad for one in gate.parameters())])
+    for true, ours in zip(*results, strict=True):
+        assert ours.shape == true.shape
+        assert distance(ours, true) < 0.02  # bfloat16 has eight bits, and some of these are differences
+
+
+def test_other_gates_stay_and_without_half_precision_it_is_the_plain_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SqueezeExcitation(CHANNELS, 4)  # by ReLU
+    use_fast_depthwise(other)
+    assert type(other) is SqueezeExcitation
+    monkeypatch.setattr(_Gate, "apply", lambda *_: pytest.fail("bfloat16 only"))
+    plain = SqueezeExcitation(CHANNELS, 4, activation=nn.SiLU)
+    fast = copy.deepcopy(plain)
+    use_fast_depthwise(fast)
+    x = torch.randn(2, CHANNELS, 5, 5)
+    assert torch.equal(fast(x), plain(x))
+
+
 def test_every_depthwise_convolution_of_the_network_changes_and_no_other_and_no_name() -> None:
     net = build_model("efficientnet_b3")
     before = {name: tensor.data_ptr() for name, tensor in net.state_dict().items()}
@@ -87,7 +119,7 @@ def test_every_depthwise_convolution_of_the_network_changes_and_no_other_and_no_
     use_fast_depthwise(net)
     changed = {name for name, module in net.named_modules() if isinstance(module, FastDepthwise)}
     assert changed == grouped
-    assert len(changed) == 26
+    assert len(changed) == sum(isinstance(module, FastGate) for module in net.modules()) == 26
     assert {name: tensor.data_ptr() for name, tensor in net.state_dict().items()} == before
 
 

@@ -14,6 +14,8 @@ import gradio as gr
 import httpx
 import pytest
 from app_site import Site
+from gradio.blocks import BlocksConfig
+from gradio.state_holder import SessionState
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -21,7 +23,7 @@ from PIL import Image
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
 from lesion_demo.web.page import EXAMPLES
-from lesion_demo.web.payloads import is_ours, named_files
+from lesion_demo.web.payloads import GuardedBlocks, is_ours, named_files
 
 SENTENCE = load_texts("en").server.not_ours
 META = {"meta": {"_type": "gradio.FileData"}}
@@ -215,3 +217,27 @@ def test_nothing_is_analysed_outside_of_the_queue(site: Site, uploaded: Path) ->
                 answer = client.post(f"/gradio_api/run/{name}", json=body)
                 assert answer.status_code >= 400 or not takes(inputs, file), function
     assert site.analyzer.asked == 0
+
+
+def test_a_session_starts_without_a_description_of_every_component(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio makes one for each new client and reads it nowhere; the page itself is described as ever."""
+    with GuardedBlocks(tmp_path, "no", "no", analytics_enabled=False) as app:
+        box = gr.Textbox("as it was")
+        gr.Button().click(lambda text: text, box, box, api_name="echo")
+    described: list[int] = []
+    plain = BlocksConfig.config_for_block
+
+    def counted(number: int, *args: Any) -> dict[str, Any]:
+        described.append(number)
+        return plain(number, *args)
+
+    monkeypatch.setattr(BlocksConfig, "config_for_block", staticmethod(counted))
+    session = SessionState(app)
+    session._update_value_in_config(box._id, "as it is")  # as at every event
+    assert described == []
+    assert session.blocks_config.blocks == app.blocks
+    assert session.blocks_config.fns == app.fns
+    assert "as it was" in str(app.get_config_file()["components"])
+    assert described

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom import FileDataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DermoscopicPhotographyImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, DermoscopicPhotographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lesion_demo.files import write_json
 from scripts.reliability import record
@@ -47,7 +48,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         for mode in modes:
             source = picture.convert("L") if mode in ("F", "I;16") else picture
             yield f"{kind} {mode}", saved(source.convert(mode), kind)
-    yield "DICOM", dicom(np.asarray(picture))
+    buffer = io.BytesIO()
+    dicom(np.asarray(picture)).save_as(buffer, enforce_file_format=True)
+    yield "DICOM", buffer.getvalue()
 
 
 def saved(picture: Image.Image, kind: str) -> bytes:
@@ -56,10 +59,10 @@ def saved(picture: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def dicom(pixels: np.ndarray) -> bytes:
+def dicom(pixels: NDArray[np.uint8], syntax: str = ExplicitVRLittleEndian) -> FileDataset:
     """A dermoscopic picture, uint8 [H, W, 3], with nothing of a patient."""
     head = FileMetaDataset()
-    head.TransferSyntaxUID, head.MediaStorageSOPInstanceUID = ExplicitVRLittleEndian, generate_uid()
+    head.TransferSyntaxUID, head.MediaStorageSOPInstanceUID = UID(syntax), generate_uid()
     head.MediaStorageSOPClassUID = DermoscopicPhotographyImageStorage
     data = FileDataset("", {}, file_meta=head, preamble=bytes(128))
     data.SOPClassUID, data.SOPInstanceUID = head.MediaStorageSOPClassUID, head.MediaStorageSOPInstanceUID
@@ -67,9 +70,7 @@ def dicom(pixels: np.ndarray) -> bytes:
     data.Rows, data.Columns, data.SamplesPerPixel = *pixels.shape[:2], 3
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
     data.PixelData = pixels.tobytes()
-    buffer = io.BytesIO()
-    data.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,7 +60,8 @@ def label_pictures(root: Path, source: str, labels: Mapping[str, int], table: La
     if problems:
         raise DataError(_problems_in_words(table.path, problems))
     for name, count in sorted(names.items()):
-        log.info("%s: %s → %s, %d pictures", table.path.name, name, CLASSES[labels[plain_name(name)]], count)
+        counted = f"{count} picture{'' if count == 1 else 's'}"
+        log.info("%s: %s → %s, %s", table.path.name, name, CLASSES[labels[plain_name(name)]], counted)
     unlisted = len({path for files in places.values() for path in files} - set(pictures)) - undecided
     left_out = {f"picture without a class in {table.path.name}": undecided, "picture that is not in it": unlisted}
     if skipped := +Counter(left_out):

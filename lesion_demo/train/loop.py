@@ -48,7 +48,7 @@ from lesion_demo.train.state import (
     write_config,
 )
 from lesion_demo.train.trainer import Trainer, start, warn_of_init
-from lesion_demo.train.validation import RING_PICTURES, record, validate
+from lesion_demo.train.validation import record, ringed_places, validate
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def _log_expected_duration(trainer: Trainer) -> None:
             accelerator,
             batch=micro_batch(config, stage, accelerator),
             train_count=stage.epoch_pictures or len(trainer.train),
-            eval_count=len(trainer.val) + RING_PICTURES,
+            eval_count=len(trainer.val) + len(ringed_places(len(trainer.val))),
         )
         for stage in config.stages
     )

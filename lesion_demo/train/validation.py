@@ -61,9 +61,14 @@ def ringed(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
     return draw_random_ring(image, np.random.default_rng(index))
 
 
+def ringed_places(count: int) -> range:
+    """Which of `count` validation pictures get a ring: all of a small split."""
+    return range(0, count, max(1, count // RING_PICTURES))
+
+
 def _ring_flips(trainer: Trainer, stage: StageConfig, plain: Predictions) -> float:
     """Share of verdicts at 0.5 that a ring turns, on RING_PICTURES of the validation split."""
-    chosen = range(0, len(trainer.val), max(1, len(trainer.val) // RING_PICTURES))
+    chosen = ringed_places(len(trainer.val))
     with_ring = _predict_val(trainer, stage, [trainer.val[i] for i in chosen], ringed)
     before = plain.probabilities()[list(chosen)] >= 0.5
     return float(np.mean(before != (with_ring.probabilities() >= 0.5)))

@@ -104,7 +104,7 @@ def test_the_dx_names_are_printed(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     text = "image_id,dx\n" + "".join(f"{index},{name}\n" for index, name in enumerate(names))
     with caplog.at_level(logging.INFO):
         assert [label for _, label in labels(root, text.encode())] == list(names.values())
-    assert "akiec → malignant, 1 pictures" in caplog.text
+    assert "akiec → malignant, 1 picture\n" in caplog.text
 
 
 def test_an_isic_archive_works_as_it_comes(tmp_path: Path) -> None:

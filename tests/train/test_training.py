@@ -42,6 +42,7 @@ from lesion_demo.train.estimate import in_words
 from lesion_demo.train.schedule import rate_factor
 from lesion_demo.train.state import HistoryRow, load_state, save_state
 from lesion_demo.train.trainer import Trainer, warn_of_init
+from lesion_demo.train.validation import RING_PICTURES, ringed_places
 
 
 def pictures(root: Path, split: str) -> list[Picture]:
@@ -389,6 +390,23 @@ def test_rates_rise_and_fall() -> None:
     assert [round(rate_factor("one_cycle", done), 3) for done in (0, 0.25, 1)] == [0.04, 1, 0]
     with pytest.raises(TrainingError, match="use constant, cosine or one_cycle"):
         rate_factor("cosin", 0)
+
+
+@pytest.mark.parametrize("count", [64, 1000])
+def test_what_is_forecast_is_what_is_looked_at(
+    count: int, tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few pictures, the forecast was of several times as many as there are."""
+
+    def note(*_: object, eval_count: int, **__: object) -> float:
+        raise TrainingError(f"{eval_count} forecast")
+
+    monkeypatch.setattr("lesion_demo.train.loop.stage_seconds", note)
+    val = (pictures(phantom_data, "val") * count)[:count]
+    ringed = len(ringed_places(count))
+    assert min(count, RING_PICTURES) <= ringed < 2 * RING_PICTURES
+    with pytest.raises(TrainingError, match=f"{count + ringed} forecast"):
+        training.fit(tiny_config, pictures(phantom_data, "train"), val, tmp_path)
 
 
 def test_durations_are_words() -> None:

@@ -406,7 +406,7 @@ def test_what_is_forecast_is_what_is_looked_at(
     ringed = len(ringed_places(count))
     assert min(count, RING_PICTURES) <= ringed < 2 * RING_PICTURES
     with pytest.raises(TrainingError, match=f"{count + ringed} forecast"):
-        fit(tiny_config, pictures(phantom_data, "train"), val, tmp_path)
+        training.fit(tiny_config, pictures(phantom_data, "train"), val, tmp_path)
 
 
 def test_durations_are_words() -> None:

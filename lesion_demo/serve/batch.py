@@ -19,7 +19,7 @@ from lesion_demo.local_calibration import LocalCalibration
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.labels import distinct_labels
 from lesion_demo.serve.pdf import render_pdf
-from lesion_demo.serve.report import report_json
+from lesion_demo.serve.report import Circumstances, report_json
 from lesion_demo.serve.table import CsvRow
 from lesion_demo.texts import Texts
 
@@ -208,9 +208,10 @@ class ReportArchive:
         """Append the reports on `finding`, with `picture` (uint8 [h, w, 3], it may be a smaller copy) in the PDF."""
         if finding.analysis is None:
             return
-        name, by_looks = finding.item.name, not finding.analysis.photograph
-        findings = report_json(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
-        pdf = render_pdf(finding.analysis, picture, *self._subject, file=name, dermoscopic=by_looks)
+        name = finding.item.name
+        circumstances = Circumstances(file=name, dermoscopic=not finding.analysis.photograph)
+        findings = report_json(finding.analysis, picture, *self._subject, circumstances)
+        pdf = render_pdf(finding.analysis, picture, *self._subject, circumstances)
         with _whole(self.path), zipfile.ZipFile(self.path, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(f"{name}.pdf", pdf)
             archive.writestr(f"{name}.json", json.dumps(findings, ensure_ascii=False, indent=2))

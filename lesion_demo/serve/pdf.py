@@ -13,10 +13,9 @@ from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import Outcome
 from lesion_demo.errors import ReportError
 from lesion_demo.images import Pixels
-from lesion_demo.prevalence import DEFAULT_PREVALENCE, at_prevalence
+from lesion_demo.prevalence import at_prevalence
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.explanation import overlay
-from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.phrases import (
     SYMBOLS,
     advice,
@@ -37,7 +36,7 @@ from lesion_demo.serve.phrases import (
     said_by,
     tone_note,
 )
-from lesion_demo.serve.report import now
+from lesion_demo.serve.report import NOTHING_NOTED, Circumstances, now
 from lesion_demo.texts import Texts
 
 FONT = "DejaVu"
@@ -55,26 +54,22 @@ def render_pdf(
     meta: Checkpoint,
     checkpoint_name: str,
     texts: Texts,
-    *,
-    case_id: str = "",
-    patient: Patient = UNSTATED,
-    file: str = "",
-    dermoscopic: bool = True,
-    prevalence: float = DEFAULT_PREVALENCE,
+    circumstances: Circumstances = NOTHING_NOTED,
 ) -> bytes:
-    """The same on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map; arguments as `report_json`.
+    """The same as `report_json` on a page of paper, with `picture` (uint8 [H, W, 3]) and its heat map.
 
     Raises:
-        ReportError: `case_id` holds characters that cannot be printed; it names them.
+        ReportError: the case number holds characters that cannot be printed; it names them.
     """
+    file = circumstances.file
     words, (height, width) = texts.report, picture.shape[:2]
     page = _Page()
     page.line(words.title, size=17, bold=True)
-    if case_id := " ".join(unicodedata.normalize("NFC", case_id).split()):
+    if case_id := " ".join(unicodedata.normalize("NFC", circumstances.case_id).split()):
         if lacking := page.cannot_print(case_id):
             raise ReportError(words.unprintable.format(characters=", ".join(map(_named, lacking))))
         page.line(words.case.format(case=case_id), size=11)
-    if noted := patient.in_words(texts):
+    if noted := circumstances.patient.in_words(texts):
         page.line(noted, size=11)
     if file:
         page.line(words.file.format(file=file), size=11)
@@ -82,9 +77,9 @@ def render_pdf(
     page.pictures(picture, overlay(picture, analysis.heat_map_for(height, width)))
     said = " ".join(filter(None, (say(analysis, texts) for say in (heat_warning, heat_finding, heat_note))))
     page.line(f"{words.picture}. {said}", 8.5, GREY)
-    _verdict(page, analysis, texts, dermoscopic)
+    _verdict(page, analysis, texts, circumstances.dermoscopic)
     if analysis.assessable:
-        _numbers(page, analysis, meta, texts, prevalence)
+        _numbers(page, analysis, meta, texts, circumstances.prevalence)
     page.line(" ".join(filter(None, (_point(analysis, meta, texts), fitted(meta, texts)))), 9)
     _quality(page, analysis, texts)
     page.line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -26,28 +26,38 @@ REPORT_SCHEMA = 2
 """Of the JSON. 1: the heat map was on a scale of its own for each picture. 2: it is in log-odds, see `_heat_map`."""
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What a report tells beside what was found.
+
+    Attributes:
+        case_id: free text of the reader's own; it goes into the report and nowhere else.
+        dermoscopic: was the picture taken through a dermatoscope?
+        prevalence: share (0–1) of malignant lesions where the reader works.
+        patient: what the reader has noted of the patient; nothing of it is told where nothing is stated.
+        file: the label of the picture's file, where there are many.
+    """
+
+    case_id: str = ""
+    dermoscopic: bool = True
+    prevalence: float = DEFAULT_PREVALENCE
+    patient: Patient = UNSTATED
+    file: str = ""
+
+
+NOTHING_NOTED = Circumstances()
+
+
 def report_json(
     analysis: Analysis,
     picture: Pixels,
     meta: Checkpoint,
     checkpoint_name: str,
     texts: Texts,
-    *,
-    case_id: str = "",
-    patient: Patient = UNSTATED,
-    file: str = "",
-    dermoscopic: bool = True,
-    prevalence: float = DEFAULT_PREVALENCE,
+    circumstances: Circumstances = NOTHING_NOTED,
 ) -> dict[str, Any]:
-    """Everything that was found, as plain JSON types.
-
-    Args:
-        picture: uint8 [H, W, 3]; of it, only the size that was analysed is told.
-        patient: what the reader has noted; nothing of it is told where nothing is stated.
-        file: the label of the picture's file, where there are many.
-        dermoscopic: was it taken through a dermatoscope?
-        prevalence: share (0–1) of malignant lesions where the reader works.
-    """
+    """Everything that was found, as plain JSON types; of `picture`, uint8 [H, W, 3], only the size is told."""
+    prevalence = circumstances.prevalence
     point, scores = analysis.operating_point, tested(meta, analysis.operating_point)
     after = at_prevalence(analysis.probability, meta.prevalence, prevalence) if analysis.assessable else None
     number = lead(analysis, meta, texts, prevalence)
@@ -76,7 +86,7 @@ def report_json(
         "artefacts": [asdict(artefact) for artefact in analysis.artefacts],
         "skin_tone": analysis.skin_tone,
         "heat_map": _heat_map(analysis),
-        "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": dermoscopic},
+        "picture": {"height": analysis.shape[0], "width": analysis.shape[1], "dermoscopic": circumstances.dermoscopic},
         "looks_like_photograph": analysis.photograph,
         "first_of_several": analysis.first_of_several,
         "model": {
@@ -89,7 +99,7 @@ def report_json(
         "calibration": {"sentence": fitted(meta, texts), "local": None if meta.local is None else asdict(meta.local)},
         "disclaimer": texts.page.disclaimer,
     }
-    noted = {"case_id": case_id, "patient": patient.stated, "file": file}
+    noted = {"case_id": circumstances.case_id, "patient": circumstances.patient.stated, "file": circumstances.file}
     return report | {name: value for name, value in noted.items() if value}
 
 

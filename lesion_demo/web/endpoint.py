@@ -11,9 +11,10 @@ from lesion_demo.decision import DEFAULT_OPERATING_POINT
 from lesion_demo.errors import ImageError
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.explanation import overlay
+from lesion_demo.serve.report import Circumstances
 from lesion_demo.web.picture import display_copy, png_file, unopened
 from lesion_demo.web.places import MODEL_EVENTS, PRECEDENCE
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import ReportWriter
 
 DESCRIPTION = (
     "Analyses one picture. `operating_point` is one of the checkpoint's, `dermoscopic` says whether the picture was "
@@ -46,7 +47,7 @@ def add_endpoint(analyzer: Analyzer, writer: ReportWriter, prevalence: float) ->
         except ImageError as error:
             raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
         shown = display_copy(image)
-        findings = writer.findings(analysis, shown, Circumstances("", dermoscopic, prevalence))
+        findings = writer.findings(analysis, shown, Circumstances(dermoscopic=dermoscopic, prevalence=prevalence))
         return findings, png_file(overlay(shown, analysis.heat_map_for(*shown.shape[:2])))
 
     names = [point.name for point in analyzer.meta.operating_points]

@@ -12,28 +12,10 @@ from typing import Any
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
-from lesion_demo.serve.patient import UNSTATED, Patient
 from lesion_demo.serve.pdf import render_pdf
 from lesion_demo.serve.record import record_text
-from lesion_demo.serve.report import report_json, today
+from lesion_demo.serve.report import Circumstances, report_json, today
 from lesion_demo.texts import Texts
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What the reader has set for one report.
-
-    Attributes:
-        case_id: free text of the reader's own; it goes into the report and nowhere else.
-        dermoscopic: was the picture taken through a dermatoscope?
-        prevalence: share (0–1) of malignant lesions where the reader works.
-        patient: what the reader has noted of the patient, likewise.
-    """
-
-    case_id: str
-    dermoscopic: bool
-    prevalence: float
-    patient: Patient = UNSTATED
 
 
 @dataclass(frozen=True)
@@ -59,7 +41,7 @@ class ReportWriter:
 
     def pdf(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> Download:
         """A PDF on `analysis` of `picture`, uint8 [H, W, 3]."""
-        content = render_pdf(analysis, picture, *self._subject, **vars(circumstances))
+        content = render_pdf(analysis, picture, *self._subject, circumstances)
         return Download.of(content, "application/pdf", self._name(circumstances, "pdf"))
 
     def json(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> Download:
@@ -85,7 +67,7 @@ class ReportWriter:
 
     def findings(self, analysis: Analysis, picture: Pixels, circumstances: Circumstances) -> dict[str, Any]:
         """What the JSON holds."""
-        return report_json(analysis, picture, *self._subject, **vars(circumstances))
+        return report_json(analysis, picture, *self._subject, circumstances)
 
     @property
     def _subject(self) -> tuple[Checkpoint, str, Texts]:

@@ -11,13 +11,14 @@ from lesion_demo.errors import ImageError
 from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis, Analyzer
 from lesion_demo.serve.patient import UNSTATED, Patient
+from lesion_demo.serve.report import Circumstances
 from lesion_demo.texts import Texts
 from lesion_demo.web.heat import heat_html
 from lesion_demo.web.picture import display_copy, needs_preview
 from lesion_demo.web.places import PRECEDENCE
 from lesion_demo.web.predictive_values import meaning_html
 from lesion_demo.web.quality import quality_html
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import ReportWriter
 from lesion_demo.web.templates import error_card, part, said_of
 from lesion_demo.web.verdict import CUSTOM, point_html, verdict_html
 

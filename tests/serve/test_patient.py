@@ -14,8 +14,9 @@ from pypdf import PdfReader
 from lesion_demo.errors import ReportError
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.serve.patient import UNSTATED, Patient
+from lesion_demo.serve.report import Circumstances
 from lesion_demo.texts import load_texts
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import ReportWriter
 from lesion_demo.web.view import Choices
 
 PICTURE = render_phantom(3, malignant=True, size=200)

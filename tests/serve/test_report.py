@@ -21,9 +21,9 @@ from lesion_demo.prevalence import at_prevalence
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.pdf import _Page, render_pdf
 from lesion_demo.serve.phrases import SYMBOLS
-from lesion_demo.serve.report import report_json
+from lesion_demo.serve.report import Circumstances, report_json
 from lesion_demo.texts import load_texts
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import ReportWriter
 
 PICTURE = render_phantom(3, malignant=True, size=300)
 META = fake_meta(0.6)
@@ -48,7 +48,7 @@ def read(pdf: bytes) -> tuple[str, int]:
 def test_pdf_says_what_was_found(outcome: Outcome, language: str) -> None:
     texts, found = load_texts(language), analysis(outcome)
     assert found.verdict is outcome
-    text, pictures = read(render_pdf(found, PICTURE, META, "a-run", texts, case_id="Case 12 – Łódź"))
+    text, pictures = read(render_pdf(found, PICTURE, META, "a-run", texts, Circumstances(case_id="Case 12 – Łódź")))
     assert pictures == 2
     assert texts.verdict.outcomes[outcome.value] in text
     assert " ".join(texts.verdict.advice[outcome.value].split()) in text
@@ -64,7 +64,7 @@ def test_pdf_says_what_was_found(outcome: Outcome, language: str) -> None:
 def test_pdf_names_what_lies_outside_the_test() -> None:
     texts = load_texts("en")
     found = analysis(Outcome.BENIGN)
-    text, _ = read(render_pdf(found, PICTURE, META, "a-run", texts, dermoscopic=False))
+    text, _ = read(render_pdf(found, PICTURE, META, "a-run", texts, Circumstances(dermoscopic=False)))
     assert texts.verdict.not_dermoscopic_heading in text
     plain, _ = read(render_pdf(found, PICTURE, META, "a-run", texts))
     assert texts.verdict.not_dermoscopic_heading not in plain
@@ -87,7 +87,7 @@ def test_pdf_names_what_lies_outside_the_test() -> None:
 )
 def test_a_case_number_that_cannot_be_printed_is_refused_by_name(case: str, named: str, language: str) -> None:
     with pytest.raises(ReportError) as raised:
-        render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts(language), case_id=case)
+        render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts(language), Circumstances(case_id=case))
     assert f": {named}." in str(raised.value)
 
 
@@ -100,17 +100,21 @@ def test_the_json_report_takes_every_case_number(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("case", ["Łódź 12", "Ωμέγα-7/3", "Дело № 5", "Nguyễn", "e\u0301 1", "  a \n b\t1 "])
 def test_a_case_number_is_printed_whole(case: str) -> None:
-    text, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts("en"), case_id=case))
+    text, _ = read(
+        render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", load_texts("en"), Circumstances(case_id=case))
+    )
     assert f"Case: {' '.join(unicodedata.normalize('NFC', case).split())} " in text
 
 
 def test_names_in_other_scripts_stand_as_codes_and_stop_no_report() -> None:
     texts = load_texts("en")
-    text, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "走-1", texts, file="患者/שa.jpg"))
+    text, _ = read(
+        render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "走-1", texts, Circumstances(file="患者/שa.jpg"))
+    )
     assert r"\u60a3\u8005/\u05e9a.jpg" in text
     assert r"Model \u8d70-1" in text
     assert texts.report.codes in text
-    plain, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", texts, file="a.jpg"))
+    plain, _ = read(render_pdf(analysis(Outcome.BENIGN), PICTURE, META, "a-run", texts, Circumstances(file="a.jpg")))
     assert texts.report.codes not in plain
 
 
@@ -130,7 +134,9 @@ def test_pdf_of_an_oblong_picture_is_one_page(shape: tuple[int, int]) -> None:
 
 def test_json_is_plain_and_complete() -> None:
     found = analysis(Outcome.UNCERTAIN)
-    report = json.loads(json.dumps(report_json(found, PICTURE, META, "a-run", load_texts(), prevalence=0.1)))
+    report = json.loads(
+        json.dumps(report_json(found, PICTURE, META, "a-run", load_texts(), Circumstances(prevalence=0.1)))
+    )
     assert report["verdict"] == "uncertain"
     assert report["call"] == "benign"
     assert report["probability"] == found.probability
@@ -152,7 +158,7 @@ def test_json_is_plain_and_complete() -> None:
     assert report["model"]["weights_sha256"] == "f" * 64
     assert report["model"]["version"] == __version__
     assert "case_id" not in report
-    assert report_json(found, PICTURE, META, "a-run", load_texts(), case_id="7")["case_id"] == "7"
+    assert report_json(found, PICTURE, META, "a-run", load_texts(), Circumstances(case_id="7"))["case_id"] == "7"
 
 
 def test_json_says_by_its_schema_what_shape_it_has() -> None:

@@ -26,14 +26,14 @@ from lesion_demo.results import Audit, Subgroup
 from lesion_demo.serve.batch import BatchFinding, BatchItem
 from lesion_demo.serve.phrases import SYMBOLS, artefact_note, measured_line, reasons
 from lesion_demo.serve.record import record_text
-from lesion_demo.serve.report import report_json
+from lesion_demo.serve.report import Circumstances, report_json
 from lesion_demo.texts import load_texts
 from lesion_demo.web.heat import heat_html
 from lesion_demo.web.launch import launch_options
 from lesion_demo.web.page import example_caption
 from lesion_demo.web.picture import DISPLAY_SIDE
 from lesion_demo.web.quality import quality_html
-from lesion_demo.web.report_download import Circumstances, ReportWriter
+from lesion_demo.web.report_download import ReportWriter
 from lesion_demo.web.templates import error_card
 from lesion_demo.web.verdict import CUSTOM, verdict_html
 from lesion_demo.web.view import Analyzed, Choices, Refused, View

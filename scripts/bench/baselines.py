@@ -103,7 +103,7 @@ def step_plainly(model: nn.Module, optimizer: torch.optim.Optimizer, images: Ten
     loss = nn.functional.cross_entropy(model(images), targets)
     loss.backward()
     optimizer.step()
-    return float(loss)
+    return loss.item()
 
 
 def read_all(files: Sequence[Path], side: int) -> None:

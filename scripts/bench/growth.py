@@ -29,7 +29,7 @@ from scripts.bench.rows import Bench, our_step, plain_step, silently
 from scripts.bench.site import analyze_by_clients, open_site
 from scripts.bench.timing import markdown, median_ms, seconds
 
-LOSS_STEPS, LOSS_BATCH, LOSS_SIDE = 100, 8, 128
+LOSS_STEPS, LOSS_BATCH, LOSS_SIDE = 100, 8, 96
 BACKBONES = ("efficientnet_b0", "efficientnet_b3", "resnet50")
 
 
@@ -62,8 +62,8 @@ def growth(bench: Bench) -> Iterator[str]:
     predictor, point = Predictor(bench.served), bench.served.meta.operating_points[0]
     names = list(map(str, bench.files))
     rows = []
-    for count in (10, 40, 160, 640):
-        some = (names * 4)[:count]
+    for count in (10, 40, 160, 640, 2560):
+        some = (names * 16)[:count]
         taken = seconds(lambda some=some: silently(lambda: list(score_files(some, predictor, point, 0.5))))
         rows.append((count, f"{taken:.1f}", f"{count / taken:.1f}"))
     yield markdown(("pictures scored", "seconds", "pictures/s"), rows)

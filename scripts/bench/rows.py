@@ -198,7 +198,7 @@ def our_step() -> TrainingStep:
         loss = torch.nn.functional.cross_entropy(output.float(), targets)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 

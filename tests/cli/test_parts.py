@@ -158,8 +158,7 @@ def test_two_processes_of_accelerate_one_of_them_killed(
     assert "part-000001.parquet" in done, run.stderr
     assert "part-000003.parquet" not in done
     assert not out.exists()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert out.exists(), again.stderr
+    assert score(archive, *options) == 1  # the bad file is in its row; another process goes on from there
     assert out.read_bytes() == whole
 
 

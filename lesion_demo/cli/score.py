@@ -115,9 +115,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_places(args: argparse.Namespace) -> None:
-    """Raises LesionDemoError where nothing could be written, or it is not said where, or as what."""
+    """Raises LesionDemoError where nothing could be written or read, or it is not said where, or as what."""
     from lesion_demo.serve.parquet import require_parquet
 
+    if packed := [path for path in args.paths if path.lower().endswith(".zip") and Path(path).is_file()]:
+        raise LesionDemoError(f"{packed[0]} is a zip file: unpack it, and name the folder.")
     if args.out is None and args.parts is None:
         raise LesionDemoError("Give a file for the table (--out FILE) or a folder for its parts (--parts DIR).")
     if args.one_lesion and (args.out is None or args.parts is not None):

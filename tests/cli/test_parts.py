@@ -148,7 +148,16 @@ def test_two_processes_of_accelerate_one_of_them_killed(
     script.write_text(IN_TWO, encoding="utf-8")
     launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
     launch += " --dynamo_backend no --main_process_port 0"
-    options = ["--parts", folder, "--parts-format", "parquet", "--out", out, "--checkpoint", checkpoint]
+    options: list[str | Path] = [
+        "--parts",
+        folder,
+        "--parts-format",
+        "parquet",
+        "--out",
+        out,
+        "--checkpoint",
+        checkpoint,
+    ]
     command = [sys.executable, *launch.split(), *map(str, (script, archive, *options))]
     search = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path)}

@@ -311,6 +311,15 @@ def test_hopeless_out_is_refused_before_any_work(
     assert reason in capsys.readouterr().err
 
 
+def test_a_zip_is_to_be_unpacked_first(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any picture is read: a row with an error would come after those of a whole archive."""
+    packed = shutil.make_archive(str(tmp_path / "Pictures"), "zip", pictures)
+    out = tmp_path / "out.csv"
+    assert score(pictures, packed, "--out", out) == 1
+    assert f"error: {packed} is a zip file: unpack it, and name the folder." in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_full_disk_is_one_line_and_the_old_table_stays(
     pictures: Path,
     checkpoint: Path,

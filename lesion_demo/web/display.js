@@ -7,7 +7,19 @@ notices => {
   const PATIENCE = 1500;  // milliseconds from the choice of a file until it is on its way, or was not taken
   const place = name => document.getElementById(name);
   const asked = {};  // id of the picture whose report was asked for, by the form of the report
-  let [id, sent, state, trouble, timer, spoken] = ['', '', 'empty', '', 0, ''];
+  let [id, sent, state, trouble, timer, spoken, loaded] = ['', '', 'empty', '', 0, '', false];
+  // The id of the picture that has an answer, for a reload; this tab alone keeps it. A browser may forbid that.
+  const TOKEN = 'lesion';
+  const kept = name => {
+    try {
+      if (name === undefined) return sessionStorage.getItem(TOKEN) ?? '';
+      if (name) sessionStorage.setItem(TOKEN, name);
+      else sessionStorage.removeItem(TOKEN);
+    } catch (error) {
+      if (error.name !== 'SecurityError') throw error;
+    }
+    return '';
+  };
 
   const enter = (entered, notice) => {
     state = entered;
@@ -20,6 +32,7 @@ notices => {
   const settle = () => {
     if (state === 'waiting' && carried('result') === id) {
       state = 'answered';
+      if (!place('result').querySelector('.error')) kept(id);
       place('notice-card').replaceChildren();
       requestAnimationFrame(come);
     }
@@ -27,6 +40,10 @@ notices => {
     const stage = place('stage');
     if (stage && stage.dataset.state !== state) stage.dataset.state = state;
     if (state === 'answered' && place('result').querySelector('.ended')) failed('ended');
+    if (!loaded && place('restore') && document.querySelector('#examples img')) {
+      loaded = true;
+      if (kept() && state === 'empty') place('restore').click();
+    }
   };
   // On a phone the answer lies below the picture: it comes into view by as little scrolling as that takes.
   const come = () => {
@@ -37,6 +54,7 @@ notices => {
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map(x => x.toString(16).padStart(2, '0')).join('');
   const renew = (name, entered, notice) => {
     [id, trouble] = [name, ''];
+    kept('');
     enter(entered, notice);
     place('wipe')?.click();
   };
@@ -52,6 +70,11 @@ notices => {
   // The reader's word on how this picture was taken counts, also when it comes before the detector's.
   const correct = () => { spoken = id; };
   const corrected = () => spoken !== '' && spoken === id;
+  const resume = () => {
+    const last = kept();
+    begin();
+    return {id: last, answered: false};
+  };
   const again = () => { begin(); place('again').click(); };
   const send = () => { sent = id; return screen(); };
   const screen = report => {
@@ -96,5 +119,5 @@ notices => {
 
   new MutationObserver(settle).observe(document.body, {childList: true, subtree: true});
   settle();
-  window.lesion = {begin, correct, corrected, clear, failed, again, send, screen, save, fits: name => name !== '' && name === id};
+  window.lesion = {begin, correct, corrected, clear, failed, resume, again, send, screen, save, fits: name => name !== '' && name === id};
 }

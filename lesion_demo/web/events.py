@@ -17,6 +17,7 @@ from lesion_demo.serve.patient import Patient
 from lesion_demo.texts import Texts
 from lesion_demo.web.batch_tab import BatchPanel
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
+from lesion_demo.web.reload import connect_reload
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
 from lesion_demo.web.templates import part, said_of
 from lesion_demo.web.verdict import CUSTOM
@@ -69,6 +70,7 @@ class Panel:
     again: gr.Button
     judge: gr.Button
     wipe: gr.Button
+    restore: gr.Button
 
     @property
     def notes(self) -> list[Any]:
@@ -125,6 +127,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     _connect_controls(view, panel, answered)
     _connect_preview(panel)
     connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, ENDED)
+    connect_reload(panel, SCREEN, ENDED, view.texts.page.failure_headings["ended"])
 
 
 def _connect_controls(view: View, panel: Panel, answered: Any) -> None:

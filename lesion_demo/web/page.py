@@ -112,6 +112,7 @@ def add_picture_tab(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> Pane
         again=gr.Button(visible="hidden", elem_id="again"),
         judge=gr.Button(visible="hidden", elem_id="judge"),
         wipe=gr.Button(visible="hidden", elem_id="wipe"),
+        restore=gr.Button(visible="hidden", elem_id="restore"),
     )  # fmt: skip
     view = View(analyzer, facts, texts)
     connect(view, panel, files)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from app_site import DESK, PHONE, Site, choose_point, judged, opened, verdict, violations
 from playwright.sync_api import Browser, Page, expect
+from pypdf import PdfReader
 
 from lesion_demo.texts import load_texts
 
@@ -107,7 +109,7 @@ def test_every_tab_opens_fits_and_is_accessible(browser: Browser, site: Site, si
             assert violations(page) == []
 
 
-def test_german_page(browser: Browser, site: Site, files: Path) -> None:
+def test_german_page_by_keyboard(browser: Browser, site: Site, files: Path) -> None:
     texts = load_texts("de")
     for page in opened(browser, f"{site.address}/?lang=de"):
         assert page.locator("html").get_attribute("lang") == "de"
@@ -118,6 +120,28 @@ def test_german_page(browser: Browser, site: Site, files: Path) -> None:
         expect(page.locator("#meaning")).to_contain_text("Von 1.000 solchen Patienten")
         for word in ("threshold", "Refer", "picture", "pass"):
             expect(page.locator("#stage")).not_to_contain_text(word)
+        for opener in ("#result", "#point-note", "#meaning", "#quality", "#record"):
+            page.locator(f"{opener} summary").press("Enter")
+        assert violations(page) == []
+        page.locator("#point input[value=sensitive]").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#result .bar")).to_have_attribute("aria-label", re.compile(r"Schwelle 50,0\s%"))
+        with page.expect_download() as download:
+            page.locator("#pdf").press("Enter")
+        assert download.value.suggested_filename.startswith(texts.report.file_name)
+        page.locator("#more").press("Enter")
+        expect(page.locator("#batch-add")).to_be_focused()
+        assert violations(page) == []
+
+
+@pytest.mark.parametrize("name", ["phantom.png", "dim.png"])
+def test_what_is_printed_fits_one_page(page: Page, files: Path, name: str) -> None:
+    judged(page, files / name)
+    page.emulate_media(media="print")
+    (sheet,) = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True, print_background=True))).pages
+    printed = " ".join(sheet.extract_text().split())
+    for text in (TEXTS.verdict.outcomes["benign"], TEXTS.page.heat_heading, TEXTS.quality.heading, "checkpoint"):
+        assert text in printed
 
 
 def test_report_tells_no_more_of_the_patient_than_was_noted(page: Page, files: Path) -> None:

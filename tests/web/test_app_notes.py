@@ -12,7 +12,7 @@ from lesion_demo.texts import load_texts
 
 TEXTS = load_texts("en")
 OUTCOMES = TEXTS.verdict.outcomes
-STORED = "() => [localStorage.length, sessionStorage.length, document.cookie]"
+STORED = "() => [localStorage.length, Object.keys(sessionStorage).filter(key => key !== 'lesion'), document.cookie]"
 
 
 def lines(page: Page) -> list[str]:

@@ -22,6 +22,9 @@ from server_calls import wait_for
 
 from lesion_demo.checkpoint import Checkpoint, find_best_checkpoint, read_meta
 from lesion_demo.errors import CheckpointError
+from lesion_demo.images.perturb import draw_pen_marks, flatten
+from lesion_demo.images.phantom import render_phantom
+from lesion_demo.images.unrelated import photographs
 from lesion_demo.texts import load_texts
 from lesion_demo.web.uploads import PREFIX
 
@@ -92,6 +95,33 @@ def test_every_operating_point_is_offered_with_its_own_threshold(
         choose_point(real_page, point.name)
         limit = f"{TEXTS.verdict.threshold_label} {TEXTS.percent(point.threshold)}"
         expect(bar).to_have_attribute("aria-label", re.compile(re.escape(limit)))
+
+
+def test_a_turned_picture_gets_the_same_answer_and_a_mirrored_one_nearly(
+    real_page: Page, files: Path, tmp_path: Path
+) -> None:
+    scores = []
+    for number, way in enumerate((None, Image.Transpose.ROTATE_90, Image.Transpose.FLIP_LEFT_RIGHT)):
+        picture = Image.open(files / "phantom.png")
+        (picture.transpose(way) if way is not None else picture).save(tmp_path / f"{number}.png")
+        judged(real_page, tmp_path / f"{number}.png")
+        scores.append(float(real_page.locator("#result .bar").get_attribute("data-score").rstrip("\u00a0%")))  # type: ignore[union-attr]
+    assert scores[1] == pytest.approx(scores[0], abs=2), "in percent; scaling rounds rows and columns differently"
+    assert scores[2] == pytest.approx(scores[0], abs=10)
+
+
+def test_what_is_wrong_with_a_picture_is_named(real_page: Page, tmp_path: Path) -> None:
+    picture, rng = render_phantom(5, malignant=True, hair=False), np.random.default_rng(0)
+    cat = next(photograph for photograph in photographs(learnt=False))
+    spoilt = {"flat": flatten(picture, rng, 0.3), "marked": draw_pen_marks(picture, rng), "photograph": cat}
+    for name, pixels in spoilt.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    judged(real_page, tmp_path / "flat.png")
+    expect(real_page.locator("#result")).to_contain_text(TEXTS.quality.retake["contrast"])
+    judged(real_page, tmp_path / "marked.png")
+    expect(real_page.locator("#quality")).to_contain_text(TEXTS.quality.artefacts["ink"])
+    judged(real_page, tmp_path / "photograph.png")
+    expect(real_page.locator("#result .card.not_assessable")).to_contain_text(TEXTS.verdict.unfamiliar)
 
 
 def test_endpoint_answers_programs(server: str, files: Path, meta: Checkpoint) -> None:

@@ -88,6 +88,7 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     assert figures(page) == (50.0, 40.0)
     expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity: 90\.0\s% \(87\.0–91\.0\)"))
     expect(page.locator("#meaning")).to_contain_text("PPV")
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"In the clinics tested, it found \d+–\d+"))
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
     expect(page.locator("#result")).to_contain_text(TEXTS.verdict.not_tested)
@@ -190,3 +191,5 @@ def test_where_nothing_speaks_for_malignant_it_says_so(page: Page, site: Site, f
     site.analyzer.silent = True
     judged(page, files / "phantom.png")
     expect(page.locator("#heat")).to_contain_text(TEXTS.page.heat_silent)
+    expect(page.locator("#heat .caution")).to_have_count(0)  # an alarm beside every answer would be none
+    expect(page.locator("#result .card.warning")).to_have_count(0)

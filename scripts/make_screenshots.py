@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 PROJECT = Path(__file__).resolve().parent.parent
 ASSETS = PROJECT / "assets"
 PICTURE = "phantom_malignant_1.jpg"
-SHOTS = (("screenshot.png", 1440, 1500), ("screenshot_phone.png", 390, 1800))
+SHOTS = (("screenshot.png", 1440, 1720), ("screenshot_phone.png", 390, 1800))
 """File in assets/, width and height of the window in pixels."""
 PARTS = (
     "picture",

@@ -17,7 +17,7 @@ from lesion_demo.serve.patient import Patient
 from lesion_demo.texts import Texts
 from lesion_demo.web.batch_tab import BatchPanel
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
-from lesion_demo.web.reload import connect_reload
+from lesion_demo.web.reload import REMEMBERED
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
 from lesion_demo.web.templates import part, said_of
 from lesion_demo.web.verdict import CUSTOM
@@ -127,7 +127,7 @@ def connect(view: View, panel: Panel, examples: Sequence[Path]) -> None:
     _connect_controls(view, panel, answered)
     _connect_preview(panel)
     connect_zoom(panel.closer, panel.picture, panel.kept, view.texts, ENDED)
-    connect_reload(panel, SCREEN, ENDED, view.texts.page.failure_headings["ended"])
+    _connect_reload(panel, view.texts)
 
 
 def _connect_controls(view: View, panel: Panel, answered: Any) -> None:
@@ -184,6 +184,34 @@ def _connect_preview(panel: Panel) -> None:
     made = panel.kept.change(preview, panel.kept, [copy, owner], **LIVE)
     show = "(copy, owner) => lesion.fits(owner) ? copy : undefined"
     made.success(None, [copy, owner], panel.picture, js=show, **PRIVATE)
+
+
+def _connect_reload(panel: Panel, texts: Texts) -> None:
+    """Remember the picture on display with each answer, and let the hidden button `restore` bring it back."""
+
+    def remember(history: History, *values: Any) -> None:
+        request = Request.of(*values)
+        if request.analyzed:
+            REMEMBERED.keep(request.screen.id, (history, request.choices))
+
+    def restore(screen: dict[str, Any]) -> list[Any]:
+        last = REMEMBERED.find(str(screen["id"]))
+        if last is None:
+            raise gr.Error(texts.page.failure_headings["ended"], print_exception=False)
+        history, choices = last
+        threshold = gr.update(value=choices.threshold, visible=choices.point == CUSTOM)
+        return [history[-1].path, history, choices.point, threshold, choices.dermoscopic, choices.prevalence]
+
+    controls = [panel.point, panel.threshold, panel.dermoscopic, panel.prevalence]
+    moved = [panel.judge.click, *(control.input for control in controls)]  # type: ignore[attr-defined]
+    gr.on(moved, remember, [panel.closer.history, *panel.asking], None, js=SCREEN, **LIVE)
+    restored = panel.restore.click(
+        restore, panel.screen, [panel.picture, panel.closer.history, *controls], js="() => [lesion.resume()]",
+        show_progress="hidden", **MODEL_EVENTS, **PRIVATE,
+    )  # fmt: skip
+    # The box for the dermatoscope stands as it stood, whoever said so.
+    restored.success(None, js="() => { lesion.again(); lesion.correct(); }", **PRIVATE)
+    restored.failure(None, js=ENDED, **PRIVATE)
 
 
 def _ended(request: Request) -> Any:

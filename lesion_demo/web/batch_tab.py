@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from html import escape
@@ -19,6 +19,7 @@ from lesion_demo.images import Pixels
 from lesion_demo.images.load import PICTURE_SUFFIXES
 from lesion_demo.serve.analysis import Analyzer
 from lesion_demo.serve.batch import BatchFinding, BatchItem, ReportArchive, analyze_batch, open_inputs
+from lesion_demo.serve.labels import distinct_labels
 from lesion_demo.serve.phrases import point_choices
 from lesion_demo.serve.several import FEWEST, MOST
 from lesion_demo.serve.table import append_csv, write_csv
@@ -83,12 +84,19 @@ def _in_turn(items: Iterable[BatchItem]) -> Iterator[BatchItem]:
 
 @dataclass(frozen=True)
 class BatchPanel:
-    """What else may fill: the files, whether they show one lesion, and what is said meanwhile."""
+    """What else may fill or read: the files, whether they show one lesion, what is said meanwhile; a line's picture.
+
+    Attributes:
+        chosen: label of the picture in the line that was chosen last, as `open_inputs` gives it.
+        opener: opens that picture by itself.
+    """
 
     files: gr.File
     one_lesion: gr.Checkbox
     status: gr.HTML
     lesion: gr.HTML
+    chosen: gr.Textbox
+    opener: gr.Button
 
 
 def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
@@ -116,6 +124,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
         label=words.table_label, max_height=560, wrap=True, column_widths=WIDTHS, elem_id="batch-table", visible=False,
         buttons=[],
     )  # fmt: skip
+    chosen, opener = gr.Textbox(visible="hidden"), gr.Button(visible=False, elem_id="batch-open")
     with gr.Row():
         csv_file = gr.DownloadButton(words.csv, visible=False, elem_id="batch-csv")
         zip_file = gr.DownloadButton(words.reports, visible=False, elem_id="batch-zip")
@@ -129,7 +138,29 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
     one_lesion.change(lambda ticked: gr.update(visible=ticked), one_lesion, two_dates, queue=False, **PRIVATE)
     changes = [files.change, point.change, one_lesion.change, two_dates.change]
     gr.on(changes, None, None, lesion, js="() => ['']", **PRIVATE)
-    return BatchPanel(files, one_lesion, status, lesion)
+    # A button, and not the choice itself: that moves with the arrow keys, and would open every line on the way.
+    table.select(_offerer(texts), files, [chosen, opener], show_progress="hidden", **PRIVATE)
+    for event in (files.change, run.click):
+        event(lambda: gr.update(visible=False), None, opener, show_progress="hidden", **PRIVATE)  # type: ignore[attr-defined]
+    return BatchPanel(files, one_lesion, status, lesion, chosen, opener)
+
+
+def _offerer(texts: Texts) -> Any:
+    """Offers to open the picture of a chosen line; one out of a zip is gone by then, and this is said."""
+
+    def offer(files: list[str] | None, line: gr.SelectData) -> tuple[str, Any]:
+        label = str(line.row_value[list(COLUMNS).index("file")])
+        kept = file_called(label, files or []) is not None
+        words = texts.batch.open if kept else texts.batch.open_in_zip
+        return label, gr.update(value=words.format(name=label), interactive=kept, visible=True)
+
+    return offer
+
+
+def file_called(label: str, files: Sequence[str]) -> str | None:
+    """The one of `files` whose line in the table has this label; None where it lay in a zip."""
+    labels = distinct_labels(Path(file).name for file in files)
+    return next((file for file, name in zip(files, labels, strict=True) if name == label), None)
 
 
 def _runner(analyzer: Analyzer, texts: Texts) -> Any:

@@ -15,7 +15,7 @@ from lesion_demo.images import Pixels
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.patient import Patient
 from lesion_demo.texts import Texts
-from lesion_demo.web.batch_tab import BatchPanel
+from lesion_demo.web.batch_tab import BatchPanel, file_called
 from lesion_demo.web.places import LIVE, MODEL_EVENTS, PRIVATE
 from lesion_demo.web.reload import REMEMBERED
 from lesion_demo.web.report_download import Circumstances, Download, ReportWriter
@@ -41,8 +41,8 @@ FOCUS_ON_ADD = """() => {
 }"""
 NO_NOTES = "['', '', '', '']"
 """Another picture may be another patient's: what was noted of the last one must not get into its report."""
-SEVERAL = "many"
-"""The id of the tab for several pictures."""
+ONE, SEVERAL = "one", "many"
+"""The ids of the tabs for one picture and for several."""
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,22 @@ def connect_more(panel: Panel, tabs: gr.Tabs, batch: BatchPanel, texts: Texts) -
     )  # fmt: skip
     taken.success(None, js=FOCUS_ON_ADD, **PRIVATE)
     taken.failure(None, js=ENDED, **PRIVATE)
+
+
+def connect_opener(panel: Panel, tabs: gr.Tabs, batch: BatchPanel, texts: Texts) -> None:
+    """Let a line's picture be opened by itself, as if it had been chosen in the first tab."""
+
+    def open_alone(label: str, files: list[str] | None) -> list[Any]:
+        path = file_called(label, files or [])
+        if path is None or not Path(path).is_file():
+            raise gr.Error(texts.page.failure_headings["ended"], print_exception=False)
+        return [gr.Tabs(selected=ONE), path]
+
+    opened = batch.opener.click(
+        open_alone, [batch.chosen, batch.files], [tabs, panel.picture], show_progress="hidden", **PRIVATE
+    )
+    opened.success(None, None, panel.notes, js=f"() => {{ lesion.again(); return {NO_NOTES}; }}", **PRIVATE)
+    opened.failure(None, js=ENDED, **PRIVATE)
 
 
 def connect_reports(view: View, panel: Panel, writer: ReportWriter, buttons: dict[str, gr.Button]) -> None:

@@ -15,7 +15,16 @@ from lesion_demo.texts import Texts, languages, load_texts
 from lesion_demo.web.about_tab import add_about_tab
 from lesion_demo.web.batch_tab import add_batch_endpoint, add_batch_tab
 from lesion_demo.web.endpoint import add_endpoint
-from lesion_demo.web.events import SEVERAL, Panel, PatientFields, connect, connect_more, connect_reports
+from lesion_demo.web.events import (
+    ONE,
+    SEVERAL,
+    Panel,
+    PatientFields,
+    connect,
+    connect_more,
+    connect_opener,
+    connect_reports,
+)
 from lesion_demo.web.payloads import GuardedBlocks
 from lesion_demo.web.picture import unopened
 from lesion_demo.web.places import QUEUE
@@ -61,13 +70,14 @@ def add_page(analyzer: Analyzer, facts: ModelFacts, texts: Texts) -> None:
     """All that is seen in one language."""
     gr.HTML(header(texts), elem_id="head")
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-        with gr.Tab(texts.page.tab_one, id="one"):
+        with gr.Tab(texts.page.tab_one, id=ONE):
             panel = add_picture_tab(analyzer, facts, texts)
         with gr.Tab(texts.page.tab_many, id=SEVERAL):
             batch = add_batch_tab(analyzer, texts)
         with gr.Tab(texts.page.tab_about, id="about"):
             add_about_tab(analyzer, facts, texts)
     connect_more(panel, tabs, batch, texts)
+    connect_opener(panel, tabs, batch, texts)
     gr.HTML(model_line(analyzer.meta, analyzer.folder.name, texts), elem_id="foot")
 
 

@@ -88,6 +88,8 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     assert figures(page) == (50.0, 40.0)
     expect(page.locator("#point-note")).to_contain_text(re.compile(r"specificity: 90\.0\s% \(87\.0–91\.0\)"))
     expect(page.locator("#meaning")).to_contain_text("PPV")
+    for answer in ("get “higher concern”", "get “lower concern”", "get “uncertain”", "are not assessable"):
+        expect(page.locator("#meaning")).to_contain_text(re.compile(rf"\d+ {answer}"))  # of 1,000 patients
     expect(page.locator("#point-note")).to_contain_text(re.compile(r"In the clinics tested, it found \d+–\d+"))
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")

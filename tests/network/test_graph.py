@@ -280,5 +280,5 @@ def test_what_serving_needs_is_part_of_the_whole() -> None:
     )
     assert serving < whole
     assert {re.split("[<>=]", line)[0] for line in whole - serving} == {
-        *("torch", "torchvision", "onnx", "scikit-learn", "accelerate", "grad-cam")
+        *("torch", "torchvision", "onnx", "scikit-learn", "accelerate", "grad-cam", "opencv-python-headless")
     }

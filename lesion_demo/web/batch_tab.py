@@ -141,7 +141,7 @@ def add_batch_tab(analyzer: Analyzer, texts: Texts) -> BatchPanel:
     # A button, and not the choice itself: that moves with the arrow keys, and would open every line on the way.
     table.select(_offerer(texts), files, [chosen, opener], show_progress="hidden", **PRIVATE)
     for event in (files.change, run.click):
-        event(lambda: gr.update(visible=False), None, opener, show_progress="hidden", **PRIVATE)  # type: ignore[attr-defined]
+        event(lambda: gr.update(visible=False), None, opener, show_progress="hidden", **PRIVATE)
     return BatchPanel(files, one_lesion, status, lesion, chosen, opener)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,18 +29,12 @@ from lesion_demo.files import write_json
 from lesion_demo.images.phantom import write_phantom_dataset
 from lesion_demo.images.transforms import train_transform
 from lesion_demo.network.model import build_model, head_name
-from lesion_demo.network.weights import read_weights, round_to_half, write_weights
-from lesion_demo.recipes import PRESETS
-from lesion_demo.run_folder import AFTER, WEIGHTS_FILE
+from lesion_demo.network.weights import read_weights, round_to_half
 from lesion_demo.shown import fingerprint_of_folder
 from lesion_demo.train import loop as training
 from lesion_demo.train import run as pipeline
-from lesion_demo.train import validation
-from lesion_demo.train.estimate import in_words
-from lesion_demo.train.schedule import rate_factor
-from lesion_demo.train.state import HistoryRow, load_state, save_state
-from lesion_demo.train.trainer import Trainer, warn_of_init
-from lesion_demo.train.validation import RING_PICTURES, ringed_places
+from lesion_demo.train.state import load_state, save_state
+from lesion_demo.train.trainer import warn_of_init
 
 
 def pictures(root: Path, split: str) -> list[Picture]:
@@ -104,53 +96,6 @@ def test_the_bias_is_corrected_in_the_head_itself() -> None:
     corrected = model(features)
     assert torch.equal(model.fc.bias, model.fc.bias.half().float())  # what is saved is what was judged
     assert float((corrected[:, 1] > corrected[:, 0]).float().mean()) == pytest.approx(0.5, abs=0.1)
-
-
-def test_a_run_goes_back_by_a_share_to_where_it_began(
-    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path
-) -> None:
-    torch.manual_seed(5)
-    first = build_model(tiny_config.backbone).state_dict()
-    write_weights(tmp_path / "first" / WEIGHTS_FILE, first, half=False)
-    config = replace(tiny_config, init=str(tmp_path / "first"), stages=tiny_config.stages[1:])
-    sides = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    whole = training.fit(config, *sides, tmp_path / "whole").model.state_dict()
-    blended = training.fit(replace(config, first_share=0.25), *sides, tmp_path / "blend").model.state_dict()
-    for name, value in blended.items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, 0.75 * whole[name] + 0.25 * first[name], rtol=1e-4, atol=1e-6)
-    assert any(not torch.equal(value, whole[name]) for name, value in blended.items())
-
-
-def test_a_run_ends_between_its_best_epoch_and_its_last(
-    tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def first_is_best(trainer: Trainer, *args: Any, **options: Any) -> HistoryRow:
-        row = record(trainer, *args, **options)
-        return replace(row, roc_auc=1 / (1 + trainer.progress.epoch))
-
-    record = validation.record
-    monkeypatch.setattr(validation, "record", first_is_best)
-    sides = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    config = replace(tiny_config, stages=(replace(tiny_config.stages[1], epochs=9, backbone_rate=1e-5, patience=2),))
-    best = training.fit(config, *sides, tmp_path / "best")
-    blended = training.fit(replace(config, last_share=0.25), *sides, tmp_path / "blend").model.state_dict()
-    last = load_state(tmp_path / "best")["net"]
-    assert (best.progress.best_epoch, best.progress.epoch) == (1, 3)
-    for name, value in best.model.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(blended[name], 0.75 * value + 0.25 * last[name], rtol=1e-4, atol=1e-6)
-    assert any(not torch.equal(value, best.model.state_dict()[name]) for name, value in blended.items())
-
-
-@pytest.mark.parametrize(("init", "share", "said"), [("none", 0.5, "not a checkpoint's folder"), ("x", 1.5, "between")])
-def test_first_weights_that_cannot_be_gone_back_to_are_told_at_once(
-    tiny_config: TrainConfig, tmp_path: Path, init: str, share: float, said: str
-) -> None:
-    with pytest.raises(TrainingError, match=said):
-        training.fit(replace(tiny_config, init=init, first_share=share), [], [], tmp_path)
-    with pytest.raises(TrainingError, match="last_share is 2, but must be between"):
-        training.fit(replace(tiny_config, last_share=2), [], [], tmp_path)
 
 
 def test_the_head_stage_leaves_the_backbone_alone(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
@@ -264,34 +209,6 @@ def test_a_stage_brings_its_own_augmentation_and_emphasis(
     assert drawn[1:] == [(tiny_config.augment, {})] * len(rest)
 
 
-def test_every_stage_leaves_weights_to_go_on_from(tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
-    train, val = pictures(phantom_data, "train"), pictures(phantom_data, "val")
-    training.fit(tiny_config, train, val, tmp_path / "run")
-    first, second = (tmp_path / "run" / AFTER / stage.name for stage in tiny_config.stages)
-    assert read_weights(second / "model.safetensors").keys() == read_weights(first / "model.safetensors").keys()
-    stage = replace(tiny_config.stages[0], epochs=1)
-    going_on = replace(tiny_config, init=str(first), stages=(stage,), draws=1)
-    training.fit(going_on, train, val, tmp_path / "next")
-
-
-def test_a_descent_ends_at_its_floor() -> None:
-    for schedule in ("cosine", "one_cycle"):
-        factors = [rate_factor(schedule, done / 20, 0.4) for done in range(21)]
-        assert max(factors) == pytest.approx(1.0)
-        assert factors[-1] == pytest.approx(0.4)
-        assert factors[-5:] == sorted(factors[-5:], reverse=True)
-        assert rate_factor(schedule, 1.0) == pytest.approx(0.0)
-
-
-def test_the_stages_of_clinics_are_one_descent() -> None:
-    stages = PRESETS["clinics"].stages
-    for before, after in itertools.pairwise(stages):
-        assert after.backbone_rate == pytest.approx(before.backbone_rate * before.floor)
-        assert after.image_size > before.image_size
-    assert stages[-1].floor == 0
-    assert sum(stage.epochs * (stage.epoch_pictures or 0) for stage in stages) == 300_000
-
-
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
     tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,35 +299,3 @@ def test_two_processes_evaluate_like_one(tmp_path: Path) -> None:
     assert one[0]["epoch"] == "0"
     assert [one[0][name] for name in untrained] == [two[0][name] for name in untrained]
     assert load_checkpoint(tmp_path / "p2").meta.data == load_checkpoint(tmp_path / "p1").meta.data
-
-
-def test_rates_rise_and_fall() -> None:
-    assert rate_factor("constant", 0.7) == 1
-    assert [round(rate_factor("cosine", done), 3) for done in (0, 0.5, 1)] == [1, 0.5, 0]
-    assert [round(rate_factor("one_cycle", done), 3) for done in (0, 0.25, 1)] == [0.04, 1, 0]
-    with pytest.raises(TrainingError, match="use constant, cosine or one_cycle"):
-        rate_factor("cosin", 0)
-
-
-@pytest.mark.parametrize("count", [64, 1000])
-def test_what_is_forecast_is_what_is_looked_at(
-    count: int, tiny_config: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With few pictures, the forecast was of several times as many as there are."""
-
-    def note(*_: object, eval_count: int, **__: object) -> float:
-        raise TrainingError(f"{eval_count} forecast")
-
-    monkeypatch.setattr("lesion_demo.train.loop.stage_seconds", note)
-    val = (pictures(phantom_data, "val") * count)[:count]
-    ringed = len(ringed_places(count))
-    assert min(count, RING_PICTURES) <= ringed < 2 * RING_PICTURES
-    with pytest.raises(TrainingError, match=f"{count + ringed} forecast"):
-        training.fit(tiny_config, pictures(phantom_data, "train"), val, tmp_path)
-
-
-def test_durations_are_words() -> None:
-    assert in_words(95) == "2 minutes"
-    assert in_words(3) == "1 minute"
-    assert in_words(3 * 3600) == "3.0 hours"
-    assert in_words(7200) == "2.0 hours"

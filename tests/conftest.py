@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +21,11 @@ from lesion_demo.images.phantom import render_phantom, write_phantom_dataset
 PROJECT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["app_site", "graphs", "tiny_clinic"]
 NEIGHBOUR = PROJECT.parent / "shared" / "data"
+
+
+def pytest_unconfigure() -> None:
+    """Where something keeps this process from ending after its last test, say what, and end it as a failure."""
+    faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate
 from tqdm import tqdm
 
+from lesion_demo.data.delivery import delivered
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
-from lesion_demo.errors import DataError, LesionDemoError, TrainingError
+from lesion_demo.errors import TrainingError
 from lesion_demo.images.transforms import Transform
 
 log = logging.getLogger(__name__)
@@ -39,9 +37,6 @@ BATCH = 32
 """Pictures per forward pass where nothing is learnt."""
 WORKERS = 2
 """Processes that read and prepare pictures, by default."""
-_LACK_OF_SHARED_MEMORY = ("shared memory", "</torch_", "Bus error")
-"""What torch says of it, in an error of no type of its own."""
-_DEAD_WORKER = ("is killed by signal", "exited unexpectedly")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,53 +103,6 @@ def measure_all(
     loader = DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=list)
     batches = tqdm(delivered(loader), title, len(loader), leave=False)
     return [found for batch in batches for found in batch]
-
-
-def delivered(loader: Iterable[T]) -> Iterator[T]:
-    """The batches of `loader`; what goes wrong in the processes that make them is told in a sentence.
-
-    Raises:
-        LesionDemoError: a picture cannot be read.
-        DataError: there is too little shared memory, as in a container by default (64 MB with Docker), or such a
-            process was killed.
-    """
-    try:
-        with _workers_keep_on():
-            batches = iter(loader)
-            first = list(islice(batches, 1))  # accelerate's loader starts its processes only now
-        yield from first
-        yield from batches
-    except LesionDemoError as error:  # of another process it comes with the whole way that it went there
-        last = str(error).rstrip().splitlines()[-1]
-        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
-    except RuntimeError as error:
-        if any(sign in str(error) for sign in _LACK_OF_SHARED_MEMORY):
-            raise DataError(
-                "The processes that read pictures ran out of shared memory (/dev/shm): use --workers 0, or give the "
-                "container more, as in 'docker run --shm-size 1g'."
-            ) from error
-        if any(sign in str(error) for sign in _DEAD_WORKER):
-            raise DataError(
-                "A process that reads pictures was killed, perhaps because memory ran out: try again with --workers 0."
-            ) from error
-        raise
-
-
-@contextmanager
-def _workers_keep_on() -> Iterator[None]:
-    """Processes started in this block are not stopped by signals; they end with the process that started them.
-
-    Ctrl-C, `timeout` and SLURM send their signal to every process at once. Workers that died of it would end this
-    process with torch's error, before it could save and say what is kept. A signal mask is inherited.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def balanced_weights(

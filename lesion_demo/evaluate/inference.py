@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lesion_demo.arrays import Floats, malignant_probability
-from lesion_demo.data.dataset import MeasuredSample, Sample, delivered
+from lesion_demo.data.dataset import MeasuredSample, Sample
+from lesion_demo.data.delivery import delivered
 from lesion_demo.images import Pixels
 from lesion_demo.images.transforms import Transform
 from lesion_demo.network.engine import in_turns

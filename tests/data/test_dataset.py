@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from lesion_demo.config import PreprocessSpec
-from lesion_demo.data.dataset import (
-    LesionDataset,
-    balanced_weights,
-    check_emphasis,
-    delivered,
-    eval_loader,
-    train_loader,
-)
+from lesion_demo.data.dataset import LesionDataset, balanced_weights, check_emphasis, train_loader
 from lesion_demo.data.folders import scan
 from lesion_demo.data.picture import Picture
 from lesion_demo.data.reader import PictureReader
-from lesion_demo.errors import DataError, ImageError, TrainingError
+from lesion_demo.errors import TrainingError
 from lesion_demo.images.transforms import eval_transform
 
 
@@ -102,54 +90,3 @@ def test_draws_follow_the_weights_and_the_seed(phantom_data: Path) -> None:
     assert np.mean(first) == pytest.approx(0.75, abs=0.08)
     assert labels(0) == first
     assert labels(1) != first
-
-
-SHARED_MEMORY = [
-    "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  …\n"
-    "RuntimeError: unable to allocate shared memory(shm) for file </torch_18093_309_0>: No space left on device (28)\n",
-    "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
-    "shared memory. Please try to raise your shared memory limit.",
-]
-"""What torch 2.14 raises in a mount of 8 MB, and what others do."""
-
-
-def failing(error: Exception) -> Iterator[int]:
-    yield 1
-    raise error
-
-
-@pytest.mark.parametrize("said", SHARED_MEMORY)
-def test_too_little_shared_memory_is_a_sentence(said: str) -> None:
-    batches = delivered(failing(RuntimeError(said)))
-    assert next(batches) == 1
-    with pytest.raises(DataError, match="use --workers 0, or give the container more"):
-        next(batches)
-    with pytest.raises(RuntimeError, match="odd"):
-        list(delivered(failing(RuntimeError("odd"))))
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [(number, None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    + [(signal.SIGKILL, "A process that reads pictures was killed, .* try again with --workers 0")],
-)
-def test_signals_to_stop_are_for_the_command_and_not_for_its_workers(number: signal.Signals, said: str | None) -> None:
-    batches = delivered(DataLoader(list(range(40)), num_workers=1))  # type: ignore[arg-type]
-    next(batches)
-    (worker,) = multiprocessing.active_children()
-    assert worker.pid is not None
-    os.kill(worker.pid, number)
-    if said is None:
-        assert len(list(batches)) == 39
-        return
-    with pytest.raises(DataError, match=said):
-        list(batches)
-
-
-def test_a_picture_that_another_process_cannot_read_is_one_sentence(tmp_path: Path) -> None:
-    lost = Picture(tmp_path / "gone.png", "gone.png", "a", "train", 0)
-    dataset = LesionDataset([lost], eval_transform(PreprocessSpec(image_size=32)), PictureReader())
-    for workers in (0, 1):
-        with pytest.raises(ImageError) as caught:
-            list(delivered(eval_loader(dataset, workers=workers)))
-        assert str(caught.value) == "“gone.png” does not exist; please check its path."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -25,7 +24,7 @@ NEIGHBOUR = PROJECT.parent / "shared" / "data"
 
 def pytest_unconfigure() -> None:
     """Where something keeps this process from ending after its last test, say what, and end it as a failure."""
-    faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(120, exit=True, file=2)
 
 
 @pytest.fixture(autouse=True)

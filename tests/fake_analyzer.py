@@ -120,7 +120,7 @@ class FakeAnalyzer(Analyzer):
             margin=self.margin,
             quality=check_quality(look),
             familiarity=Familiarity(1.0 if self.familiar else 9.0, 2.0, self.photograph, self.bare_skin),
-            artefacts=find_artefacts(look),
+            artefacts=find_artefacts(look) if self.familiar else (),  # which may be said to be why
             skin_tone="light",
             heat=HeatMap(values.astype(np.float32), np.ones((SIDE, SIDE), bool), 0.0, 0.0),
             lesion=lesion,

@@ -16,6 +16,7 @@ from lesion_demo.audit.changes import audit_changes, blind_scores
 from lesion_demo.audit.clinics import audit_clinics
 from lesion_demo.audit.heat import explain_all, faithfulness, mask_file, where_it_points
 from lesion_demo.audit.holdback import coverages, degraded, new_clinics, referrals, refused, untouched
+from lesion_demo.audit.reasons import named_faults
 from lesion_demo.audit.shortcuts import CHANGES
 from lesion_demo.audit.subgroups import subgroups, traits
 from lesion_demo.checkpoint import LoadedCheckpoint
@@ -174,7 +175,7 @@ def audit(
     scorer = Scorer.of(loaded, workers=workers, device=device)
     reader = scorer.reader
     reader.cache(tested, workers=workers)
-    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 6
+    steps = len(CHANGES) + len(DEGRADATIONS) * len(STRENGTHS) + 7
     with tqdm(total=steps, desc="audit", unit="step") as progress:
         photographs = read_choices(loaded.folder).photographs
         auditor = Auditor(scorer, loaded.meta.temperature, point, splits, progress, photographs)
@@ -183,6 +184,8 @@ def audit(
         averaged, spread = auditor.evaluated(plain.pictures, TURNS)
         changes = tuple(auditor.changes(plain, keep))
         spoilt = tuple(auditor.degradations(plain))
+        planted = tuple(named_faults(scorer, plain.pictures))
+        auditor.step()
         as_they_are, strange, clinics = auditor.familiarity()
         by_clinic = auditor.clinics(limit)
         outlined = [picture for picture in splits.of("val") if mask_file(picture).is_file()]
@@ -202,6 +205,7 @@ def audit(
         blind_roc_auc=blind,
         untouched=tuple(as_they_are),
         degradations=spoilt,
+        planted=planted,
         unrelated=tuple(strange),
         new_clinic=tuple(clinics),
         referrals=tuple(referrals(whole, points, [loaded.meta.margin_at(one) for one in points])),

@@ -17,6 +17,7 @@ from lesion_demo.card.phrases import (
     figures,
     point_name,
     ratio,
+    reason_shares,
     result_name,
     share,
     source_name,
@@ -88,6 +89,9 @@ def _use_headlines(facts: ModelFacts, texts: Texts) -> Iterator[Headline]:
         kind = texts.about.degradations.get(worst.name, worst.name)
         label = words["warned"].format(kind=kind, kinds=count(len(strong), texts))
         yield Headline(label, share(worst.warned, texts))
+    if planted := facts.audit.planted:
+        label = words["reasons"].format(kinds=count(len(planted), texts))
+        yield Headline(label, "; ".join(reason_shares(planted, texts)[:2]))
 
 
 def _worst_first(audit: Audit) -> list[ChangeResult]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lesion_demo.card.folder import SourceResult
-from lesion_demo.results import Interval
+from lesion_demo.results import Interval, PlantedResult
 from lesion_demo.texts import Texts
 
 MINUS = "\N{MINUS SIGN}"
@@ -47,6 +47,19 @@ def signed(value: float | None, texts: Texts) -> str:
 def count(value: int | None, texts: Texts) -> str:
     """`1,000`."""
     return texts.about.dash if value is None else texts.number(value)
+
+
+def fault_name(name: str, texts: Texts) -> str:
+    """What was done to a picture on purpose, or drawn on it."""
+    return capital(texts.about.degradations.get(name) or texts.quality.artefacts.get(name, name))
+
+
+def reason_shares(planted: Sequence[PlantedResult], texts: Texts) -> tuple[str, str, str]:
+    """Of all reasons, the shares that name the fault, that say only that the picture is unlike others, and the rest."""
+    given = sum(one.reasons for one in planted)
+    kinds = [sum(getattr(one, kind) for one in planted) for kind in ("right", "unlike", "other")]
+    right, unlike, other = (texts.percent(number / given, 0) if given else texts.about.dash for number in kinds)
+    return right, unlike, other
 
 
 _WRITTEN: dict[str, Callable[[Any, Texts], str]] = {

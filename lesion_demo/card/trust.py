@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 from lesion_demo.card.folder import ModelFacts
 from lesion_demo.card.parts import Section, Table, table
-from lesion_demo.card.phrases import capital, count, decimal, figures, point_name, share, source_name
+from lesion_demo.card.phrases import (
+    capital,
+    count,
+    decimal,
+    fault_name,
+    figures,
+    point_name,
+    reason_shares,
+    share,
+    source_name,
+)
 from lesion_demo.results import Audit
 from lesion_demo.texts import Texts
 
@@ -42,6 +52,15 @@ def _quality(audit: Audit, texts: Texts) -> Iterator[Table]:
     ]
     pictures = count(audit.pictures, texts)
     yield table(words.degradations_caption.format(pictures=pictures), columns, spoilt, texts)
+    columns = ("planted", "named", "reasons", "right", "unlike", "other")
+    planted = [
+        (fault_name(one.name, texts), share(one.named, texts), count(one.reasons, texts), *reason_shares([one], texts))
+        for one in audit.planted
+    ]
+    if planted:
+        given = count(sum(one.reasons for one in audit.planted), texts)
+        planted.append((capital(words.subgroups[ALL]), words.dash, given, *reason_shares(audit.planted, texts)))
+    yield table(words.planted_caption.format(pictures=pictures), columns, planted, texts)
 
 
 def _familiarity(audit: Audit, texts: Texts) -> Iterator[Table]:

@@ -42,6 +42,8 @@ RULER_LIMIT = 0.45
 INK_LIMIT = 0.05
 """Per cent of the pixels that are strokes of blue or violet ink off the lesion."""
 SECOND_LESION = "second_lesion"
+ORDINARY = frozenset({"ring", SECOND_LESION})
+"""What training pictures often have, so that it makes no picture unlike them."""
 SECOND_LIMIT = 0.25
 """Share of the first lesion's area; how often rightly, `images.lesion.second_lesion` says."""
 

@@ -67,6 +67,10 @@ FRAMING = Limits(0.01, 0.0)
 0.6 % of the area. None on a lesion that is cut off: those that reach the edge are as often whole pictures of large
 ones."""
 
+EXPLAINED_BY = {"sharpness": ("size",), "motion": ("size", "sharpness")}
+"""What may fail because something else does, and then adds nothing to it: a tiny picture has no fine details, and one
+out of focus has none in any direction."""
+
 
 @dataclass(frozen=True)
 class QualityCheck:
@@ -103,12 +107,21 @@ class QualityReport:
 
     @property
     def warnings(self) -> tuple[QualityCheck, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if not check.passed)
+        """The checks that failed, each once: without what another failed check is the reason for."""
+        failed = {check.name: check for check in self.checks if not check.passed}
+        return tuple(
+            check
+            for check in failed.values()
+            if not any(
+                failed[reason].severity in (check.severity, SEVERE)
+                for reason in EXPLAINED_BY.get(check.name, ())
+                if reason in failed
+            )
+        )
 
     @property
     def ok(self) -> bool:
-        return not self.warnings
+        return all(check.passed for check in self.checks)
 
     @property
     def lesion_stands_out(self) -> bool:
@@ -160,13 +173,15 @@ def _light(pixels: Pixels) -> tuple[QualityCheck, ...]:
 def _detail(pixels: Pixels) -> tuple[QualityCheck, ...]:
     """Contrast and sharpness of a working copy uint8 [h, w, 3]."""
     grey = measurements.luminance(pixels)
-    motion = measurements.least_directional_sharpness(grey)
     brightness = max(1.0, float(grey.mean()))
     gain = USUAL_BRIGHTNESS / brightness if brightness < BRIGHTNESS.warning else 1.0  # dark is not flat as well
     contrast = min(255.0, measurements.contrast(pixels) * gain)
+    flatness = max(1.0, CONTRAST.warning / max(contrast, 1.0))  # and flat is not blurred
+    sharp = flatness * sharpness(grey)
+    motion = flatness * measurements.least_directional_sharpness(grey)
     return (
         _at_least("contrast", contrast, CONTRAST, "of 255", "Too flat: clean the lens."),
-        _at_least("sharpness", sharpness(grey), SHARPNESS, "", "Blurred: hold still, focus on the lesion."),
+        _at_least("sharpness", sharp, SHARPNESS, "", "Blurred: hold still, focus on the lesion."),
         _at_least("motion", motion, MOTION, "", "Blurred in one direction or all: hold still."),
     )
 

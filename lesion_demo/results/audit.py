@@ -86,6 +86,30 @@ class DegradationResult:
 
 
 @dataclass(frozen=True)
+class PlantedResult:
+    """What the page says against N test pictures in which a fault was planted.
+
+    Attributes:
+        named: share of the pictures where the fault is named.
+        reasons: how many are given for all of them, those left out that are given for the pictures as they are.
+        right: how many of these name the fault.
+        unlike: how many say only that the picture is unlike the training pictures.
+    """
+
+    name: str
+    n: Count
+    named: Interval
+    reasons: Count
+    right: Count
+    unlike: Count
+
+    @property
+    def other(self) -> int:
+        """How many name another fault."""
+        return self.reasons - self.right - self.unlike
+
+
+@dataclass(frozen=True)
 class UnrelatedResult:
     """Pictures of one kind that show no lesion.
 
@@ -254,6 +278,7 @@ class Audit:
         blind_roc_auc: what classifiers that see no lesion reach, by their names.
         untouched: what is held back of validation pictures as they are, by source.
         degradations: what spoiling the pictures does to the checks and to the model.
+        planted: whether the reasons given for a spoilt picture are true.
         unrelated: pictures that show no lesion, by kind; empty where the checkpoint cannot tell.
         new_clinic: validation pictures of other data sets that pass where one alone is known, by source.
         referrals: the three zones at each operating point.
@@ -272,6 +297,7 @@ class Audit:
     blind_roc_auc: dict[str, ShareOrNan] = field(default_factory=dict)
     untouched: tuple[UntouchedResult, ...] = ()
     degradations: tuple[DegradationResult, ...] = ()
+    planted: tuple[PlantedResult, ...] = ()
     unrelated: tuple[UnrelatedResult, ...] = ()
     new_clinic: tuple[NewClinicResult, ...] = ()
     referrals: tuple[ReferralResult, ...] = ()

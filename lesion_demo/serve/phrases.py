@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lesion_demo.card.clinics import Tested, tested
 from lesion_demo.card.phrases import clinic_name, share
 from lesion_demo.checkpoint import Checkpoint
 from lesion_demo.decision import MALIGNANT, Outcome
-from lesion_demo.images.artefacts import SECOND_LESION
+from lesion_demo.images.artefacts import ORDINARY, SECOND_LESION
 from lesion_demo.images.quality import OK, SEVERE, QualityCheck, QualityReport
 from lesion_demo.serve.analysis import Analysis
 from lesion_demo.serve.familiarity import Familiarity, shows_bare_skin
@@ -97,10 +98,10 @@ def advice(outcome: Outcome, texts: Texts) -> str:
     return f"{words.next_step[outcome.value]} {words.advice[outcome.value]}"
 
 
-def artefact_names(analysis: Analysis, texts: Texts) -> str:
+def artefact_names(analysis: Analysis, texts: Texts, without: Collection[str] = (SECOND_LESION,)) -> str:
     """What else is in the picture, separated by commas; a second lesion is among the `reasons`."""
     names, present = texts.quality.artefacts, [one.name for one in analysis.artefacts if one.present]
-    return ", ".join(names.get(name, name) for name in present if name != SECOND_LESION)
+    return ", ".join(names.get(name, name) for name in present if name not in without)
 
 
 def artefact_note(analysis: Analysis, texts: Texts) -> str:
@@ -225,17 +226,23 @@ def reasons(analysis: Analysis, texts: Texts) -> list[str]:
     checks = sorted(analysis.quality.warnings, key=lambda check: check.severity != SEVERE)
     sentences = [retake(check, texts) for check in checks]
     if analysis.familiarity is not None and not analysis.familiarity.familiar:
-        sentences.append(_stranger(analysis.familiarity, analysis.quality, texts))
+        sentences.append(_stranger(analysis, analysis.familiarity, texts))
     if any(one.present for one in analysis.artefacts if one.name == SECOND_LESION):
         sentences.append(texts.quality.second_lesion)
     return sentences
 
 
-def _stranger(familiarity: Familiarity, quality: QualityReport, texts: Texts) -> str:
-    """Why a picture unlike those that the model knows gets no verdict."""
-    if shows_bare_skin(familiarity, quality):
-        return str(texts.verdict.bare_skin)
-    return str(texts.verdict.unrecognised if familiarity.bare_skin else texts.verdict.unfamiliar)
+def _stranger(analysis: Analysis, familiarity: Familiarity, texts: Texts) -> str:
+    """Why a picture unlike those that the model knows gets no verdict: first, what may have made it so."""
+    if not analysis.quality.ok:
+        return str(texts.verdict.unlike_so)
+    if familiarity.bare_skin:
+        bare = shows_bare_skin(familiarity, analysis.quality)
+        return str(texts.verdict.bare_skin if bare else texts.verdict.unrecognised)
+    names = artefact_names(analysis, texts, without=ORDINARY)
+    if names and not familiarity.photograph:
+        return str(texts.verdict.unlike_with.format(names=names))
+    return str(texts.verdict.unfamiliar)
 
 
 def out_of_scope(analysis: Analysis, texts: Texts, *, dermoscopic: bool) -> str:

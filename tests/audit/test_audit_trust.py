@@ -119,6 +119,7 @@ def test_a_whole_audit_of_a_small_run(tiny_config: TrainConfig, phantom_data: Pa
     assert (whole.name, whole.n_benign, whole.n_malignant) == ("all", 6, 6)
     assert sum(zone.n for zone in found.referrals[0].zones) == 12
     assert len(found.degradations) == 3 * len(DEGRADATIONS)
+    assert {one.n for one in found.planted} == {6}
     assert {one.kind for one in found.unrelated} >= {"photograph", "face", "noise", "document"}
     assert found.untouched[-1].n == 12
     assert [one.point.name for one in found.referrals] == ["accuracy", "f1", "balanced", "sensitive"]

@@ -89,6 +89,38 @@ def test_what_turning_and_spoiling_do_is_told_first(folder: Path) -> None:
     assert [words["warned"].format(kind=kind, kinds=len(strong)), percent(worst["warned"])] in rows
 
 
+def test_whether_reasons_are_true_is_told(folder: Path) -> None:
+    planted = [
+        {
+            "name": "JPEG",
+            "n": 4,
+            "named": {"value": 0.75, "low": 0.2, "high": 1.0},
+            "reasons": 5,
+            "right": 3,
+            "unlike": 1,
+        },
+        {
+            "name": "hair",
+            "n": 4,
+            "named": {"value": 1.0, "low": 0.5, "high": 1.0},
+            "reasons": 5,
+            "right": 4,
+            "unlike": 0,
+        },
+    ]
+    change(folder / "audit.json", lambda audit: audit.update(planted=planted))
+    card, words = card_of(folder), TEXTS.about
+    label = words.headline["reasons"].format(kinds=2)
+    assert [label, "70 %; 10 %"] in rows_under(card, "## At a glance\n\n")
+    rows = rows_under(card, "**Are the reasons true?")
+    assert [row[0] for row in rows[1:]] == ["JPEG compression", "Dark hair", "All"]
+    assert [row[2:] for row in rows[1:]] == [
+        ["5", "60 %", "20 %", "20 %"],
+        ["5", "80 %", "0 %", "20 %"],
+        ["10", "70 %", "10 %", "20 %"],
+    ]
+
+
 def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
     card, metrics = card_of(folder), load(folder / "metrics.json")
 

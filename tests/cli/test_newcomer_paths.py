@@ -77,7 +77,7 @@ UNDERSTOOD_ONLY = {
     r"lesion_demo( score)?$": "a name in a sentence",
     r"pip install (-r|pyarrow|ray|openvino)|-m pytest": "CI installs from the lock files and runs all tests",
     r"scripts\.bench": "measures for minutes, on a machine with nothing else to do",
-    r"scripts\.(clinics|reasons)|train\.py --config docs/usual": "experiments on the public data sets that take hours",
+    r"scripts\.clinics|train\.py --config docs/usual": "experiments on the public data sets that take hours",
     r"scripts/make_": "draw the pictures that are part of the project",
 }
 """Command → why nothing runs it; `test_printed_commands` sees that there is such a command with such options."""

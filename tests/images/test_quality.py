@@ -101,7 +101,20 @@ def test_three_tenths_of_the_contrast_of_an_ordinary_picture_are_too_little() ->
 
 
 def test_blurred(good: Picture) -> None:
-    assert failed(check_quality(blurred(good))) == {"sharpness", "motion"}
+    assert failed(check_quality(blurred(good))) == {"sharpness"}, "movement would be a second word for it"
+
+
+def test_a_fault_is_named_once(good: Picture) -> None:
+    """What is flat or tiny has faint details, too, and is not called blurred for that."""
+    flat, tiny = flattened(good), np.asarray(Image.fromarray(blurred(good)).resize((64, 64)))
+    assert failed(check_quality(flat)) == {"contrast"}
+    assert failed(check_quality(blurred(flat))) == {"contrast", "sharpness"}, "it is both"
+    report = check_quality(tiny)
+    assert {check.name for check in report.checks if not check.passed} == {"size", "sharpness", "motion"}
+    assert failed(report) == {"size"}
+    blank = check_quality(np.full((64, 64, 3), 128, np.uint8))
+    assert not blank.assessable
+    assert failed(blank) >= {"size", "sharpness"}, "what is worse than its reason is named"
 
 
 def test_glare(good: Picture) -> None:
@@ -145,7 +158,7 @@ def test_sharpness_does_not_depend_on_the_pixel_count(large: Picture, is_sharp: 
     for name, tolerance in (("sharpness", 0.25), ("motion", 0.35)):
         values = [value_of(report, name) for report in reports]
         assert values == pytest.approx([values[-1]] * 3, rel=tolerance), name
-        assert [name not in failed(report) for report in reports] == [is_sharp] * 3
+    assert ["sharpness" not in failed(report) for report in reports] == [is_sharp] * 3
 
 
 def test_moved_while_exposed(good: Picture) -> None:
@@ -284,7 +297,7 @@ def test_limits_on_real_pictures() -> None:
     assert rate([flattened(p) for p in seen]) >= 0.93
     assert rate([blurred(p) for p in seen], "sharpness") >= 0.95
     moved = [shake(p, np.random.default_rng(i), 16.0) for i, p in enumerate(seen)]
-    assert rate(moved, "motion") >= 0.88
+    assert np.mean([bool({"motion", "sharpness"} & _failed(picture)) for picture in moved]) >= 0.88
     assert rate([compress(p, np.random.default_rng(0), 10) for p in seen], "compression") >= 0.95
     tinted = [tint(p, np.random.default_rng(i), 2.5) for i, p in enumerate(seen)]
     assert rate(tinted, "colour") >= 0.8

@@ -24,6 +24,7 @@ from lesion_demo.images.phantom import render_phantom
 from lesion_demo.images.quality import OK, SEVERE, WARNING, QualityCheck, QualityReport, check_quality
 from lesion_demo.results import Audit, Subgroup
 from lesion_demo.serve.batch import BatchFinding, BatchItem
+from lesion_demo.serve.familiarity import Familiarity
 from lesion_demo.serve.phrases import SYMBOLS, artefact_note, measured_line, reasons
 from lesion_demo.serve.record import record_text
 from lesion_demo.serve.report import Circumstances, report_json
@@ -99,6 +100,20 @@ def test_unfamiliar_picture_is_not_assessable_however_good_it_is(analyzer: FakeA
     assert TEXTS.verdict.unfamiliar in text
 
 
+def test_what_may_have_made_a_picture_unlike_the_others_is_told_with_it(analyzer: FakeAnalyzer) -> None:
+    analyzer.familiar = False
+    sound = replace(analyzer.analyze(GOOD), quality=QualityReport(()), artefacts=())
+    poor = replace(sound, quality=analyzer.analyze(BLACK).quality)
+    assert reasons(sound, TEXTS) == [TEXTS.verdict.unfamiliar]
+    assert reasons(poor, TEXTS)[-1] == TEXTS.verdict.unlike_so
+    ring, hair = (Artefact(name, True, 1.0, 0.5, "") for name in ("ring", "hair"))
+    assert reasons(replace(sound, artefacts=(ring,)), TEXTS) == [TEXTS.verdict.unfamiliar]
+    named = TEXTS.verdict.unlike_with.format(names=TEXTS.quality.artefacts["hair"])
+    assert reasons(replace(sound, artefacts=(ring, hair)), TEXTS) == [named]
+    fur = replace(sound, artefacts=(hair,), familiarity=Familiarity(9.0, 2.0, photograph=True))
+    assert reasons(fur, TEXTS) == [TEXTS.verdict.unfamiliar]
+
+
 def test_bare_skin_is_not_assessable_and_told_as_such(analyzer: FakeAnalyzer) -> None:
     analyzer.bare_skin = True
     found = replace(analyzer.analyze(GOOD), quality=QualityReport(()))
@@ -113,10 +128,11 @@ def test_bare_skin_is_not_assessable_and_told_as_such(analyzer: FakeAnalyzer) ->
 def test_no_lesion_stands_out_is_never_said_of_a_blurred_or_visible_one(analyzer: FakeAnalyzer) -> None:
     """By its early features a blurred lesion is skin; a doctor who sees it must not be told that there is none."""
     analyzer.bare_skin = True
-    for picture in (GOOD, np.asarray(Image.fromarray(GOOD).filter(ImageFilter.GaussianBlur(6)))):
+    blurred = np.asarray(Image.fromarray(GOOD).filter(ImageFilter.GaussianBlur(6)))
+    for picture, said in ((GOOD, TEXTS.verdict.unrecognised), (blurred, TEXTS.verdict.unlike_so)):
         text = plain(verdict(analyzer, picture))
         assert "Not assessable" in text
-        assert TEXTS.verdict.unrecognised in text
+        assert said in text
         assert TEXTS.verdict.bare_skin not in text
         assert TEXTS.quality.bare_skin not in plain(quality_html(analyzer.analyze(picture), facts(analyzer), TEXTS))
     assert TEXTS.quality.retake["sharpness"] in text

@@ -37,7 +37,7 @@ QUIET = (
     "--disable-sync",
 )
 FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-DESK, PHONE = (1440, 900), (390, 844)
+DESK, TABLET, PHONE = (1440, 900), (820, 1180), (390, 844)
 REFUSED = (404, 413, 421, 429)
 """What the gate before the page answers to what the page has no need of."""
 RED, BLUE = (200, 30, 30), (30, 30, 200)

@@ -26,7 +26,8 @@ COLUMNS: dict[str, Kind] = {
     "remarks": "str",
 }
 """Of the table on the page, with Gradio's types; a number is sorted as one."""
-WIDTHS: list[str | int] = ["100px", "170px", "220px", "100px", "420px"]
+WIDTHS: list[str | int] = ["104px", "124px", "190px", "96px", "186px"]
+"""What each column has at least: all of them fit a tablet; page.css shares out what is left over."""
 THUMBNAIL_SIDE = 72
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_site import Site, picture_in, verdict
+from app_site import DESK, TABLET, Site, opened, picture_in, verdict
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from lesion_demo.texts import load_texts
 
@@ -31,6 +31,10 @@ BROKEN = """() => {
   return broken;
 }"""
 """The words of the table that begin in one line and end in another."""
+
+COLUMNS = """() => [...document.querySelectorAll('#batch-table :is(thead tr, .virtual-row)')].map(
+  row => [...row.children].map(cell => Math.round(cell.getBoundingClientRect().right)))"""
+"""Where every column ends, in the heading and in every line."""
 
 
 @pytest.fixture
@@ -81,3 +85,16 @@ def test_a_line_opens_in_the_first_tab(page: Page, site: Site, pictures: list[st
 def test_no_word_of_the_table_is_broken_on_a_phone(phone: Page, site: Site, pictures: list[str]) -> None:
     table_of(phone, site, pictures)
     assert phone.evaluate(BROKEN) == []
+
+
+@pytest.mark.parametrize("size", [DESK, TABLET])
+def test_table_fills_its_frame(browser: Browser, site: Site, pictures: list[str], size: tuple[int, int]) -> None:
+    for page in opened(browser, site.address, size):
+        table_of(page, site, pictures)
+        heading, *lines = page.evaluate(COLUMNS)
+        assert len(lines) == 3
+        assert all(line == heading for line in lines)
+        frame = page.locator("#batch-table .virtual-table-viewport").bounding_box()
+        assert frame is not None
+        assert 0 <= frame["x"] + frame["width"] - heading[-1] <= 2
+        assert page.evaluate(BROKEN) == []

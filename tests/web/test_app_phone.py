@@ -34,6 +34,13 @@ def desk(browser: Browser, site: Site) -> Iterator[Page]:
     yield from opened(browser, site.address, DESK)
 
 
+TABS = """() => [...document.querySelectorAll('#tabs [role=tab]')].map(tab => {
+  const row = tab.parentElement.getBoundingClientRect(), {left, right, top, height} = tab.getBoundingClientRect();
+  return {top, height, whole: left >= row.left && right <= row.right, begun: left < row.right - 24};
+})"""
+"""Of every tab: where it is, and whether all of it, or at least its beginning, is on the screen."""
+
+
 def in_view(page: Page, selector: str) -> bool:
     """Is all of it on the screen, once the page has stopped scrolling?"""
     found: bool = page.evaluate(
@@ -78,6 +85,22 @@ def test_a_photo_is_taken_with_the_phones_own_camera(phone: Page, site: Site, fi
         expect(verdict(phone)).to_be_visible()
         assert site.analyzer.asked == asked + 1
         expect(button).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "language"), [(390, "en"), (390, "de"), (360, "en")])
+def test_tabs_stand_in_one_line_and_each_can_be_pressed(
+    browser: Browser, site: Site, width: int, language: str
+) -> None:
+    words = load_texts(language).page
+    for page in opened(browser, f"{site.address}/?lang={language}", (width, 844), touch=True):
+        tabs = page.evaluate(TABS)
+        assert len({tab["top"] for tab in tabs}) == 1
+        assert all(tab["height"] >= 44 for tab in tabs)
+        assert all(tab["whole" if width == 390 else "begun"] for tab in tabs)
+        for name in (words.tab_many, words.tab_about, words.tab_one):
+            page.get_by_role("tab", name=name).tap()
+            expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])

@@ -145,7 +145,7 @@ def test_sets_and_sources_are_as_in_the_metrics(folder: Path) -> None:
     assert [row[place] for row in rows] == [ratio(result["roc_auc"]) for result in measured]
     for place, name in enumerate(point["name"] for point in metrics["test"]["points"]):
         title = TEXTS.verdict.points[name]
-        rows = rows_under(card, f"**At “{title}”, by source; the last columns")
+        rows = rows_under(card, f"**At “{title}”, by data set; the last columns")
         assert [row[1:3] for row in rows[1:]] == [
             [percent(result["points"][place][rate]) for rate in ("sensitivity", "specificity")] for result in measured
         ]
@@ -183,8 +183,8 @@ def test_what_is_told_of_every_source(folder: Path) -> None:
     assert "| HAM10000 (validation) | 0.091 | 0.876 | −0.543 |" in card
     assert "| 8.9 % + 0.0 % | 2.1 % + 1.4 % |" in card
     assert f"HAM10000 (validation): {malignant} of the {malignant} malignant pictures were also used" in card
-    assert "treat lesions or patients as independent" in card
-    assert "treat lesions or patients as independent" not in before
+    assert "allow for several pictures of one lesion or patient" in card
+    assert "allow for several pictures of one lesion or patient" not in before
 
 
 def test_audit_is_as_in_its_file(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_holding_back_is_as_in_the_audit(folder: Path) -> None:
     assert [row[2] for row in spoilt] == [percent(one["warned"]) for one in audit["degradations"]]
     zones = rows_under(card, "**The three answers by operating point**")[1:]
     assert [row[3] for row in zones] == [percent(zone["share"]) for one in audit["referrals"] for zone in one["zones"]]
-    areas = rows_under(card, "**Scores of confidence**")[1:]
+    areas = rows_under(card, "**Ways to measure how certain an answer is**")[1:]
     assert [row[1] for row in areas] == [f"{one['area']:.3f}" for one in audit["coverage"]]
 
 
@@ -270,8 +270,8 @@ def test_card_follows_the_metrics(folder: Path) -> None:
     assert "43.2 % (40.0–45.7)" not in before
     assert "| Lowest sensitivity at “Sensitive”: melanoma10k (test) | 43.2 % (40.0–45.7) |" in after
     assert "| Lowest specificity at “Sensitive”: HAM10000 (validation) | 12.3 % (10.0–15.0) |" in after
-    assert "misses 56.8 % (54.3–60.0) of malignant pictures (melanoma10k (test))" in after
-    assert "false alarm for 87.7 % (85.0–90.0) of benign ones (HAM10000 (validation))" in after
+    assert "missed most on melanoma10k (test): 56.8 % (54.3–60.0) of the malignant pictures" in after
+    assert "most false alarms on HAM10000 (validation): for 87.7 % (85.0–90.0) of the benign ones" in after
 
 
 def test_missing_audit_is_named_and_not_made_up(folder: Path) -> None:
@@ -321,8 +321,8 @@ def test_checkpoint_alone_says_what_it_can(folder: Path) -> None:
     card = card_of(folder)
     for gap in ("metrics.json is missing", "audit.json is missing", "config.json is missing", "plots is missing"):
         assert f"- {gap}." in card
-    assert "- checkpoint.json says nothing of “data”." in card
-    assert "- metrics.json says nothing of “test”." in card
+    assert "- checkpoint.json says nothing about “data”." in card
+    assert "- metrics.json says nothing about “test”." in card
     assert "There is no test set" in card
     assert card.count(UNKNOWN) >= 6
 

@@ -108,7 +108,7 @@ def test_a_data_set_that_is_ranked_with_its_lesions_covered_measures_its_clinics
         skin = SkinResult("melanoma10k", 100, 100, None, whole, 90, None, 80, covered, -1.0, -0.5)
         limits = only(facts, audit=audit_with(clinics=ClinicAudit((skin,))))
         assert says(limits, "covered by the same disc, ROC-AUC is still 0.720") is told
-        assert says(limits, "(whole pictures: 0.960 (0.940–0.970))") is told
+        assert says(limits, "on whole pictures it is 0.960 (0.940–0.970).") is told
     unknown = SkinResult("melanoma10k", 100, 100, None, None, 0, None, 0, None, None, None)
     assert not says(only(facts, audit=audit_with(clinics=ClinicAudit((unknown,)))), "covered")
 
@@ -168,7 +168,7 @@ def test_small_and_poor_sources_are_limits(facts: ModelFacts) -> None:
         ),
     )
     assert says(limits, "phone photographs, without a dermatoscope): only 499 pictures")
-    assert says(limits, "ROC-AUC 0.800 (0.700–0.900) on 45 validation pictures, against 0.950 on test")
+    assert says(limits, "ROC-AUC 0.800 (0.700–0.900) on 45 validation pictures, against 0.950 on the test pictures")
     assert not says(limits, "big")
 
 
@@ -187,6 +187,6 @@ def test_what_is_not_held_back_is_a_known_limit(facts: ModelFacts) -> None:
         ),
     )
     limits = only(facts, audit=audit)
-    assert says(limits, "cat (94.0 %")
-    assert says(limits, "mud (94.0 %")
+    assert says(limits, "cat: 94.0 %")
+    assert says(limits, "mud: 94.0 %")
     assert not any(says(limits, word) for word in ("dog", "rain", "snow"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from app_site import TABLET, Site, judged, opened, verdict, violations
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from lesion_demo.images.phantom import render_phantom
 from lesion_demo.texts import load_texts
@@ -65,6 +65,12 @@ def pictures(tmp_path: Path) -> list[Path]:
     return paths
 
 
+def box_of(page: Page, selector: str) -> FloatRect:
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box
+
+
 def expect_to_fit(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= TABLET[0]
     found = page.evaluate(LAID_OVER)
@@ -82,8 +88,8 @@ def test_every_answer_fits_a_tablet_and_is_in_view(
             expect(verdict(page)).to_contain_text(load_texts(language).verdict.outcomes[answer])
             expect(verdict(page)).to_be_in_viewport(ratio=1)
             expect_to_fit(page)
-        boxes = [page.locator(name).bounding_box() for name in (".languages", ".disclaimer", "#quality-area", "#side")]
-        languages, disclaimer, checks, side = (box or {} for box in boxes)
+        names = (".languages", ".disclaimer", "#quality-area", "#side")
+        languages, disclaimer, checks, side = (box_of(page, name) for name in names)
         assert languages["y"] + languages["height"] <= disclaimer["y"] + 4, "the first line would be cut short"
         assert checks["width"] == side["width"], "the long list of checks beside an empty strip"
         page.locator("#notes summary").click()

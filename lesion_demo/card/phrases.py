@@ -109,12 +109,15 @@ def clinic_name(result: SourceResult, texts: Texts) -> str:
 
 
 def subgroup_name(name: str, texts: Texts) -> str:
-    """`skin tone dark` is worded by its kind, `skin tone`; the value itself stays as it is."""
+    """`skin tone dark` is worded by its kind, `skin tone`; the value itself stays as it is, unless it is a tone."""
     words = texts.about.subgroups
     if name in words:
         return words[name]
     kinds = [kind for kind, text in words.items() if "{value}" in text and name.startswith(f"{kind} ")]
-    return words[kinds[0]].format(value=name[len(kinds[0]) + 1 :]) if kinds else name
+    if not kinds:
+        return name
+    value = name[len(kinds[0]) + 1 :]
+    return words[kinds[0]].format(value=texts.quality.tones.get(value, value))
 
 
 def result_name(key: str, texts: Texts) -> str:

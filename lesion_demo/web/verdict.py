@@ -17,6 +17,8 @@ from lesion_demo.web.templates import fine, part, render
 
 CUSTOM = "custom"
 """Name of an operating point whose threshold is the reader's own."""
+WORD_JOINER = "\u2060"
+"""Keeps a range, such as 4–20 %, on one line; a PDF has no such sign."""
 
 
 def verdict_html(
@@ -104,5 +106,6 @@ def point_html(meta: Checkpoint, point: OperatingPoint, texts: Texts) -> str:
         return fine(words.custom_note)
     scores = tested(meta, point)
     over_clinics, worst = measured(scores, texts) if scores else ("", "")
+    over_clinics = over_clinics.replace("–", f"–{WORD_JOINER}")
     note = " ".join(filter(None, (words.point_notes.get(point.name, ""), over_clinics)))
     return fine(note) + (part("on_demand", "point", words.worst_details, worst) if worst else "")

@@ -21,6 +21,7 @@ from lesion_demo.card.limits import (
     clearly_below,
     known_limits,
 )
+from lesion_demo.card.phrases import subgroup_name
 from lesion_demo.checkpoint import find_best_checkpoint
 from lesion_demo.config import OperatingPoint
 from lesion_demo.results import (
@@ -190,3 +191,8 @@ def test_what_is_not_held_back_is_a_known_limit(facts: ModelFacts) -> None:
     assert says(limits, "cat: 94.0 %")
     assert says(limits, "mud: 94.0 %")
     assert not any(says(limits, word) for word in ("dog", "rain", "snow"))
+
+
+def test_a_skin_tone_is_named_in_the_readers_language() -> None:
+    assert subgroup_name("skin tone intermediate", load_texts("de")) == "Hautton (geschätzt): mittel"
+    assert subgroup_name("skin tone unheard of", load_texts("de")) == "Hautton (geschätzt): unheard of"

@@ -38,7 +38,7 @@ def test_operating_point_tells_what_was_tested_and_nothing_else(analyzer: FakeAn
     said = plain(point_html(analyzer.meta, analyzer.point("sensitive"), TEXTS))
     assert "Lowest sensitivity: 90.0 % (87.0–91.0), melanoma10k (test)" in said
     assert "Lowest specificity: 80.0 % (77.0–81.0), HAM10000 (validation)" in said
-    assert "found 90–95 % of malignant lesions and raised a false alarm for 4–20 % of benign ones" in said
+    assert "found 90–\u206095 % of malignant lesions and raised a false alarm for 4–\u206020 % of benign ones" in said
     assert "PAD-UFES" not in said, "photographs are no clinic that dermoscopy is compared with"
     assert "too favourable" not in said
     assert "sensitivity" not in point_html(analyzer.meta, analyzer.point("accuracy"), TEXTS)

@@ -64,6 +64,16 @@ settings => {
     return percentile(detail, 0.99) / (percentile(grey, 0.9) + 5);
   };
 
+  // What the contrast lacks of the ordinary, at least 1, as in images/quality.py: a flat picture is not blurred.
+  const flatness = ({data, grey}, brightness) => {
+    const spreads = [0, 1, 2].map(channel => {
+      const values = grey.map((_, i) => data[4 * i + channel]).sort();
+      return values[Math.round(0.995 * (values.length - 1))] - values[Math.round(0.005 * (values.length - 1))];
+    });
+    const gain = brightness < limits.brightness ? limits.usual / Math.max(1, brightness) : 1;
+    return Math.max(1, limits.contrast / Math.max(1, Math.min(255, gain * Math.max(...spreads))));
+  };
+
   const glare = ({data, grey}) => {
     let white = 0;
     for (let i = 0; i < grey.length; i++)
@@ -156,10 +166,10 @@ settings => {
     const box = field(source, width, height);
     const whole = sample(source, box, limits.side);
     const square = sample(source, centred(box, Math.min(box.width, box.height)), lesion.side);
+    const brightness = whole.grey.reduce((sum, value) => sum + value, 0) / whole.grey.length;
     return {
-      brightness: whole.grey.reduce((sum, value) => sum + value, 0) / whole.grey.length,
-      glare: glare(whole), sharpness: sharpness(whole), movement: movement(square, before),
-      lesion: lesionShare(square), square,
+      brightness, glare: glare(whole), sharpness: flatness(whole, brightness) * sharpness(whole),
+      movement: movement(square, before), lesion: lesionShare(square), square,
     };
   };
 

@@ -50,6 +50,8 @@ def _settings(texts: Texts) -> dict[str, object]:
         "limits": {
             "side": quality.WORKING_SIDE,
             "brightness": quality.BRIGHTNESS.warning,
+            "usual": quality.USUAL_BRIGHTNESS,
+            "contrast": quality.CONTRAST.warning,
             "overexposure": quality.OVEREXPOSURE.warning,
             "glare": quality.GLARE.warning,
             "sharpness": quality.SHARPNESS.warning,

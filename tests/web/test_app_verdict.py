@@ -90,7 +90,7 @@ def test_operating_point_judges_again_and_says_how_it_was_tested(page: Page, sit
     expect(page.locator("#meaning")).to_contain_text("PPV")
     for answer in ("get “higher concern”", "get “lower concern”", "get “uncertain”", "are not assessable"):
         expect(page.locator("#meaning")).to_contain_text(re.compile(rf"\d+ {answer}"))  # of 1,000 patients
-    expect(page.locator("#point-note")).to_contain_text(re.compile(r"In the clinics tested, it found \d+–\d+"))
+    expect(page.locator("#point-note")).to_contain_text(re.compile(r"In the clinics tested, it found \d+–\u2060\d+\s%"))
     choose_point(page, "accuracy")  # never tested
     expect(page.locator("#point-note")).not_to_contain_text("sensitivity")
     expect(page.locator("#result")).to_contain_text(TEXTS.verdict.not_tested)

@@ -117,7 +117,7 @@ def bare(picture: Picture) -> Picture:
 def far(picture: Picture) -> Picture:
     """A small copy in the middle of that."""
     result = bare(picture)
-    result[219:261, 292:348] = np.asarray(Image.fromarray(picture).resize((56, 42)))
+    result[216:264, 288:352] = np.asarray(Image.fromarray(picture).resize((64, 48)))
     return result
 
 

@@ -120,6 +120,7 @@ def test_the_other_tabs_fit_a_tablet(
                 page.locator(f"{boxes} input").check()
             page.locator("#batch-run").click()
             expect(page.locator(answered).first).to_be_visible()
+            expect(page.locator("#batch-status .generating")).to_have_count(0)  # until then, a click starts nothing
             expect_to_fit(page)
         assert violations(page) == []
         page.get_by_role("tab", name=words.tab_about).tap()

@@ -62,8 +62,8 @@ def growth(bench: Bench) -> Iterator[str]:
     predictor, point = Predictor(bench.served), bench.served.meta.operating_points[0]
     names = list(map(str, bench.files))
     rows = []
-    for count in (10, 40, 160, 640, 2560):
-        some = (names * 16)[:count]
+    for count in (10, 100, 1_000, 10_000):
+        some = (names * (count // len(names) + 1))[:count]
         taken = seconds(lambda some=some: silently(lambda: list(score_files(some, predictor, point, 0.5))))
         rows.append((count, f"{taken:.1f}", f"{count / taken:.1f}"))
     yield markdown(("pictures scored", "seconds", "pictures/s"), rows)

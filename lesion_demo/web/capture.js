@@ -21,10 +21,11 @@ settings => {
     left: box.left + (box.width - side) / 2, top: box.top + (box.height - side) / 2, width: side, height: side,
   });
 
-  const percentile = (values, share) => {
+  const percentiles = (values, ...shares) => {
     const sorted = values.slice().sort();  // typed arrays sort by number
-    return sorted[Math.round(share * (sorted.length - 1))];
+    return shares.map(share => sorted[Math.round(share * (sorted.length - 1))]);
   };
+  const percentile = (values, share) => percentiles(values, share)[0];
 
   // The whole picture or, where at least two corners are dark as in a dermatoscope, the square inside its round field.
   const field = (source, width, height) => {
@@ -64,11 +65,11 @@ settings => {
     return percentile(detail, 0.99) / (percentile(grey, 0.9) + 5);
   };
 
-  // What the contrast lacks of the ordinary, at least 1, as in images/quality.py: a flat picture is not blurred.
+  // As in images/quality.py: by how much contrast falls short of its limit, at least 1; a flat picture is not blurred.
   const flatness = ({data, grey}, brightness) => {
     const spreads = [0, 1, 2].map(channel => {
-      const values = grey.map((_, i) => data[4 * i + channel]).sort();
-      return values[Math.round(0.995 * (values.length - 1))] - values[Math.round(0.005 * (values.length - 1))];
+      const [low, high] = percentiles(grey.map((_, i) => data[4 * i + channel]), 0.005, 0.995);
+      return high - low;
     });
     const gain = brightness < limits.brightness ? limits.usual / Math.max(1, brightness) : 1;
     return Math.max(1, limits.contrast / Math.max(1, Math.min(255, gain * Math.max(...spreads))));

@@ -29,7 +29,8 @@ from lesion_demo.data.picture import Picture
 from lesion_demo.evaluate.reporting import Scorer
 from lesion_demo.evaluate.run import EvaluatedSplit
 from lesion_demo.images.perturb import DEGRADATIONS
-from lesion_demo.images.quality import QualityReport, check_quality
+from lesion_demo.images.phantom import write_phantom_dataset
+from lesion_demo.images.quality import SIZE, QualityReport, check_quality
 from lesion_demo.network.familiarity import FamiliarityModel
 from lesion_demo.network.fit_familiarity import learn
 from lesion_demo.network.model import build_model
@@ -67,12 +68,13 @@ def degraded_by_name(pictures: list[Picture]) -> dict[tuple[str, str], audit_tru
     return {(result.name, result.level): result for result in results}
 
 
-def test_degradations_are_told_from_untouched_pictures(
-    pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_degradations_are_told_from_untouched_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = round(1.5 * SIZE.warning)  # of a tiny picture only the size is told
+    write_phantom_dataset(tmp_path / "phantoms", train=3, val=0, test=0, seed=0, size=size)
+    pictures = scan([tmp_path / "phantoms"])
     found = degraded_by_name(pictures)
     assert found["less light", "strong"].warned.value == 1.0
-    assert found["reflections", "strong"].warned.value > 0.5
+    assert found["Gaussian blur", "strong"].warned.value > 0.5
     monkeypatch.setattr(audit_trust, "check_quality", lambda image: QualityReport(()))
     assert degraded_by_name(pictures)["less light", "strong"].warned.value == 0.0
 
